@@ -1,0 +1,198 @@
+"""ModelManifest: the contract between training and the node, typed and checked when loaded."""
+
+import hashlib
+import json
+import math
+import re
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from inference.domain.errors import ChecksumMismatch, ManifestInvalid
+from inference.domain.labelmap import Structure
+
+SCHEMA_VERSION = 1
+TASKS = ("l3-level", "l3-tissue", "organs")
+NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputSpec:
+    """What goes into the network, and how it is made from Hounsfield units."""
+
+    name: str
+    dtype: str
+    """float32 only, today."""
+    layout: str
+    """Axis letters of the tensor, e.g. "NCZYX", "NCYX", "NCZW"."""
+    shape: tuple[int, ...]
+    """Static shape; the batch axis is 1 here and may be larger at run time where batch_is_dynamic."""
+    spacing_mm: tuple[float, ...]
+    """Voxel step along the spatial axes of the layout."""
+    hu_window: tuple[float, float]
+    """Hounsfield units mapped to 0 and 1 before normalisation; values outside are clipped."""
+    mean: float
+    """Subtracted after the window."""
+    sd: float
+    """Divided by after the mean."""
+    batch_is_dynamic: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputSpec:
+    """What comes out: one channel per label (argmax), or one curve per landmark."""
+
+    name: str
+    shape: tuple[int, ...]
+    labels: tuple[str, ...]
+    """Channel names in order; for segmentation the first is "background"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parity:
+    """How far ONNX Runtime is from the network it was exported from, on the named inputs."""
+
+    tolerance_max_abs: float
+    max_abs_error: dict[str, float]
+    """Per input: slab, noise, air."""
+    argmax_agreement: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelManifest:
+    """Everything the node must know of one model; written last, after parity was proven."""
+
+    schema_version: int
+    name: str
+    version: str
+    task: str
+    onnx_sha256: str
+    checkpoint_sha256: str
+    input: InputSpec
+    output: OutputSpec
+    opset: int
+    parity: Parity
+    parameters: int
+    training_data: str
+    """What the network saw, in a sentence; says synthetic where it was."""
+    code_revision: str
+    intended_use: str
+    licence: str
+
+    def structures(self) -> dict[int, Structure]:
+        """Output channel to structure, background left out (segmentation tasks)."""
+        return {
+            channel: Structure(label)
+            for channel, label in enumerate(self.output.labels)
+            if label != "background"
+        }
+
+
+def manifest_to_json(manifest: ModelManifest) -> str:
+    """The manifest as stored: sorted, indented JSON."""
+    return json.dumps(asdict(manifest), indent=2, sort_keys=True) + "\n"
+
+
+def manifest_from_json(text: str) -> ModelManifest:
+    """Parse and check a manifest; raises ManifestInvalid."""
+    try:
+        raw = json.loads(text)
+    except ValueError as exc:
+        raise _invalid("a manifest that is not JSON", "one JSON object") from exc
+    manifest = _build(ModelManifest, raw, "manifest")
+    _check(manifest)
+    return manifest
+
+
+def load_manifest(folder: Path) -> ModelManifest:
+    """The manifest of a model folder, its model.onnx verified against the hash; raises ModelUnusable."""
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise _invalid(f"no manifest.json in {folder.name}", "a complete model folder")
+    manifest = manifest_from_json(path.read_text(encoding="utf-8"))
+    onnx_path = folder / "model.onnx"
+    found = sha256_of(onnx_path) if onnx_path.is_file() else "no file"
+    if found != manifest.onnx_sha256:
+        raise ChecksumMismatch(
+            found=f"model.onnx {found[:16]} in {folder.name}",
+            wanted=f"sha256 {manifest.onnx_sha256[:16]}… as its manifest says",
+            advice="Restore the folder from the release, or run make onnx again.",
+        )
+    return manifest
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _invalid(found: str, wanted: str) -> ManifestInvalid:
+    return ManifestInvalid(
+        found=found, wanted=wanted, advice="Export the model again with make onnx."
+    )
+
+
+def _build(kind: type, raw: Any, where: str) -> Any:
+    """An instance of a manifest dataclass from parsed JSON; unknown and missing fields are errors."""
+    if not isinstance(raw, dict):
+        raise _invalid(f"{where}: {type(raw).__name__}", "an object")
+    known = {f.name: f for f in fields(kind)}
+    if unknown := sorted(set(raw) - set(known)):
+        raise _invalid(f"{where}: unknown field {unknown[0]!r}", f"only {sorted(known)}")
+    if missing := sorted(set(known) - set(raw)):
+        raise _invalid(f"{where}: no field {missing[0]!r}", "every field of the schema")
+    return kind(**{name: _value(known[name].type, raw[name], f"{where}.{name}") for name in known})
+
+
+def _value(kind: Any, raw: Any, where: str) -> Any:
+    if kind in (InputSpec, OutputSpec, Parity):
+        return _build(kind, raw, where)
+    text = str(kind)
+    if text.startswith("tuple["):
+        item = str if "str" in text else int if "int" in text else float
+        if not isinstance(raw, list):
+            raise _invalid(f"{where}: {type(raw).__name__}", "a list")
+        return tuple(_value(item, value, where) for value in raw)
+    if text.startswith("dict["):
+        if not isinstance(raw, dict):
+            raise _invalid(f"{where}: {type(raw).__name__}", "an object")
+        return {str(key): _value(float, value, where) for key, value in raw.items()}
+    if kind is float and isinstance(raw, int) and not isinstance(raw, bool):
+        raw = float(raw)
+    if type(raw) is not kind or (kind is float and not math.isfinite(raw)):
+        raise _invalid(f"{where}: {raw!r:.40}", kind.__name__)
+    return raw
+
+
+def _check(manifest: ModelManifest) -> None:
+    """The rules between fields."""
+    spec, out = manifest.input, manifest.output
+    segmentation = manifest.task in ("l3-tissue", "organs")
+    rules = {
+        f"schema_version {manifest.schema_version}": manifest.schema_version == SCHEMA_VERSION,
+        f"task {manifest.task!r}": manifest.task in TASKS,
+        f"name {manifest.name!r:.80}": bool(NAME_PATTERN.fullmatch(manifest.name)),
+        f"dtype {spec.dtype!r}": spec.dtype == "float32",
+        f"layout {spec.layout!r} for shape {spec.shape}": len(spec.layout) == len(spec.shape),
+        f"spacing {spec.spacing_mm}": len(spec.spacing_mm) == len(spec.shape) - 2
+        and all(step > 0 for step in spec.spacing_mm),
+        f"shape {spec.shape}": all(0 < size <= 1024 for size in spec.shape),
+        f"sd {spec.sd}": spec.sd > 0,
+        f"hu_window {spec.hu_window}": len(spec.hu_window) == 2
+        and spec.hu_window[0] < spec.hu_window[1],
+        f"{len(out.labels)} labels for output {out.shape}": len(out.shape) > 1
+        and len(out.labels) == out.shape[1],
+        "a parity error above its own tolerance": all(
+            error <= manifest.parity.tolerance_max_abs
+            for error in manifest.parity.max_abs_error.values()
+        ),
+        f"labels {out.labels[:1]}": not segmentation
+        or (
+            out.labels[0] == "background"
+            and all(label in list(Structure) for label in out.labels[1:])
+        ),
+    }
+    for found, holds in rules.items():
+        if not holds:
+            raise _invalid(f"{manifest.name[:64]}: {found}", "a consistent manifest")

@@ -1,0 +1,146 @@
+"""What is measured, in which unit, and the result of one analysis; no DICOM here."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from inference.domain.labelmap import Structure
+
+
+class Unit(StrEnum):
+    """Units; the value is the UCUM code."""
+
+    CM2 = "cm2"
+    ML = "ml"
+    HU = "[hnsf'U]"
+    CM2_PER_M2 = "cm2/m2"
+    CM2_PER_KG = "cm2/kg"
+    CM2_PER_BMI = "cm2.m2/kg"
+    PERCENT = "%"
+    RATIO = "1"
+    MM = "mm"
+    M = "m"
+    KG = "kg"
+    KG_PER_M2 = "kg/m2"
+    YEAR = "a"
+
+
+class Quantity(StrEnum):
+    """What a number is; the value is the name used in JSON and REST."""
+
+    AREA = "area"
+    VOLUME = "volume"
+    MEAN_HU = "mean_hu"
+    SD_HU = "sd_hu"
+    LOW_DENSITY_AREA = "low_density_area"
+    """Muscle of −29..+29 HU (myosteatosis)."""
+    LOW_DENSITY_PERCENT = "low_density_percent"
+    NORMAL_DENSITY_AREA = "normal_density_area"
+    """Muscle of +30..+150 HU."""
+    NORMAL_DENSITY_PERCENT = "normal_density_percent"
+    INDEX_HEIGHT2 = "area_per_height2"
+    """SMI: muscle area over height squared."""
+    INDEX_WEIGHT = "area_per_weight"
+    INDEX_BMI = "area_per_bmi"
+    VAT_SAT_RATIO = "visceral_to_subcutaneous_ratio"
+    TOTAL_FAT_AREA = "total_fat_area"
+    AREA_SLICE_BELOW = "area_slice_below"
+    """The area one slice towards the feet: a stability check."""
+    AREA_SLICE_ABOVE = "area_slice_above"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """One number with its unit, of one structure (or of the patient where structure is None)."""
+
+    quantity: Quantity
+    value: float
+    unit: Unit
+    structure: Structure | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """Where the middle of the third lumbar vertebra is."""
+
+    slice_index: int
+    """Index into the source volume's slices (0-based, in the volume's own order)."""
+    z_mm: float
+    """Patient z of the middle of the body (LPS)."""
+    confidence: float
+    """0..1; from the locator's own scores."""
+    extent_mm: tuple[float, float]
+    """Patient z of the lower and upper end of the vertebral body."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patient:
+    """What the indices need and nothing that identifies anybody."""
+
+    sex: str | None = None
+    """"M", "F", or None when unknown or other."""
+    age_years: float | None = None
+    height_m: float | None = None
+    weight_kg: float | None = None
+    notes: tuple[str, ...] = ()
+    """Why a value is absent, e.g. 'height 170 m is implausible (0.5 to 2.5 m)'."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutOff:
+    """One published cut-off beside the patient's value."""
+
+    table: str
+    population: str
+    citation: str
+    quantity: Quantity
+    structure: Structure
+    value: float
+    cut_off: float
+    unit: Unit
+
+    @property
+    def is_low(self) -> bool:
+        """Low by that table: below the cut-off."""
+        return self.value < self.cut_off
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrganResult:
+    """One organ's numbers and whether the field of view cuts it."""
+
+    structure: Structure
+    volume_ml: float
+    mean_hu: float | None
+    """Mean of the mask eroded by one voxel; None where nothing is left after erosion."""
+    sd_hu: float | None
+    box_lps_mm: tuple[tuple[float, float, float], tuple[float, float, float]]
+    is_incomplete: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelUse:
+    """Which model produced a result, and on what."""
+
+    name: str
+    version: str
+    sha256: str
+    provider: str
+    """The execution provider really in use."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """All numbers of one series; what the SR, the JSON and the table are written from."""
+
+    patient: Patient
+    level: Level | None
+    body_composition: tuple[Measurement, ...] = ()
+    """At mid-L3, except volumes, which are of the slab over the L3 extent."""
+    slab_height_mm: float | None = None
+    cut_offs: tuple[CutOff, ...] = ()
+    organs: tuple[OrganResult, ...] = ()
+    flags: tuple[str, ...] = ()
+    """What a reader must know: 'height missing: no indices', 'CPU used instead of CUDA', …"""
+    models: tuple[ModelUse, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Wall time per stage."""
