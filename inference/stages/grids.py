@@ -1,0 +1,146 @@
+"""Volumes put on the grids the networks want, and results brought back; shared by training, so that they cannot differ."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from inference.domain.volume import Affine, Volume
+
+AIR_HU = -1000.0
+BODY_THRESHOLD_HU = -300.0
+"""Between air and fat: everything denser is patient, clothing or table."""
+
+Float = npt.NDArray[np.float32]
+
+
+def interpolation_matrix(
+    n_in: int, n_out: int, scale: float, offset: float
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+    """For each output position p the input neighbours and the weight of the upper one at input position p·scale + offset."""
+    position = np.clip(np.arange(n_out) * scale + offset, 0, n_in - 1)
+    lower = np.minimum(np.floor(position).astype(np.intp), max(n_in - 2, 0))
+    return lower, (position - lower).astype(np.float32)
+
+
+def interpolate_axis(
+    voxels: npt.NDArray[np.float32], axis: int, n_out: int, scale: float, offset: float
+) -> Float:
+    """Linear interpolation along one axis at input positions p·scale + offset, edges repeated."""
+    n_in = voxels.shape[axis]
+    lower, weight = interpolation_matrix(n_in, n_out, scale, offset)
+    upper = np.minimum(lower + 1, n_in - 1)
+    shape = [1] * voxels.ndim
+    shape[axis] = n_out
+    w = weight.reshape(shape)
+    a, b = np.take(voxels, lower, axis), np.take(voxels, upper, axis)
+    result: Float = a + (b - a) * w
+    return result
+
+
+def reduce_axis(voxels: npt.NDArray[np.float32], axis: int, ratio: float) -> Float:
+    """A box filter over `ratio` voxels along an axis, so that a coarser grid averages what it covers."""
+    width = round(ratio)
+    if width < 2:
+        return voxels
+    filtered: Float = ndimage.uniform_filter1d(voxels, width, axis=axis, mode="nearest")
+    return filtered
+
+
+def resample(volume: Volume, spacing_mm: Sequence[float]) -> Volume:
+    """The volume on a grid of the given steps over the same field, averaged where that is coarser, linear between."""
+    voxels = volume.hu.astype(np.float32)
+    affine = volume.affine_lps.copy()
+    for axis, (step, wanted) in enumerate(zip(volume.spacing_mm, spacing_mm, strict=True)):
+        n_in = voxels.shape[axis]
+        n_out = max(1, round(n_in * step / wanted))
+        scale = wanted / step
+        # Fields share their outer border, not their first voxel's centre.
+        offset = (scale - 1) / 2
+        voxels = interpolate_axis(reduce_axis(voxels, axis, scale), axis, n_out, scale, offset)
+        affine[:3, 3] += affine[:3, axis] * offset
+        affine[:3, axis] *= scale
+    return Volume(hu=voxels, affine_lps=affine)
+
+
+def body_mask(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """The largest connected thing denser than air, holes of each slice filled [slice, row, column]."""
+    dense = ndimage.binary_opening(hu > BODY_THRESHOLD_HU, iterations=1)
+    components, count = ndimage.label(dense)
+    if count == 0:
+        return np.zeros(hu.shape, bool)
+    largest = np.argmax(np.bincount(components.ravel())[1:]) + 1
+    body = components == largest
+    for k in range(body.shape[0]):
+        body[k] = ndimage.binary_fill_holes(body[k])
+    return body
+
+
+def body_centre_mm(body: npt.NDArray[np.bool_], affine_lps: Affine) -> npt.NDArray[np.float64]:
+    """Patient coordinates of the body mask's centre of mass, or of the grid's centre when it is empty."""
+    if body.any():
+        index = np.array(
+            [np.average(np.arange(n), weights=counts) for n, counts in _marginals(body)]
+        )
+    else:
+        index = (np.array(body.shape) - 1) / 2
+    return index @ affine_lps[:3, :3].T + affine_lps[:3, 3]
+
+
+def _marginals(body: npt.NDArray[np.bool_]) -> list[tuple[int, npt.NDArray[np.int64]]]:
+    others = ((1, 2), (0, 2), (0, 1))
+    return [(body.shape[a], body.sum(axis=others[a], dtype=np.int64)) for a in range(3)]
+
+
+def normalise(hu: Float, hu_window: tuple[float, float], mean: float, sd: float) -> Float:
+    """Hounsfield units clipped to the window, mapped to 0..1, then centred and scaled."""
+    low, high = hu_window
+    unit: Float = (np.clip(hu, low, high) - np.float32(low)) / np.float32(high - low)
+    return ((unit - np.float32(mean)) / np.float32(sd)).astype(np.float32)
+
+
+def centred_plane(
+    plane: Float, spacing_mm: tuple[float, float], centre: tuple[float, float], grid: "PlaneGrid"
+) -> Float:
+    """An axial slice on the tissue network's grid, its middle at the given (row, column) index; air outside the field."""
+    for axis in (0, 1):
+        n = grid.shape[axis]
+        scale = grid.spacing_mm[axis] / spacing_mm[axis]
+        offset = centre[axis] - scale * (n - 1) / 2
+        plane = _with_air(reduce_axis(plane, axis, scale), axis, n, scale, offset)
+    return plane
+
+
+def _with_air(plane: Float, axis: int, n_out: int, scale: float, offset: float) -> Float:
+    n_in = plane.shape[axis]
+    out = interpolate_axis(plane, axis, n_out, scale, offset)
+    position = np.arange(n_out) * scale + offset
+    outside = (position < -0.5) | (position > n_in - 0.5)
+    index: list[slice | npt.NDArray[np.bool_]] = [slice(None), slice(None)]
+    index[axis] = outside
+    out[tuple(index)] = AIR_HU
+    return out
+
+
+class PlaneGrid:
+    """Shape (rows, columns) and step of a 2D network's input."""
+
+    def __init__(self, shape: tuple[int, int], spacing_mm: tuple[float, float]) -> None:
+        self.shape = shape
+        self.spacing_mm = spacing_mm
+
+
+def plane_back(
+    logits: Float,
+    grid: PlaneGrid,
+    target_shape: tuple[int, int],
+    target_spacing_mm: tuple[float, float],
+    centre: tuple[float, float],
+) -> Float:
+    """Logits [channel, row, column] of the tissue grid interpolated onto the slice they came from."""
+    for axis in (0, 1):
+        scale = target_spacing_mm[axis] / grid.spacing_mm[axis]
+        offset = (grid.shape[axis] - 1) / 2 - centre[axis] * scale
+        logits = interpolate_axis(logits, axis + 1, target_shape[axis], scale, offset)
+    return logits
