@@ -99,7 +99,7 @@ def manifest_from_json(text: str) -> ModelManifest:
         raw = json.loads(text)
     except ValueError as exc:
         raise _invalid("a manifest that is not JSON", "one JSON object") from exc
-    manifest = _build(ModelManifest, raw, "manifest")
+    manifest: ModelManifest = _build(ModelManifest, raw, "manifest")
     _check(manifest)
     return manifest
 
@@ -146,6 +146,7 @@ def _build(kind: type, raw: Any, where: str) -> Any:
 
 
 def _value(kind: Any, raw: Any, where: str) -> Any:
+    """A checked value of the given type annotation."""
     if kind in (InputSpec, OutputSpec, Parity):
         return _build(kind, raw, where)
     text = str(kind)
@@ -153,6 +154,8 @@ def _value(kind: Any, raw: Any, where: str) -> Any:
         item = str if "str" in text else int if "int" in text else float
         if not isinstance(raw, list):
             raise _invalid(f"{where}: {type(raw).__name__}", "a list")
+        if kind == tuple[float, float] and len(raw) != 2:
+            raise _invalid(f"{where}: {len(raw)} numbers", "two numbers")
         return tuple(_value(item, value, where) for value in raw)
     if text.startswith("dict["):
         if not isinstance(raw, dict):
@@ -179,8 +182,7 @@ def _check(manifest: ModelManifest) -> None:
         and all(step > 0 for step in spec.spacing_mm),
         f"shape {spec.shape}": all(0 < size <= 1024 for size in spec.shape),
         f"sd {spec.sd}": spec.sd > 0,
-        f"hu_window {spec.hu_window}": len(spec.hu_window) == 2
-        and spec.hu_window[0] < spec.hu_window[1],
+        f"hu_window {spec.hu_window}": spec.hu_window[0] < spec.hu_window[-1],
         f"{len(out.labels)} labels for output {out.shape}": len(out.shape) > 1
         and len(out.labels) == out.shape[1],
         "a parity error above its own tolerance": all(

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from inference.domain.volume import Affine, Volume
+from inference.domain.volume import Affine, Volume, position_mm
 
 AIR_HU = -1000.0
 BODY_THRESHOLD_HU = -300.0
@@ -64,14 +64,13 @@ def resample(volume: Volume, spacing_mm: Sequence[float]) -> Volume:
     return Volume(hu=voxels, affine_lps=affine)
 
 
-def body_mask(hu: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+def body_mask(hu: npt.NDArray[np.int16] | npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
     """The largest connected thing denser than air, holes of each slice filled [slice, row, column]."""
     dense = ndimage.binary_opening(hu > BODY_THRESHOLD_HU, iterations=1)
     components, count = ndimage.label(dense)
     if count == 0:
-        return np.zeros(hu.shape, bool)
-    largest = np.argmax(np.bincount(components.ravel())[1:]) + 1
-    body = components == largest
+        return np.zeros(hu.shape, np.bool_)
+    body: npt.NDArray[np.bool_] = components == np.argmax(np.bincount(components.ravel())[1:]) + 1
     for k in range(body.shape[0]):
         body[k] = ndimage.binary_fill_holes(body[k])
     return body
@@ -85,7 +84,7 @@ def body_centre_mm(body: npt.NDArray[np.bool_], affine_lps: Affine) -> npt.NDArr
         )
     else:
         index = (np.array(body.shape) - 1) / 2
-    return index @ affine_lps[:3, :3].T + affine_lps[:3, 3]
+    return position_mm(affine_lps, index)
 
 
 def _marginals(body: npt.NDArray[np.bool_]) -> list[tuple[int, npt.NDArray[np.int64]]]:

@@ -1,0 +1,88 @@
+"""A profile: which models run, with which windows and tables, and what is written; variation is data."""
+
+import hashlib
+import json
+import tomllib
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from inference.domain.errors import ConfigurationInvalid
+
+PROFILE_FOLDER = Path(__file__).parent.parent / "profiles"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HuWindows:
+    """HU limits of each tissue, both ends included (Mourtzakis 2008, Prado 2008)."""
+
+    muscle: tuple[int, int] = (-29, 150)
+    low_density_muscle: tuple[int, int] = (-29, 29)
+    normal_density_muscle: tuple[int, int] = (30, 150)
+    subcutaneous_fat: tuple[int, int] = (-190, -30)
+    visceral_fat: tuple[int, int] = (-150, -50)
+    intermuscular_fat: tuple[int, int] = (-190, -30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """What one analysis does."""
+
+    name: str
+    description: str
+    level_model: str
+    tissue_model: str
+    organ_model: str | None = None
+    """None: organs are not segmented."""
+    tables: tuple[str, ...] = ("kr-kim-2021",)
+    """Reference tables shown in the report."""
+    language: str = "en"
+    windows: HuWindows = HuWindows()
+
+    @property
+    def content_hash(self) -> str:
+        """Hex digest of everything that changes a result."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the models this profile runs."""
+        named = (self.level_model, self.tissue_model, self.organ_model)
+        return tuple(name for name in named if name)
+
+
+def profile_names() -> tuple[str, ...]:
+    """Names of the shipped profiles."""
+    return tuple(sorted(path.stem for path in PROFILE_FOLDER.glob("*.toml")))
+
+
+def load_profile(name: str) -> Profile:
+    """A shipped profile; raises ConfigurationInvalid."""
+    if name not in profile_names():
+        raise ConfigurationInvalid(
+            found=f"profile {name!r:.40}", wanted=f"one of {', '.join(profile_names())}"
+        )
+    return profile_from_toml((PROFILE_FOLDER / f"{name}.toml").read_text(encoding="utf-8"), name)
+
+
+def profile_from_toml(text: str, name: str) -> Profile:
+    """A profile from its TOML text; an unknown key is an error."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
+        raise ConfigurationInvalid(
+            found=f"profile {name} that is not TOML ({exc})", wanted="a TOML file"
+        ) from exc
+    windows = HuWindows(**_known(HuWindows, raw.pop("windows", {}), f"{name}.windows"))
+    return Profile(windows=windows, **_known(Profile, {"name": name, **raw}, name))
+
+
+def _known(kind: type, raw: dict[str, Any], where: str) -> dict[str, Any]:
+    """The table unchanged when every key is a field; lists become tuples."""
+    names = [f.name for f in fields(kind)]
+    if unknown := sorted(set(raw) - set(names)):
+        raise ConfigurationInvalid(
+            found=f"{where}: unknown key {unknown[0]!r}", wanted=f"one of {', '.join(names)}"
+        )
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}

@@ -1,0 +1,63 @@
+"""Overlapping patches of a volume through a 3D network, blended by a Gaussian."""
+
+from collections.abc import Callable
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+
+from inference.domain.predictor import Predictor
+
+Float = npt.NDArray[np.float32]
+
+
+def patch_starts(size: int, patch: int) -> list[int]:
+    """First voxels of patches that cover `size`, overlapping by at least half; one patch when it fits."""
+    if size <= patch:
+        return [0]
+    count = int(np.ceil((size - patch) / (patch / 2))) + 1
+    return [round(i * (size - patch) / (count - 1)) for i in range(count)]
+
+
+def patch_count(shape: tuple[int, ...], patch: tuple[int, ...]) -> int:
+    """How many times the network will run."""
+    return int(np.prod([len(patch_starts(n, p)) for n, p in zip(shape, patch, strict=True)]))
+
+
+def gaussian_weight(patch: tuple[int, ...]) -> Float:
+    """Blending weight [z, y, x]: the middle of a patch knows more than its rim (nnU-Net uses sigma = size / 8)."""
+    weight = np.ones(patch, np.float32)
+    for axis, n in enumerate(patch):
+        position = (np.arange(n) - (n - 1) / 2) / (n / 8)
+        shape = [1] * len(patch)
+        shape[axis] = n
+        weight *= np.exp(-0.5 * position**2).astype(np.float32).reshape(shape)
+    return np.maximum(weight, np.float32(1e-3))
+
+
+def sliding_logits(
+    voxels: Float,
+    predictor: Predictor,
+    padding: float,
+    progress: Callable[[float], None],
+) -> Float:
+    """Logits [channel, z, y, x] of normalised voxels [z, y, x]; `padding` is the normalised value of air."""
+    patch = predictor.manifest.input.shape[2:]
+    padded = np.pad(
+        voxels,
+        [(0, max(0, p - n)) for n, p in zip(voxels.shape, patch, strict=True)],
+        constant_values=padding,
+    )
+    channels = predictor.manifest.output.shape[1]
+    total = np.zeros((channels, *padded.shape), np.float32)
+    weights = np.zeros(padded.shape, np.float32)
+    weight = gaussian_weight(patch)
+    starts = list(product(*(patch_starts(n, p) for n, p in zip(padded.shape, patch, strict=True))))
+    for done, start in enumerate(starts):
+        where = tuple(slice(s, s + p) for s, p in zip(start, patch, strict=True))
+        logits = predictor.predict(np.ascontiguousarray(padded[where])[None, None])[0]
+        total[(slice(None), *where)] += logits * weight
+        weights[where] += weight
+        progress((done + 1) / len(starts))
+    total /= weights
+    return total[(slice(None), *(slice(0, n) for n in voxels.shape))]

@@ -1,0 +1,51 @@
+"""What a reader of the numbers must know: each doubt is a sentence in the result."""
+
+import numpy as np
+import numpy.typing as npt
+
+from inference.domain.labelmap import Structure
+from inference.domain.measurement import Measurement, OrganResult, Patient, Quantity
+from inference.stages.measure import value_of
+
+STABLE_PERCENT = 15.0
+"""Muscle area may differ by this much between neighbouring slices before the level is doubted."""
+CONFIDENT = 0.75
+
+
+def body_touches_border(body: npt.NDArray[np.bool_]) -> bool:
+    """Whether a slice's body mask [row, column] reaches the edge of the picture."""
+    return bool(body[0].any() or body[-1].any() or body[:, 0].any() or body[:, -1].any())
+
+
+def patient_flags(patient: Patient) -> list[str]:
+    """Which indices are absent and why."""
+    flags = list(patient.notes)
+    if patient.height_m is None:
+        flags.append("height missing: muscle area per height² and per BMI are not reported")
+    if patient.weight_kg is None:
+        flags.append("weight missing: muscle area per weight and per BMI are not reported")
+    if patient.sex is None or patient.age_years is None:
+        flags.append("sex or age missing: no reference table is applied")
+    elif patient.age_years < 18:
+        flags.append("patient under 18: no reference table is applied")
+    return flags
+
+
+def level_flags(confidence: float, measurements: tuple[Measurement, ...]) -> list[str]:
+    """Doubts about the level itself."""
+    flags = []
+    if confidence < CONFIDENT:
+        flags.append(f"L3 level uncertain: confidence {confidence:.2f}")
+    area = value_of(measurements, Quantity.AREA, Structure.SKELETAL_MUSCLE)
+    for quantity in (Quantity.AREA_SLICE_BELOW, Quantity.AREA_SLICE_ABOVE):
+        other = value_of(measurements, quantity, Structure.SKELETAL_MUSCLE)
+        if area and other is not None and abs(other - area) / area * 100 > STABLE_PERCENT:
+            change = (other - area) / area * 100
+            flags.append(f"muscle area changes by {change:+.0f} % in the neighbouring slice")
+    return flags
+
+
+def organ_flags(organs: tuple[OrganResult, ...]) -> list[str]:
+    """Organs the field of view cuts."""
+    cut = [organ.structure.value.replace("_", " ") for organ in organs if organ.is_incomplete]
+    return [f"cut by the field of view, volume incomplete: {', '.join(cut)}"] if cut else []
