@@ -14,9 +14,7 @@ Box = tuple[slice, slice, slice]
 
 MINIMUM_ML = {Structure.ADRENAL_RIGHT: 0.3, Structure.ADRENAL_LEFT: 0.3}
 """Smaller findings are noise; other organs: DEFAULT_MINIMUM_ML."""
-DEFAULT_Box = tuple[slice, slice, slice]
-
-MINIMUM_ML = 1.0
+DEFAULT_MINIMUM_ML = 1.0
 KEPT_FRACTION = 0.25
 """Pieces smaller than this share of an organ's largest piece are dropped."""
 
