@@ -1,0 +1,30 @@
+"""One CT series as the rest of Habitus sees it: a volume, its headers and a few facts."""
+
+from dataclasses import dataclass
+
+from pydicom.dataset import Dataset
+
+from inference.domain.measurement import Patient
+from inference.domain.volume import Volume
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CtSeries:
+    """An axial CT series that passed every check of the reader."""
+
+    volume: Volume
+    """Slices in order of their position along the slice normal; HU below −1024 are set to −1024."""
+    headers: tuple[Dataset, ...]
+    """One per slice in the volume's order, without pixels."""
+    patient: Patient
+    study_uid: str
+    series_uid: str
+    frame_of_reference_uid: str
+    sop_uids: tuple[str, ...]
+    """All SOP Instance UIDs, sorted: the set that the job key hashes."""
+    slice_thickness_mm: float
+    """As stated by the scanner; the step between slices where it is not stated."""
+    contrast: str = "unknown"
+    """Contrast agent as stated by the scanner, or "unknown"."""
+    kvp: float | None = None
+    kernel: str | None = None

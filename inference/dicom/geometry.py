@@ -1,0 +1,195 @@
+"""From the planes of single slices to one regular grid in patient space, or the reason why there is none."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from inference.domain.errors import UnsupportedGeometry
+from inference.domain.volume import Affine, affine_from_axes
+
+MIN_SLICES = 10
+MAX_SHEAR_DEGREES = 0.5
+"""Between the slice normal and the direction in which the slices advance."""
+MAX_OBLIQUE_DEGREES = 10.0
+"""Between the slice normal and the patient's long axis."""
+DUPLICATE_MM = 0.05
+"""Slices closer than this are at the same position."""
+STEP_TOLERANCE_MM = 0.1
+"""Scanners round positions to 0.1 mm."""
+STEP_TOLERANCE_FRACTION = 0.02
+LATERAL_TOLERANCE_MM = 0.2
+COSINE_TOLERANCE = 1e-3
+MAX_PIXEL_MM = 10.0
+
+_SEND_ANOTHER = "Send a complete axial reconstruction without gantry tilt."
+
+Vector = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Plane:
+    """Where one slice lies in patient space (LPS, mm)."""
+
+    position_mm: Vector
+    """Centre of the first pixel."""
+    column_axis: Vector
+    """Unit direction in which the column index grows (first half of Image Orientation)."""
+    row_axis: Vector
+    """Unit direction in which the row index grows."""
+    row_mm: float
+    """Step between rows."""
+    column_mm: float
+    rows: int
+    columns: int
+
+    @property
+    def normal(self) -> Vector:
+        """Unit normal; slices are ordered along it."""
+        normal = np.cross(self.column_axis, self.row_axis)
+        return np.asarray(normal / np.linalg.norm(normal), np.float64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Stack:
+    """The order that turns slices into a volume, and that volume's affine."""
+
+    order: tuple[int, ...]
+    """Index of the given plane at each slice of the volume."""
+    affine_lps: Affine
+
+
+def stack_planes(planes: Sequence[Plane]) -> Stack:
+    """The regular grid the planes form; raises UnsupportedGeometry with a coded reason."""
+    if len(planes) < MIN_SLICES:
+        raise _refused(
+            "too-few-slices",
+            f"{len(planes)} slice{'s' if len(planes) != 1 else ''}",
+            f"at least {MIN_SLICES} axial slices",
+        )
+    _check_same_plane(planes)
+    first = planes[0]
+    positions = np.array([plane.position_mm for plane in planes])
+    along_mm = positions @ first.normal
+    order = np.argsort(along_mm, kind="stable")
+    positions, along_mm = positions[order], along_mm[order]
+    _check_distinct(along_mm)
+    _check_direction(positions, first.normal)
+    _check_even_steps(along_mm)
+    _check_straight(positions, along_mm)
+    advance = (positions[-1] - positions[0]) / (len(planes) - 1)
+    step_mm = float(np.linalg.norm(advance))
+    affine = affine_from_axes(
+        positions[0],
+        [advance / step_mm, first.row_axis, first.column_axis],
+        (step_mm, first.row_mm, first.column_mm),
+    )
+    return Stack(order=tuple(int(index) for index in order), affine_lps=affine)
+
+
+def checked_plane(
+    position: Sequence[float] | None,
+    orientation: Sequence[float] | None,
+    spacing: Sequence[float] | None,
+    shape: tuple[int, int],
+) -> Plane:
+    """A plane from the values of a header; raises UnsupportedGeometry where they make none."""
+    if position is None or len(position) != 3 or orientation is None or len(orientation) != 6:
+        raise _refused("mixed-geometry", "a slice without position or orientation", "both")
+    if spacing is None or len(spacing) != 2 or not all(0 < mm <= MAX_PIXEL_MM for mm in spacing):
+        raise _refused(
+            "mixed-geometry", "a slice without a usable pixel spacing", f"0 to {MAX_PIXEL_MM:g} mm"
+        )
+    axes = np.array(orientation, np.float64).reshape(2, 3)
+    lengths = np.linalg.norm(axes, axis=1)
+    if np.any(np.abs(lengths - 1) > 10 * COSINE_TOLERANCE) or abs(axes[0] @ axes[1]) > (
+        10 * COSINE_TOLERANCE
+    ):
+        raise _refused("mixed-geometry", "an image orientation that is no rotation", "unit axes")
+    axes /= lengths[:, None]
+    return Plane(
+        position_mm=np.array(position, np.float64),
+        column_axis=axes[0],
+        row_axis=axes[1],
+        row_mm=float(spacing[0]),
+        column_mm=float(spacing[1]),
+        rows=shape[0],
+        columns=shape[1],
+    )
+
+
+def _refused(reason: str, found: str, wanted: str) -> UnsupportedGeometry:
+    return UnsupportedGeometry(found=found, wanted=wanted, advice=_SEND_ANOTHER, reason=reason)
+
+
+def _check_same_plane(planes: Sequence[Plane]) -> None:
+    first = planes[0]
+    shapes = {(plane.rows, plane.columns) for plane in planes}
+    if len(shapes) > 1:
+        raise _refused("mixed-geometry", f"{len(shapes)} matrix sizes", "one matrix size")
+    spacings = np.array([(plane.row_mm, plane.column_mm) for plane in planes])
+    if np.ptp(spacings, axis=0).max() > 1e-3 * spacings.max():
+        raise _refused("mixed-geometry", "several pixel spacings", "one pixel spacing")
+    axes = np.array([(plane.column_axis, plane.row_axis) for plane in planes])
+    if np.abs(axes - (first.column_axis, first.row_axis)).max() > COSINE_TOLERANCE:
+        raise _refused("mixed-geometry", "several image orientations", "one orientation")
+
+
+def _check_distinct(along_mm: Vector) -> None:
+    duplicates = int((np.diff(along_mm) < DUPLICATE_MM).sum())
+    if duplicates:
+        raise _refused(
+            "duplicate-position",
+            f"{duplicates} of {len(along_mm)} slices at the position of another",
+            "one slice per position",
+        )
+
+
+def _check_direction(positions: Vector, normal: Vector) -> None:
+    advance = positions[-1] - positions[0]
+    shear = _degrees(float(advance @ normal / np.linalg.norm(advance)))
+    if shear > MAX_SHEAR_DEGREES:
+        raise _refused(
+            "gantry-tilt",
+            f"slices that advance at {shear:.1f}° to their normal",
+            f"at most {MAX_SHEAR_DEGREES:g}°",
+        )
+    oblique = _degrees(abs(float(normal[2])))
+    if oblique > MAX_OBLIQUE_DEGREES:
+        raise _refused(
+            "oblique",
+            f"slices {oblique:.0f}° off the axial plane",
+            f"at most {MAX_OBLIQUE_DEGREES:g}°",
+        )
+
+
+def _degrees(cosine: float) -> float:
+    return float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
+
+
+def _check_even_steps(along_mm: Vector) -> None:
+    steps = np.diff(along_mm)
+    typical = float(np.median(steps))
+    tolerance = max(STEP_TOLERANCE_MM, STEP_TOLERANCE_FRACTION * typical)
+    even = np.linspace(along_mm[0], along_mm[-1], len(along_mm))
+    # Small steps that all err to one side drift away from a regular grid.
+    has_drift = np.abs(along_mm - even).max() > typical / 4
+    if np.abs(steps - typical).max() > tolerance or has_drift:
+        raise _refused(
+            "slice-gap",
+            f"slice steps from {steps.min():.2f} to {steps.max():.2f} mm",
+            f"even steps ({typical:.2f} ± {tolerance:.2f} mm)",
+        )
+
+
+def _check_straight(positions: Vector, along_mm: Vector) -> None:
+    fraction = (along_mm - along_mm[0]) / (along_mm[-1] - along_mm[0])
+    line = positions[0] + fraction[:, None] * (positions[-1] - positions[0])
+    lateral_mm = float(np.linalg.norm(positions - line, axis=1).max())
+    if lateral_mm > LATERAL_TOLERANCE_MM:
+        raise _refused(
+            "mixed-geometry",
+            f"slices shifted sideways by up to {lateral_mm:.1f} mm",
+            f"at most {LATERAL_TOLERANCE_MM:g} mm",
+        )

@@ -1,0 +1,52 @@
+"""Guarded reading of header values: a damaged element is absent, never an exception of a library."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+
+def raw_value(header: Dataset, keyword: str) -> Any:
+    """The element's value, or None where it is absent, empty or cannot be parsed."""
+    try:
+        value = header.get(keyword)
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, NotImplementedError):
+        # pydicom parses an element when it is first touched, so a damaged value surfaces here.
+        return None
+    return None if value is None or value == "" else value
+
+
+def text(header: Dataset, keyword: str) -> str:
+    """A text value, trimmed; several values are joined by a backslash as on the wire."""
+    value = raw_value(header, keyword)
+    if value is None:
+        return ""
+    if not isinstance(value, str) and isinstance(value, Sequence):
+        return "\\".join(str(item) for item in value).strip()
+    return str(value).strip()
+
+
+def number(header: Dataset, keyword: str) -> float | None:
+    """One finite number."""
+    values = numbers(header, keyword)
+    return values[0] if values is not None and len(values) == 1 else None
+
+
+def numbers(header: Dataset, keyword: str) -> tuple[float, ...] | None:
+    """All values as finite numbers, or None where one of them is not."""
+    value = raw_value(header, keyword)
+    if value is None:
+        return None
+    items = value if not isinstance(value, str) and isinstance(value, Sequence) else [value]
+    try:
+        found = tuple(float(item) for item in items)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return found if found and all(math.isfinite(item) for item in found) else None
+
+
+def whole_number(header: Dataset, keyword: str) -> int | None:
+    """One integer."""
+    value = number(header, keyword)
+    return int(value) if value is not None and value == int(value) else None

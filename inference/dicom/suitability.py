@@ -1,0 +1,28 @@
+"""Which images are axial CT slices at all, told from the header alone."""
+
+from pydicom.dataset import Dataset
+from pydicom.uid import CTImageStorage
+
+from inference.dicom.header_values import text, whole_number
+
+_NOT_TISSUE = frozenset({"MIP", "MINIP", "PERFUSION", "PROJECTION IMAGE", "VOLUME", "SUBTRACTION"})
+"""Image Type values of images whose numbers are not the density of one slice (PS3.3 C.8.16.1.3)."""
+
+
+def unsuitable_because(header: Dataset) -> str | None:
+    """Why an image is no axial CT slice, or None; empty UIDs are left to the reader's own check."""
+    modality = text(header, "Modality")
+    sop_class = text(header, "SOPClassUID")
+    if modality and modality != "CT":
+        return f"modality {modality:.16}"
+    kinds = [kind.strip() for kind in text(header, "ImageType").upper().split("\\")]
+    if "LOCALIZER" in kinds or any("SURVIEW" in kind or "SCOUT" in kind for kind in kinds):
+        return "scout image"
+    if _NOT_TISSUE & set(kinds) or (kinds[0] == "DERIVED" and "AXIAL" not in kinds[2:3]):
+        # PACS that compress without loss also write DERIVED, but leave AXIAL in the third place.
+        return "derived image"
+    if sop_class and sop_class != CTImageStorage:
+        return "not of the CT image class"
+    if (whole_number(header, "NumberOfFrames") or 1) > 1:
+        return "multi-frame image"
+    return None
