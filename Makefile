@@ -1,0 +1,120 @@
+# Habitus: `make` lists every target.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PY ?= python3
+EXTRA ?= cpu
+KEEP ?= 0
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+BIN := .venv/bin
+TRAIN := .venv-train/bin
+PYTEST := $(BIN)/python -m pytest
+APT_NODE := python3-venv orthanc orthanc-python orthanc-dicomweb dcmtk iproute2 util-linux
+APT_TEST := dicom3tools
+PIP := pip install --quiet --disable-pip-version-check
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+# ---- setting up
+
+.PHONY: setup
+setup: system-node .venv/.node ## Orthanc by apt (no service left running) and the node's environment
+.PHONY: setup-dev
+setup-dev: system-test .venv/.dev ## what the tests need on top of that
+.PHONY: setup-training
+setup-training: .venv-train/.done ## the training environment (torch; TORCH_INDEX=URL for your own build)
+
+# Installs the packages of $(1) that are missing. A freshly installed orthanc must not start on the default
+# ports: policy-rc.d refuses that while apt runs, and the unit is disabled afterwards.
+define apt_install
+	@missing=""; for p in $(1); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then \
+	  echo "installing:$$missing"; \
+	  made=0; if [ ! -e /usr/sbin/policy-rc.d ]; then printf '#!/bin/sh\nexit 101\n' | $(SUDO) tee /usr/sbin/policy-rc.d >/dev/null; $(SUDO) chmod 755 /usr/sbin/policy-rc.d; made=1; fi; \
+	  restore() { if [ $$made = 1 ]; then $(SUDO) rm -f /usr/sbin/policy-rc.d; fi; }; trap restore EXIT; \
+	  $(SUDO) apt-get update -qq; \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 $$missing >/dev/null; \
+	  case "$$missing" in *" orthanc"*) if [ -d /run/systemd/system ]; then $(SUDO) systemctl disable --now orthanc || true; fi;; esac; \
+	fi
+endef
+
+.PHONY: system-node system-test
+system-node:
+	$(call apt_install,$(APT_NODE))
+system-test: system-node
+	$(call apt_install,$(APT_TEST))
+
+.venv/bin/python: | system-node
+	$(PY) -m venv .venv
+.venv/.node: requirements/$(EXTRA).txt | .venv/bin/python
+	@echo "installing the node's environment ($(EXTRA))"
+	$(BIN)/$(PIP) --require-hashes -r $<
+	@touch $@
+.venv/.dev: requirements/dev.txt | .venv/bin/python
+	@echo "installing the development environment"
+	$(BIN)/$(PIP) --require-hashes -r $<
+	@touch $@ .venv/.node
+.venv-train/.done: requirements/train.txt
+	$(PY) -m venv .venv-train
+	$(TRAIN)/$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
+	@# torch brings what it needs itself; everything else is locked with hashes
+	$(TRAIN)/$(PIP) --require-hashes -r $<
+	@touch $@
+
+# ---- using it
+
+.PHONY: demo
+demo: setup ## a CT sent by C-STORE comes back as SEG and SR, with pictures (KEEP=1 leaves it running)
+	@$(BIN)/python demo.py --keep $(KEEP)
+
+# ---- checking it
+
+.PHONY: check
+check: .venv/.dev ## static checks and unit tests (under 3 minutes)
+	$(BIN)/ruff format --check -q .
+	$(BIN)/ruff check -q .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(PYTEST) -q tests/unit
+.PHONY: fix
+fix: .venv/.dev ## format and mend what can be mended by itself
+	$(BIN)/ruff format -q .
+	$(BIN)/ruff check -q --fix .
+.PHONY: test
+test: setup-dev ## unit, integration and acceptance tests with a real Orthanc (no torch)
+	$(PYTEST) -q tests/unit tests/integration tests/acceptance
+.PHONY: test-training
+test-training: setup-training ## tests that need torch
+	$(TRAIN)/python -m pytest -q tests/training
+.PHONY: long
+long: eval-synthetic eval-real ## the long evaluations, by hand; their tables are committed under docs/results
+
+# ---- models
+
+.PHONY: onnx
+onnx: setup-training ## checkpoints → ONNX, parity proven (MODEL=name CHECKPOINT=path for your own)
+	$(TRAIN)/python -m export_onnx $(if $(MODEL),--model $(MODEL)) $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
+.PHONY: eval-synthetic
+eval-synthetic: .venv/.dev ## the shipped models on 40 unseen synthetic CTs
+	$(BIN)/python -m training.evaluate_synthetic
+.PHONY: eval-real
+eval-real: .venv/.dev ## the shipped models on the real example CT (folder by HABITUS_REAL_CT)
+	$(BIN)/python -m training.evaluate_real
+
+# ---- housekeeping
+
+.PHONY: lock
+lock: ## resolve the locks again (developers; needs uv)
+	uv lock
+	uv export -q --locked --no-emit-project --no-default-groups --extra cpu -o requirements/cpu.txt
+	uv export -q --locked --no-emit-project --no-default-groups --extra gpu -o requirements/gpu.txt
+	uv export -q --locked --no-emit-project --extra cpu --group dev -o requirements/dev.txt
+	uv export -q --locked --no-emit-project --no-default-groups --extra cpu --group train -o requirements/train.txt
+.PHONY: clean
+clean: ## remove environments, caches and demo data
+	rm -rf .venv .venv-train .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

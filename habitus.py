@@ -1,0 +1,254 @@
+"""The command line: the one wiring file above the packages; each sub-command imports what it needs when it runs."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from inference.domain.measurement import Report
+
+EXAMPLES = """\
+examples:
+  habitus synth ct/                             write a synthetic CT series with known truth
+  habitus run ct/ --out results/                SEG, SR, numbers and pictures of a CT series
+  habitus run ct/ --out results/ --json         the same, the numbers as JSON on standard output
+  habitus run ct/ --out results/ --profile l3   body composition only
+  habitus models                                which models are installed, and whether they are intact
+  habitus doctor                                what works on this machine and what does not
+
+exit status: 0 done · 1 unexpected failure · 2 wrong arguments or settings · 3 rejected (not ours to
+analyse: the coded reason is printed) · 4 unreadable input · 5 a model is unusable · 6 inference failed ·
+7 delivery failed · 130 interrupted
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a sub-command; returns the exit status."""
+    options = build_parser().parse_args(arguments)
+    from inference.domain.errors import HabitusError
+
+    try:
+        status: int = options.run(options)
+    except HabitusError as error:
+        sys.stderr.write(f"habitus: {error}\n")
+        return error.exit_status
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 0
+    return status
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All sub-commands."""
+    parser = argparse.ArgumentParser(
+        prog="habitus",
+        description="Body composition at L3 and abdominal organs from CT, as DICOM SEG and SR. For research use.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(
+        name: str, run: Callable[[argparse.Namespace], int], text: str
+    ) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(run=run)
+        return command
+
+    run = add("run", run_series, "analyse the CT series of a folder")
+    run.add_argument("series_dir", type=Path, metavar="SERIES_DIR", help="folder of DICOM files")
+    run.add_argument("--out", type=Path, required=True, help="folder for the results")
+    run.add_argument("--profile", default="abdomen", help="abdomen (default), l3 or l3-small")
+    run.add_argument("--models", type=Path, help="another models folder")
+    run.add_argument(
+        "--providers", default="cpu", help="execution providers, best first: tensorrt,cuda,cpu"
+    )
+    run.add_argument("--json", action="store_true", help="print the report as JSON")
+    synth = add(
+        "synth", write_synthetic, "write a synthetic CT series (no patient) with known truth"
+    )
+    synth.add_argument("folder", type=Path, metavar="DIR", help="new or empty folder")
+    synth.add_argument("--seed", type=int, default=1, help="another seed, another body")
+    synth.add_argument("--pixels", type=int, default=256, help="rows and columns")
+    synth.add_argument("--pixel-mm", type=float, default=1.6, help="pixel spacing")
+    synth.add_argument("--slice-mm", type=float, default=3.0, help="slice distance and thickness")
+    synth.add_argument(
+        "--field",
+        default="abdomen",
+        choices=("torso", "abdomen", "chest", "pelvis"),
+        help="part of the body",
+    )
+    models = add("models", list_models, "list the installed models and verify them")
+    models.add_argument("--models", type=Path, help="another models folder")
+    doctor = add("doctor", diagnose, "check what this machine can do")
+    doctor.add_argument("--models", type=Path, help="another models folder")
+    return parser
+
+
+def run_series(options: argparse.Namespace) -> int:
+    """habitus run"""
+    from datetime import datetime
+
+    from inference.dicom.identity import derive_uid
+    from inference.domain.analysis_profile import load_profile
+    from inference.engine.model_store import SHIPPED_MODELS
+    from inference.pipeline import (
+        CODE_VERSION,
+        RunIdentity,
+        analyse_folder,
+        load_models,
+        report_to_json,
+    )
+
+    profile = load_profile(options.profile)
+    models = load_models(
+        profile, tuple(options.providers.split(",")), options.models or SHIPPED_MODELS
+    )
+    now = datetime.now().astimezone()
+    hashes = [use.sha256 for use in models.uses]
+    key = derive_uid(
+        str(options.series_dir.resolve()),
+        profile.content_hash,
+        *hashes,
+        CODE_VERSION,
+        now.isoformat(),
+    )
+    identity = RunIdentity(job_key=key, created=now)
+    with _progress() as announce:
+        result = analyse_folder(options.series_dir, options.out, models, identity, announce)
+    if options.json:
+        sys.stdout.write(report_to_json(result.report))
+        return 0
+    print_report(result.report)
+    for role, path in result.files.items():
+        sys.stdout.write(f"{role:16} {path}\n")
+    return 0
+
+
+def print_report(report: "Report") -> None:
+    """The numbers as tables."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    level = report.level
+    title = (
+        f"At L3, z {level.z_mm:.1f} mm (slice {level.slice_index}, confidence {level.confidence:.2f})"
+        if level
+        else ""
+    )
+    table = Table("structure", "quantity", "value", "unit", title=title, title_justify="left")
+    for m in report.body_composition:
+        named = m.structure.value.replace("_", " ") if m.structure else "patient"
+        table.add_row(named, m.quantity.value.replace("_", " "), f"{m.value:.2f}", m.unit.value)
+    console.print(table)
+    for row in report.cut_offs:
+        verdict = "below" if row.is_low else "not below"
+        console.print(
+            f"{row.quantity.value.replace('_', ' ')} {row.value:.2f}: {verdict} {row.cut_off} {row.unit.value} "
+            f"({row.table}: {row.population})",
+            highlight=False,
+        )
+    if report.organs:
+        organs = Table("organ", "ml", "mean HU", "", title="Organs", title_justify="left")
+        for organ in report.organs:
+            mean = "" if organ.mean_hu is None else f"{organ.mean_hu:.0f}"
+            cut = "cut by the field of view" if organ.is_incomplete else ""
+            organs.add_row(
+                organ.structure.value.replace("_", " "), f"{organ.volume_ml:.1f}", mean, cut
+            )
+        console.print(organs)
+    for flag in report.flags:
+        console.print(f"! {flag}", markup=False, highlight=False)
+    spent = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.seconds.items())
+    console.print(f"{spent}. For research use only.", highlight=False)
+
+
+def write_synthetic(options: argparse.Namespace) -> int:
+    """habitus synth"""
+    from training.synthetic.demo_series import write_demo_series
+
+    from inference.domain.errors import ConfigurationInvalid
+
+    if options.folder.exists() and any(options.folder.iterdir()):
+        raise ConfigurationInvalid(
+            found=f"{options.folder} that is not empty", wanted="a new or empty folder"
+        )
+    truth = write_demo_series(
+        options.folder,
+        seed=options.seed,
+        field=options.field,
+        shape_rc=(options.pixels, options.pixels),
+        spacing_mm=(options.slice_mm, options.pixel_mm, options.pixel_mm),
+    )
+    sys.stdout.write(truth)
+    return 0
+
+
+def list_models(options: argparse.Namespace) -> int:
+    """habitus models"""
+    from inference.domain.errors import ModelUnusable
+    from inference.engine.model_store import SHIPPED_MODELS, model_names, verified_manifest
+
+    folder = options.models or SHIPPED_MODELS
+    status = 0
+    for name in model_names(folder):
+        try:
+            manifest = verified_manifest(name, folder)
+        except ModelUnusable as error:
+            sys.stdout.write(f"{name:12} UNUSABLE: {error}\n")
+            status = error.exit_status
+            continue
+        sys.stdout.write(
+            f"{name:12} {manifest.version:8} {manifest.task:10} {manifest.parameters / 1e6:.2f} M parameters  "
+            f"sha256 {manifest.onnx_sha256[:12]}  trained on: {manifest.training_data}\n"
+        )
+    if not model_names(folder):
+        raise ModelUnusable(found=f"no model in {folder}", wanted="models", advice="Run make onnx.")
+    return status
+
+
+def diagnose(options: argparse.Namespace) -> int:
+    """habitus doctor"""
+    from inference.engine.model_store import SHIPPED_MODELS
+    from orthanc_plugin.node.doctor import findings
+
+    worst = 0
+    for finding in findings(options.models or SHIPPED_MODELS):
+        sys.stdout.write(
+            f"{'ok  ' if finding.is_well else 'FAIL'} {finding.subject:22} {finding.text}\n"
+        )
+        worst = max(worst, 0 if finding.is_well else 1)
+    return worst
+
+
+def _progress() -> "ProgressLine":
+    return ProgressLine()
+
+
+class ProgressLine:
+    """One line of progress on standard error; silent when that is not a terminal."""
+
+    def __enter__(self) -> Callable[[str, float], None]:
+        """The function that stages call."""
+        self._shown = sys.stderr.isatty()
+        return self.announce
+
+    def announce(self, stage: str, share: float) -> None:
+        """Show the stage and the share of it that is done."""
+        if self._shown:
+            filled = round(20 * share)
+            sys.stderr.write(f"\r\033[K{stage:10} [{'█' * filled}{'·' * (20 - filled)}]")
+            sys.stderr.flush()
+
+    def __exit__(self, *exc: object) -> None:
+        """Clear the line."""
+        if self._shown:
+            sys.stderr.write("\r\033[K")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
