@@ -44,7 +44,9 @@ def reduce_axis(voxels: npt.NDArray[np.float32], axis: int, ratio: float) -> Flo
     width = round(ratio)
     if width < 2:
         return voxels
-    filtered: Float = ndimage.uniform_filter1d(voxels, width, axis=axis, mode="nearest")
+    # An even box has no middle voxel: half weights at both ends keep every structure in its place.
+    box = np.ones(width, np.float32) if width % 2 else np.r_[0.5, np.ones(width - 1), 0.5]
+    filtered: Float = ndimage.convolve1d(voxels, box / width, axis=axis, mode="nearest")
     return filtered
 
 
@@ -52,7 +54,9 @@ def resample(volume: Volume, spacing_mm: Sequence[float]) -> Volume:
     """The volume on a grid of the given steps over the same field, averaged where that is coarser, linear between."""
     voxels = volume.hu.astype(np.float32)
     affine = volume.affine_lps.copy()
-    for axis, (step, wanted) in enumerate(zip(volume.spacing_mm, spacing_mm, strict=True)):
+    # Columns first: the in-plane reduction leaves less to do for the axes after it.
+    for axis in (2, 1, 0):
+        step, wanted = volume.spacing_mm[axis], spacing_mm[axis]
         n_in = voxels.shape[axis]
         n_out = max(1, round(n_in * step / wanted))
         scale = wanted / step

@@ -1,0 +1,84 @@
+"""The house rules that import-linter cannot see."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("orthanc_plugin", "inference", "export_onnx", "training")
+SOURCES = [
+    path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))
+]  # fmt: skip
+LINES_AT_MOST = 500
+
+
+def test_every_package_folder_has_an_init_except_entry() -> None:
+    # A folder without __init__.py is invisible to import-linter; entry/ must stay outside, because Orthanc puts
+    # it at sys.path[0].
+    folders = {path.parent for path in SOURCES}
+
+    missing = {folder for folder in folders if not (folder / "__init__.py").exists()}
+
+    assert missing <= {ROOT / "orthanc_plugin" / "entry"}
+
+
+def test_entry_holds_one_file() -> None:
+    # Orthanc puts this folder at sys.path[0]: a second module here could shadow the standard library.
+    entry = ROOT / "orthanc_plugin" / "entry"
+
+    assert len([path for path in entry.iterdir() if path.suffix == ".py"]) == 1
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_files_stay_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LINES_AT_MOST
+
+
+@pytest.mark.parametrize("package", ["inference.domain", "inference.stages"])
+def test_pure_packages_load_no_heavy_library(package: str) -> None:
+    modules = sorted(
+        path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
+        for path in (ROOT / package.replace(".", "/")).glob("*.py")
+        if path.stem != "__init__"
+    )
+    code = (
+        f"import sys, {', '.join(modules)}\n"
+        "print([m for m in ('onnxruntime', 'highdicom', 'pydicom', 'torch') if m in sys.modules])"
+    )
+
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+
+    assert loaded.strip() == "[]"
+
+
+def test_help_loads_neither_numpy_nor_onnxruntime() -> None:
+    code = (
+        "import sys, habitus\n"
+        "habitus.build_parser().format_help()\n"
+        "print([m for m in ('numpy', 'onnxruntime', 'pydicom', 'rich') if m in sys.modules])"
+    )
+
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+
+    assert loaded.strip() == "[]"
+
+
+def test_every_dependency_is_named_with_its_reason() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    named = [
+        *project["project"]["dependencies"],
+        *(d for extra in project["project"]["optional-dependencies"].values() for d in extra),
+        *(d for group in project["dependency-groups"].values() for d in group),
+    ]
+    table = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+
+    names = {d.split(">")[0].split("=")[0].split("[")[0] for d in named}
+
+    assert {name for name in names if f"`{name}`" not in table} == set()
