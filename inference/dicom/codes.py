@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from highdicom.sr.coding import CodedConcept
+from pydicom.sr.coding import Code
 
 from inference.domain.labelmap import Structure
 from inference.domain.measurement import Quantity, Unit
@@ -13,12 +13,13 @@ MANUFACTURER = "Habitus"
 RESEARCH_USE = "For research use only. Not for diagnosis."
 
 
-def concept(value: str, scheme: str, meaning: str) -> CodedConcept:
+def concept(value: str, scheme: str, meaning: str) -> Code:
     """A coded concept."""
-    return CodedConcept(value=value, scheme_designator=scheme, meaning=meaning)
+    # Immutable, unlike highdicom's own concepts, which an object may change when it takes one.
+    return Code(value, scheme, meaning)
 
 
-def private(value: str, meaning: str) -> CodedConcept:
+def private(value: str, meaning: str) -> Code:
     """A concept of our own scheme, where no standard table has one."""
     return concept(value, PRIVATE_SCHEME, meaning)
 
@@ -40,13 +41,13 @@ class StructureCode:
     """How one structure is named in DICOM and shown."""
 
     label: str
-    kind: CodedConcept
+    kind: Code
     """Segmented Property Type, and Finding Site in the report."""
     rgb: tuple[int, int, int]
-    category: CodedConcept = ANATOMY
-    modifier: CodedConcept | None = None
+    category: Code = ANATOMY
+    modifier: Code | None = None
     """Laterality."""
-    region: CodedConcept | None = None
+    region: Code | None = None
     """Anatomic region, where the type alone does not tell two fats apart."""
 
 
@@ -123,7 +124,7 @@ STRUCTURE_CODES: dict[Structure, StructureCode] = {
     ),
 }
 
-QUANTITY_CODES: dict[Quantity, CodedConcept] = {
+QUANTITY_CODES: dict[Quantity, Code] = {
     Quantity.AREA: concept("42798000", "SCT", "Area"),
     Quantity.VOLUME: concept("118565006", "SCT", "Volume"),
     # Rather than 112031 with a derivation: OHIF's text view does not show the derivation.
@@ -142,7 +143,7 @@ QUANTITY_CODES: dict[Quantity, CodedConcept] = {
     Quantity.AREA_SLICE_ABOVE: private("AREA_ABOVE", "Area one slice towards the head"),
 }
 
-UNIT_CODES: dict[Unit, CodedConcept] = {
+UNIT_CODES: dict[Unit, Code] = {
     Unit.CM2: concept("cm2", "UCUM", "square centimeter"),
     Unit.ML: concept("ml", "UCUM", "milliliter"),
     Unit.HU: concept("[hnsf'U]", "UCUM", "Hounsfield unit"),

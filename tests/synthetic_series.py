@@ -1,0 +1,82 @@
+"""Small CT series made in code for tests: a gradient of known numbers, of any geometry."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+
+from inference.dicom.identity import ResultIdentity, derive_uid
+from inference.domain.labelmap import LabelMap, Structure
+from inference.domain.measurement import ModelUse
+from inference.domain.volume import Affine, Volume, affine_from_axes
+from training.synthetic.series import SeriesHeader, build_datasets
+
+AXIAL = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
+"""Directions of slice, row and column index: slices to the head, rows to the back, columns to the left."""
+
+
+def small_volume(
+    *,
+    shape: tuple[int, int, int] = (12, 64, 48),
+    spacing_mm: tuple[float, float, float] = (2.5, 0.8, 0.7),
+    origin_lps_mm: tuple[float, float, float] = (-20.0, -30.0, 100.0),
+    axes_lps: npt.ArrayLike = AXIAL,
+) -> Volume:
+    """A volume whose every voxel differs from its neighbours, so that no flip goes unseen."""
+    k, i, j = np.indices(shape)
+    hu = (-900 + 50 * k + 7 * i + 3 * j).astype(np.int16)
+    return Volume(hu=hu, affine_lps=affine_from_axes(origin_lps_mm, axes_lps, spacing_mm))
+
+
+def small_datasets(volume: Volume | None = None, **header: object) -> list[Dataset]:
+    """The small volume as CT images in volume order; keywords go into the series header."""
+    wanted = replace(SeriesHeader(), **header)  # type: ignore[arg-type]
+    return build_datasets(volume if volume is not None else small_volume(), wanted)
+
+
+def save_all(datasets: Sequence[Dataset], folder: Path) -> list[Path]:
+    """Write the images to numbered files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{number:04d}.dcm" for number in range(len(datasets))]
+    for path, dataset in zip(paths, datasets, strict=True):
+        dataset.save_as(path, enforce_file_format=True)
+    return paths
+
+
+def small_labels(
+    affine_lps: Affine, shape: tuple[int, int, int], structures: Sequence[Structure]
+) -> LabelMap:
+    """One asymmetric box per structure, none touching the first or last slice."""
+    labels = np.zeros(shape, np.uint8)
+    for label in range(1, len(structures) + 1):
+        labels[1 + label % 3 : -2 - label % 2, 2 * label : 2 * label + 2, label : -2 * label] = (
+            label
+        )
+    return LabelMap(
+        labels=labels,
+        affine_lps=affine_lps,
+        structures=dict(enumerate(structures, start=1)),
+    )
+
+
+def result_identity(name: str = "seg") -> ResultIdentity:
+    """A fixed identity of a result object."""
+    return ResultIdentity(
+        series_instance_uid=derive_uid("test", name, "series"),
+        sop_instance_uid=derive_uid("test", name, "instance"),
+        series_number=9001,
+        code_version="0.1.0",
+        created=datetime(2026, 1, 2, 3, 4, 5),
+        models=(
+            ModelUse(
+                name="l3-tissue",
+                version="1.0.0",
+                sha256="0123456789abcdef" * 4,
+                provider="CPUExecutionProvider",
+            ),
+        ),
+    )
