@@ -1,0 +1,140 @@
+"""Seeded variations of whole batches on the device they live on: Hounsfield units, noise, blur, small affine maps."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from inference.stages.grids import AIR_HU
+from training.config import Augmentation, TrainConfig
+
+SOFT_TISSUE_HU = 50.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chance:
+    """A source of random numbers on one device; one seed gives one run."""
+
+    generator: torch.Generator
+    host: np.random.Generator
+    """For what Python itself decides: asking the accelerator would make it wait."""
+    device: torch.device
+
+    def uniform(self, shape: Sequence[int], low: float, high: float) -> Tensor:
+        """Even between two bounds."""
+        unit = torch.rand(tuple(shape), generator=self.generator, device=self.device)
+        return low + (high - low) * unit
+
+    def normal(self, shape: Sequence[int]) -> Tensor:
+        """Standard normal."""
+        return torch.randn(tuple(shape), generator=self.generator, device=self.device)
+
+    def choice(self, count: int, size: int) -> list[int]:
+        """Indices below `count`, drawn with replacement."""
+        drawn: list[int] = self.host.integers(count, size=size).tolist()
+        return drawn
+
+
+def chance_for(device: torch.device, seed: int) -> Chance:
+    """Fresh random numbers."""
+    return Chance(
+        generator=torch.Generator(device).manual_seed(seed),
+        host=np.random.default_rng(seed),
+        device=device,
+    )
+
+
+def normalise(hu: Tensor, config: TrainConfig) -> Tensor:
+    """inference.stages.grids.normalise on tensors; a test holds the two together."""
+    low, high = config.hu_window
+    unit = (hu.clamp(low, high) - low) / (high - low)
+    return (unit - config.mean) / config.sd
+
+
+def normalise_varied(hu: Tensor, config: TrainConfig, chance: Chance) -> Tensor:
+    """normalise with a random exponent inside the window."""
+    low, high = config.hu_window
+    unit = (hu.clamp(low, high) - low) / (high - low)
+    gamma = config.augmentation.gamma
+    exponent = chance.uniform(_per_example(hu), -gamma, gamma).exp()
+    return (unit**exponent - config.mean) / config.sd
+
+
+def vary_hu(
+    hu: Tensor, augmentation: Augmentation, chance: Chance, blur_axis: int | None
+) -> Tensor:
+    """Contrast, offset, noise and blur, each example by its own amount; blur along one axis or in the plane."""
+    shape = _per_example(hu)
+    contrast = 1 + chance.uniform(shape, -augmentation.contrast, augmentation.contrast)
+    offset = chance.uniform(shape, -augmentation.hu_shift, augmentation.hu_shift)
+    # Squared: most scans are quiet, some are very noisy.
+    noise_sd = augmentation.noise_hu * chance.uniform(shape, 0, 1) ** 2
+    varied = (hu - SOFT_TISSUE_HU) * contrast + SOFT_TISSUE_HU + offset
+    varied = varied + noise_sd * chance.normal(hu.shape)
+    weight = chance.uniform(shape, 0, augmentation.blur)
+    axes = (hu.ndim - 2, hu.ndim - 1) if blur_axis is None else (blur_axis,)
+    for axis in axes:
+        varied = blur(varied, weight, axis)
+    return varied
+
+
+def blur(voxels: Tensor, weight: Tensor, axis: int) -> Tensor:
+    """Each voxel gives `weight` of itself to both neighbours along an axis; edges repeat."""
+    n = voxels.shape[axis]
+    before = voxels.narrow(axis, 0, 1)
+    after = voxels.narrow(axis, n - 1, 1)
+    lower = torch.cat([before, voxels.narrow(axis, 0, n - 1)], axis)
+    upper = torch.cat([voxels.narrow(axis, 1, n - 1), after], axis)
+    return voxels * (1 - 2 * weight) + (lower + upper) * weight
+
+
+def _per_example(batch: Tensor) -> tuple[int, ...]:
+    return (batch.shape[0],) + (1,) * (batch.ndim - 1)
+
+
+def random_affine(
+    count: int, axes: int, augmentation: Augmentation, chance: Chance, *, max_shift: float
+) -> tuple[Tensor, Tensor]:
+    """Matrices [n, axes, axes] (rotation in the last two axes, size, mirror of the last) and shifts in voxels [n, axes]."""
+    angle = chance.uniform((count,), -1, 1) * torch.pi / 180 * augmentation.rotate_deg
+    size = 1 + chance.uniform((count, 1), -augmentation.scale, augmentation.scale)
+    # Sides differ a little more than the whole: no two people are only scaled copies.
+    sides = size * (
+        1 + 0.3 * chance.uniform((count, axes), -augmentation.scale, augmentation.scale)
+    )
+    mirror = chance.uniform((count,), 0, 1) < augmentation.mirror_probability
+    matrix = torch.eye(axes, device=angle.device).repeat(count, 1, 1)
+    matrix[:, -2, -2] = matrix[:, -1, -1] = angle.cos()
+    matrix[:, -2, -1] = -angle.sin()
+    matrix[:, -1, -2] = angle.sin()
+    sides[:, -1] = torch.where(mirror, -sides[:, -1], sides[:, -1])
+    shift = chance.uniform((count, axes), -max_shift, max_shift)
+    return matrix * sides[:, None, :], shift
+
+
+def affine_grid(
+    matrix: Tensor, shift: Tensor, shape_in: Sequence[int], shape_out: Sequence[int]
+) -> Tensor:
+    """For torch's grid_sample (align_corners=True): where each output voxel lies in the input, both about their middles."""
+    device = matrix.device
+    axes = [torch.arange(n, device=device) - (n - 1) / 2 for n in shape_out]
+    base = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
+    count, rank = shift.shape
+    moved = torch.einsum("...j,nij->n...i", base, matrix)
+    moved = moved + shift.view(count, *(1,) * rank, rank)
+    half = torch.tensor([(n - 1) / 2 for n in shape_in], device=device)
+    return (moved / half).flip(-1)
+
+
+def warp_hu(hu: Tensor, grid: Tensor) -> Tensor:
+    """Linear interpolation; air beyond the input."""
+    warped = functional.grid_sample(hu - AIR_HU, grid, mode="bilinear", align_corners=True)
+    return warped + AIR_HU
+
+
+def warp_labels(labels: Tensor, grid: Tensor) -> Tensor:
+    """Nearest neighbour of integer labels [n, 1, ...]; background beyond the input."""
+    return functional.grid_sample(labels.float(), grid, mode="nearest", align_corners=True).long()

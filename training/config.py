@@ -1,0 +1,138 @@
+"""TrainConfig: everything that decides what a training run does, read once from TOML; an unknown key is an error."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from inference.domain.errors import ConfigurationInvalid
+from training.specification import specification
+
+ADVICE = "See training/config.py for every key and training/configs for examples."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Augmentation:
+    """How far a batch is varied; every amount is a largest value unless it says otherwise."""
+
+    hu_shift: float
+    """Offset of all Hounsfield units."""
+    contrast: float
+    """Relative change of contrast about 50 HU."""
+    gamma: float
+    """Logarithm of the exponent applied inside the window."""
+    noise_hu: float
+    """Standard deviation of added noise."""
+    blur: float
+    """Weight of the two neighbours along z (volumes, projections) or in the plane (slices)."""
+    rotate_deg: float
+    scale: float
+    """Relative change of size."""
+    shift_mm: float
+    mirror_probability: float
+    """Left and right exchanged; 0 where they are told apart."""
+    crop_probability: float
+    """How often the field ends inside the patch, as in a short scan."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """One network's training."""
+
+    name: str
+    """Name of the model folder."""
+    task: str
+    input_shape: tuple[int, ...]
+    """Spatial shape of one training example."""
+    network: Mapping[str, Any]
+    """Keyword arguments of the network."""
+    hu_window: tuple[float, ...]
+    mean: float
+    sd: float
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    warmup_steps: int
+    clip_norm: float
+    average_decay: float
+    """Of the running mean of the weights, which is what is evaluated and saved."""
+    seed: int
+    report_every_s: float
+    checkpoint_every_s: float
+    validation_share: float
+    """Part of the pool kept back, chosen by seed."""
+    validation_examples: int
+    augmentation: Augmentation
+
+    def __post_init__(self) -> None:
+        expected = specification(self.task).spatial_shape
+        rules = {
+            f"hu_window {self.hu_window}": len(self.hu_window) == 2
+            and self.hu_window[0] < self.hu_window[1],
+            f"input_shape {self.input_shape}": len(self.input_shape) == len(expected),
+            f"batch_size {self.batch_size}": self.batch_size >= 1,
+            f"sd {self.sd}": self.sd > 0,
+            f"average_decay {self.average_decay}": 0 <= self.average_decay < 1,
+            f"validation_share {self.validation_share}": 0 < self.validation_share < 1,
+        }
+        for found, holds in rules.items():
+            if not holds:
+                raise ConfigurationInvalid(found=found, wanted="a usable value", advice=ADVICE)
+
+
+def load_config(path: Path) -> TrainConfig:
+    """The configuration in a TOML file; raises ConfigurationInvalid."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as exc:
+        raise ConfigurationInvalid(
+            found=f"no file {path.name}", wanted="a training configuration", advice=ADVICE
+        ) from exc
+    except tomllib.TOMLDecodeError as exc:
+        raise ConfigurationInvalid(
+            found=f"{path.name}, which is not TOML", wanted="a training configuration"
+        ) from exc
+    return config_from_mapping(raw)
+
+
+def config_from_mapping(raw: Mapping[str, Any]) -> TrainConfig:
+    """The configuration in parsed TOML or JSON; raises ConfigurationInvalid."""
+    values = _typed(TrainConfig, raw, "configuration")
+    values["augmentation"] = Augmentation(
+        **_typed(Augmentation, raw["augmentation"], "augmentation")
+    )
+    return TrainConfig(**values)
+
+
+def config_to_mapping(config: TrainConfig) -> dict[str, Any]:
+    """The inverse of config_from_mapping."""
+    return asdict(config) | {"network": dict(config.network)}
+
+
+def _typed(kind: type, raw: Any, where: str) -> dict[str, Any]:
+    if not isinstance(raw, Mapping):
+        raise _invalid(f"{where} that is a {type(raw).__name__}", "a table")
+    known = {field.name: field.type for field in fields(kind)}
+    if unknown := sorted(set(raw) - set(known)):
+        raise _invalid(f"unknown key {unknown[0]!r} in {where}", f"only {sorted(known)}")
+    if missing := sorted(set(known) - set(raw)):
+        raise _invalid(f"no key {missing[0]!r} in {where}", "every key")
+    return {name: _value(known[name], raw[name], f"{where}.{name}") for name in known}
+
+
+def _value(kind: Any, raw: Any, where: str) -> Any:
+    if str(kind).startswith("tuple[") and isinstance(raw, (list, tuple)):
+        item = int if "int" in str(kind) else float
+        return tuple(_value(item, value, where) for value in raw)
+    if kind is float and type(raw) in (int, float):
+        return float(raw)
+    if isinstance(raw, Mapping):
+        return raw
+    if type(raw) is not kind:
+        raise _invalid(f"{where} = {raw!r:.40}", getattr(kind, "__name__", str(kind)))
+    return raw
+
+
+def _invalid(found: str, wanted: str) -> ConfigurationInvalid:
+    return ConfigurationInvalid(found=found, wanted=wanted, advice=ADVICE)

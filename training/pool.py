@@ -1,0 +1,179 @@
+"""A pool of synthetic examples made by many processes; a seed that fails costs one process start, never the pool."""
+
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.context import SpawnProcess
+from multiprocessing.sharedctypes import Synchronized
+from pathlib import Path
+
+import numpy as np
+
+from inference.domain.errors import ConfigurationInvalid, InferenceFailed
+from training.pool_samples import (
+    SLICE_SHAPE_RC,
+    SLICE_STEP_MM,
+    THICKNESS_MM,
+    TORSO_SHAPE_RC,
+    TORSO_SPACING_MM,
+    projection_sample,
+    random_field,
+    slice_levels_mm,
+    slice_sample,
+    torso_sample,
+)
+from training.samples import SAMPLE_FOLDERS, SliceSample, TorsoSample, sample_files, seed_of
+
+FIRST_UNSEEN_SEED = 1_000_000
+"""Seeds from here on belong to evaluation."""
+RANDOM_FIELDS_PER_TORSO = 3
+POLL_S = 0.5
+REPORT_EVERY_S = 10.0
+FAILURES_BEFORE_GIVING_UP = 20
+"""Failed processes that are more than the examples made: the generator is broken, not a seed."""
+
+KINDS = ("torso", "slices")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolOrder:
+    """What to make, with how many processes, until when."""
+
+    kind: str
+    out: Path
+    workers: int
+    first_seed: int
+    count: int
+    """Anatomies; 0: as many as the time allows."""
+    seconds: float | None
+
+    def __post_init__(self) -> None:
+        rules = {
+            f"kind {self.kind!r}": self.kind in KINDS,
+            f"{self.workers} workers": self.workers >= 1,
+            "neither a count nor seconds": self.count > 0 or self.seconds is not None,
+            f"seeds from {self.first_seed}": 0 <= self.first_seed < FIRST_UNSEEN_SEED - self.count,
+        }
+        for found, holds in rules.items():
+            if not holds:
+                raise ConfigurationInvalid(
+                    found=found, wanted="a pool order", advice="See python -m training pool --help."
+                )
+
+
+def make_pools(orders: Sequence[PoolOrder]) -> dict[str, int]:
+    """Make pools side by side; the number of anatomies of each kind now in the pool."""
+    crews = [_Crew(order) for order in orders]
+    reported = time.monotonic()
+    while any([crew.is_working() for crew in crews]):
+        time.sleep(POLL_S)
+        if time.monotonic() - reported > REPORT_EVERY_S:
+            reported = time.monotonic()
+            _say("  ".join(crew.progress() for crew in crews))
+    _say("  ".join(crew.progress() for crew in crews))
+    return {crew.order.kind: crew.made() for crew in crews}
+
+
+class _Crew:
+    """The processes of one order; they share a counter of seeds, so a dead one leaves nothing undone but its seed."""
+
+    def __init__(self, order: PoolOrder) -> None:
+        self.order = order
+        self._context = multiprocessing.get_context("spawn")
+        self._deadline = time.time() + order.seconds if order.seconds is not None else None
+        first = max([order.first_seed, *(seed + 1 for seed in self._seeds())])
+        self._last_seed = first + order.count if order.count else FIRST_UNSEEN_SEED
+        self._next_seed = self._context.Value("q", first)
+        self._failures = 0
+        self._before = self.made()
+        # numpy's own threads would only fight with the other workers; children inherit this.
+        os.environ["OMP_NUM_THREADS"] = "1"
+        os.environ["OPENBLAS_NUM_THREADS"] = "1"
+        self._workers = [self._start() for _ in range(order.workers)]
+
+    def _seeds(self) -> list[int]:
+        kind = TorsoSample if self.order.kind == "torso" else SliceSample
+        return [seed_of(path) for path in sample_files(self.order.out, kind)]
+
+    def _start(self) -> SpawnProcess:
+        arguments = (self.order.kind, self.order.out, self._next_seed, self._last_seed)
+        process = self._context.Process(target=work, args=(*arguments, self._deadline), daemon=True)
+        process.start()
+        return process
+
+    def is_working(self) -> bool:
+        """Replace workers that a seed has killed; raises InferenceFailed when nothing works."""
+        for index, worker in enumerate(self._workers):
+            if worker.exitcode not in (None, 0):
+                self._failures += 1
+                _say(
+                    f"{self.order.kind}: a seed was skipped, its process ended with {worker.exitcode}"
+                )
+                self._stop_when_hopeless()
+                self._workers[index] = self._start()
+        return any(worker.is_alive() for worker in self._workers)
+
+    def _stop_when_hopeless(self) -> None:
+        made = self.made() - self._before
+        if self._failures > FAILURES_BEFORE_GIVING_UP + made:
+            for worker in self._workers:
+                worker.terminate()
+            raise InferenceFailed(
+                found=f"{self._failures} failed seeds and {made} examples of {self.order.kind}",
+                wanted="a generator that works",
+                advice="The first traceback above names the fault.",
+            )
+
+    def made(self) -> int:
+        """Anatomies in the pool."""
+        return len(self._seeds())
+
+    def progress(self) -> str:
+        """For one line of text."""
+        wanted = f" of {self._before + self.order.count}" if self.order.count else ""
+        return f"{self.order.kind} {self.made()}{wanted} (skipped {self._failures})"
+
+
+def work(
+    kind: str, out: Path, next_seed: "Synchronized[int]", last_seed: int, deadline: float | None
+) -> None:
+    """One process: seeds from the counter until they or the time are used up; any error ends the process."""
+    # A trainer's own process must not starve while the pool grows beside it.
+    os.nice(5)
+    while deadline is None or time.time() < deadline:
+        with next_seed.get_lock():
+            seed = next_seed.value
+            next_seed.value += 1
+        if seed >= last_seed:
+            return
+        if kind == "torso":
+            write_torso(seed, out)
+        else:
+            write_slices(seed, out)
+
+
+def write_torso(seed: int, out: Path) -> None:
+    """One torso, and projections of it whole and of random fields."""
+    from training.synthetic.case import make_case
+
+    case = make_case(seed, spacing_mm=TORSO_SPACING_MM, shape_rc=TORSO_SHAPE_RC)
+    rng = np.random.default_rng([seed, 1])
+    fields = [case.volume]
+    fields += [random_field(case.volume, rng) for _ in range(RANDOM_FIELDS_PER_TORSO)]
+    for number, field in enumerate(fields):
+        sample = projection_sample(field, case.anatomy.vertebrae)
+        sample.write(out / "projections" / f"{seed:06d}-{number}.npz")
+    torso_sample(case.volume, case.tissue_labels).write(out / "torso" / f"{seed:06d}.npz")
+
+
+def write_slices(seed: int, out: Path) -> None:
+    """Single slices of one anatomy, each of its own thickness."""
+    raise NotImplementedError
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"pool       {text}\n")
+    sys.stderr.flush()

@@ -1,0 +1,110 @@
+"""Synthetic cases turned into training examples with the node's own preprocessing; importable without torch."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from inference.domain.volume import Volume, index_at
+from inference.stages.grids import body_centre_mm, body_mask
+from inference.stages.projections import LANDMARKS, ROW_MM, project
+from training.samples import ProjectionSample, SliceSample, TorsoSample
+from training.specification import ORGANS, TISSUE
+from training.synthetic.labels import COMPARTMENT_LUT, ORGAN_LUT
+
+TORSO_SHAPE_RC = (144, 160)
+SHORTEST_PROJECTED_MM = 120.0
+SLICES_PER_ANATOMY = 8
+THICKNESS_MM = (1.0, 5.0)
+NARROW_FIELD_SHARE = 0.3
+NARROW_FIELD_MM = (320.0, 420.0)
+
+
+class VertebralBody(Protocol):
+    """As in training.synthetic.spine."""
+
+    @property
+    def z_low_mm(self) -> float: ...
+    @property
+    def z_high_mm(self) -> float: ...
+    @property
+    def centre_lps_mm(self) -> tuple[float, float, float]: ...
+
+
+def torso_sample(volume: Volume, tissue_labels: npt.NDArray[np.uint8]) -> TorsoSample:
+    """A torso with organ labels and its body's middle."""
+    hu = np.asarray(volume.hu, np.float32)
+    centre_mm = body_centre_mm(body_mask(hu), volume.affine_lps)
+    return TorsoSample(
+        hu=np.asarray(volume.hu, np.int16),
+        labels=ORGAN_LUT[tissue_labels],
+        body_centre=index_at(volume.affine_lps, centre_mm).astype(np.float32),
+    )
+
+
+def projection_sample(volume: Volume, vertebrae: Mapping[str, VertebralBody]) -> ProjectionSample:
+    """Projections of a field with the rows of all landmarks, in the field or not."""
+    projections = project(volume)
+    z_mm = np.array([landmark_z_mm(name, vertebrae) for name in LANDMARKS])
+    return ProjectionSample(
+        hu=np.rint(projections.hu).astype(np.int16),
+        landmark_rows=((z_mm - projections.first_row_z_mm) / ROW_MM).astype(np.float32),
+    )
+
+
+def landmark_z_mm(name: str, vertebrae: Mapping[str, VertebralBody]) -> float:
+    """Patient z of a landmark; NaN where the anatomy has none (L5 of four lumbar bodies)."""
+    if name in ("L3_lower", "L3_upper"):
+        l3 = vertebrae["L3"]
+        return l3.z_low_mm if name == "L3_lower" else l3.z_high_mm
+    return vertebrae[name].centre_lps_mm[2] if name in vertebrae else float("nan")
+
+
+def random_field(volume: Volume, rng: np.random.Generator) -> Volume:
+    """A random stack of slices of a volume, sometimes with a field of view narrower than the patient."""
+    slice_mm, row_mm, column_mm = volume.spacing_mm
+    slices, rows, columns = volume.shape
+    shortest = min(slices, round(SHORTEST_PROJECTED_MM / slice_mm))
+    count = int(rng.integers(shortest, slices + 1))
+    first = int(rng.integers(0, slices - count + 1))
+    box = [slice(first, first + count), slice(0, rows), slice(0, columns)]
+    if rng.random() < NARROW_FIELD_SHARE:
+        side_mm = rng.uniform(*NARROW_FIELD_MM)
+        box[1] = _narrow(rows, round(side_mm / row_mm), rng)
+        box[2] = _narrow(columns, round(side_mm / column_mm), rng)
+    affine = volume.affine_lps.copy()
+    affine[:3, 3] += affine[:3, :3] @ np.array([s.start for s in box])
+    return Volume(hu=volume.hu[tuple(box)], affine_lps=affine)
+
+
+def _narrow(n: int, wanted: int, rng: np.random.Generator) -> slice:
+    """Part of an axis about its middle, off by up to a tenth."""
+    wanted = min(wanted, n)
+    play = n // 10
+    first = (n - wanted) // 2 + int(rng.integers(-play, play + 1))
+    first = min(max(first, 0), n - wanted)
+    return slice(first, first + wanted)
+
+
+def slice_sample(
+    hu: Sequence[npt.NDArray[np.int16]], tissue_labels: Sequence[npt.NDArray[np.uint8]]
+) -> SliceSample:
+    """Slices with their compartments."""
+    return SliceSample(
+        hu=np.stack(hu).astype(np.int16), labels=COMPARTMENT_LUT[np.stack(tissue_labels)]
+    )
+
+
+def slice_levels_mm(
+    vertebrae: Mapping[str, VertebralBody], rng: np.random.Generator
+) -> list[float]:
+    """Random levels from T11 to S1: one in each of equal parts, so that every region is met."""
+    low, high = vertebrae["S1"].z_low_mm, vertebrae["T11"].z_high_mm
+    parts = np.linspace(low, high, SLICES_PER_ANATOMY + 1)
+    return [float(rng.uniform(a, b)) for a, b in zip(parts[:-1], parts[1:], strict=True)]
+
+
+TORSO_SPACING_MM = ORGANS.spacing_mm
+SLICE_SHAPE_RC = TISSUE.spatial_shape
+SLICE_STEP_MM = TISSUE.spacing_mm

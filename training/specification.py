@@ -1,0 +1,81 @@
+"""What each of the three networks reads and writes: shapes, steps, labels; importable without torch."""
+
+from dataclasses import dataclass
+
+from inference.domain.errors import ConfigurationInvalid
+from inference.domain.labelmap import FLARE22_ORGANS, Structure
+from inference.stages.projections import (
+    CHANNELS,
+    COLUMN_MM,
+    CORONAL_COLUMNS,
+    LANDMARKS,
+    ROW_MM,
+    ROWS,
+    SAGITTAL_COLUMNS,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSpecification:
+    """The network of a task from outside, independent of its weights."""
+
+    task: str
+    network: str
+    """Class name in training.networks."""
+    layout: str
+    channels: int
+    spatial_shape: tuple[int, ...]
+    spacing_mm: tuple[float, ...]
+    labels: tuple[str, ...]
+    """Output channels in order."""
+    intended_use: str
+
+
+LEVEL = TaskSpecification(
+    task="l3-level",
+    network="LevelNet",
+    layout="NCZW",
+    channels=CHANNELS,
+    spatial_shape=(ROWS, CORONAL_COLUMNS + SAGITTAL_COLUMNS),
+    spacing_mm=(ROW_MM, COLUMN_MM),
+    labels=LANDMARKS,
+    intended_use="Finds the third lumbar vertebra in projections of a CT. For research use only.",
+)
+TISSUE = TaskSpecification(
+    task="l3-tissue",
+    network="TissueNet",
+    layout="NCYX",
+    channels=1,
+    spatial_shape=(320, 320),
+    spacing_mm=(1.6, 1.6),
+    labels=(
+        "background",
+        Structure.SKELETAL_MUSCLE.value,
+        Structure.SUBCUTANEOUS_FAT.value,
+        Structure.VISCERAL_FAT.value,
+    ),
+    intended_use="Compartments of muscle and fat on axial CT at the third lumbar vertebra. "
+    "For research use only.",
+)
+ORGANS = TaskSpecification(
+    task="organs",
+    network="OrganNet",
+    layout="NCZYX",
+    channels=1,
+    spatial_shape=(96, 112, 144),
+    spacing_mm=(3.0, 3.0, 3.0),
+    labels=(
+        "background",
+        *(organ.value for organ in FLARE22_ORGANS),
+        Structure.PORTAL_SPLENIC_VEIN.value,
+    ),
+    intended_use="Thirteen abdominal organs and the portal vein on CT. For research use only.",
+)
+SPECIFICATIONS = {spec.task: spec for spec in (LEVEL, TISSUE, ORGANS)}
+
+
+def specification(task: str) -> TaskSpecification:
+    """The specification of a task by name; raises ConfigurationInvalid."""
+    if task not in SPECIFICATIONS:
+        raise ConfigurationInvalid(found=f"task {task!r}", wanted=f"one of {list(SPECIFICATIONS)}")
+    return SPECIFICATIONS[task]

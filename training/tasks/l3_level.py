@@ -1,0 +1,153 @@
+"""L3 level: projections of torsos, cut to random fields, with a curve per landmark."""
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from inference.stages.grids import AIR_HU
+from inference.stages.projections import (
+    COLUMN_MM,
+    CORONAL_COLUMNS,
+    LANDMARKS,
+    ROW_MM,
+    SAGITTAL_COLUMNS,
+)
+from training.augment import Chance, normalise, normalise_varied, vary_hu, warp_hu
+from training.config import TrainConfig
+from training.losses import landmark_curves, landmark_loss
+from training.samples import ProjectionSample
+from training.tasks.store import Example, ExampleStore
+
+BUMP_SD_ROWS = 2.0
+SHORTEST_FIELD_ROWS = 30
+SEEN = 0.5
+"""A curve above this is a landmark, one below is none."""
+ROW_AXIS = 2
+
+
+class LevelTask:
+    """See training.tasks.task.Task."""
+
+    def __init__(self, config: TrainConfig, pool: Path, device: torch.device) -> None:
+        self._config = config
+        self._device = device
+        self._store = ExampleStore(pool, ProjectionSample, config, device)
+        self._rows = config.input_shape[0]
+
+    def grow(self) -> None:
+        self._store.grow()
+
+    def describe(self) -> str:
+        fields = len(self._store.training)
+        return f"Projections of {fields} fields of synthetic torsos made by code; no patient data."
+
+    def batch(self, chance: Chance) -> tuple[Tensor, tuple[Tensor, ...]]:
+        config, count = self._config, self._config.batch_size
+        indices = chance.choice(len(self._store.training), count)
+        hu, rows_in_field, landmarks = self._stack(list(self._store.drawn(indices)))
+        step = 1 + chance.uniform((count, 1), -config.augmentation.scale, config.augmentation.scale)
+        length = self._field_rows(rows_in_field / step, chance)
+        first = chance.uniform((count, 1), 0, 1) * (rows_in_field - length * step).clamp(min=0)
+        position = torch.arange(self._rows, device=self._device)
+        hu = vary_hu(
+            self._warp(hu, first + position * step, chance), config.augmentation, chance, 2
+        )
+        outside = position[None] >= length
+        hu = hu.masked_fill(outside[:, None, :, None], AIR_HU)
+        landmarks = (landmarks - first) / step
+        targets = self._targets(landmarks, length)
+        return normalise_varied(hu, config, chance), targets
+
+    def loss(self, logits: Tensor, targets: tuple[Tensor, ...]) -> Tensor:
+        return landmark_loss(logits, *targets)
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        l3 = LANDMARKS.index("L3")
+        errors_mm, false_alarms, absent = [], 0, 0
+        for number, example in enumerate(self._store.validation):
+            window, row = self._window(example, from_below=number % 2 == 0)
+            curve = network(normalise(window, self._config))[0, l3].float().sigmoid()
+            if 0 <= row < min(self._rows, example["hu"].shape[1]):
+                found = int(curve.argmax())
+                errors_mm.append(abs(found - row) * ROW_MM if curve[found] > SEEN else math.inf)
+            else:
+                absent += 1
+                false_alarms += int(curve.max() > SEEN)
+        within = sum(error <= 10.0 for error in errors_mm) / max(1, len(errors_mm))
+        return {
+            "l3_present": float(len(errors_mm)),
+            "l3_within_10_mm": within,
+            "l3_missed": sum(map(math.isinf, errors_mm)) / max(1, len(errors_mm)),
+            "l3_absent": float(absent),
+            "l3_false_alarms": false_alarms / max(1, absent),
+        }
+
+    def _stack(self, examples: list[Example]) -> tuple[Tensor, Tensor, Tensor]:
+        """HU [n, channel, row, column] padded to the tallest, rows in field [n, 1], landmark rows [n, landmark]."""
+        tallest = max(example["hu"].shape[1] for example in examples)
+        padded = [
+            functional.pad(
+                example["hu"].to(self._device),
+                (0, 0, 0, tallest - example["hu"].shape[1]),
+                value=int(AIR_HU),
+            )
+            for example in examples
+        ]
+        rows = torch.tensor([[float(e["hu"].shape[1])] for e in examples], device=self._device)
+        landmarks = torch.stack([e["landmark_rows"] for e in examples])
+        return torch.stack(padded).float(), rows, landmarks.to(self._device)
+
+    def _field_rows(self, available: Tensor, chance: Chance) -> Tensor:
+        """Rows kept of each example: all that fit, or a random shorter field."""
+        whole = available.clamp(max=float(self._rows)).floor()
+        shortest = whole.clamp(max=float(SHORTEST_FIELD_ROWS))
+        share = chance.uniform(whole.shape, 0, 1)
+        cropped = chance.uniform(whole.shape, 0, 1) < self._config.augmentation.crop_probability
+        return torch.where(cropped, (shortest + share * (whole - shortest)).floor(), whole)
+
+    def _warp(self, hu: Tensor, rows: Tensor, chance: Chance) -> Tensor:
+        """Both views sampled at the given rows [n, row], shifted, sheared, resized and mirrored along the columns."""
+        views = hu.split([CORONAL_COLUMNS, SAGITTAL_COLUMNS], 3)
+        mirror = self._config.augmentation.mirror_probability
+        return torch.cat(
+            [
+                self._warp_view(view, rows, probability, chance)
+                for view, probability in zip(views, (mirror, 0.0), strict=True)
+            ],
+            3,
+        )
+
+    def _warp_view(
+        self, view: Tensor, rows: Tensor, mirror_probability: float, chance: Chance
+    ) -> Tensor:
+        augmentation, (count, _, height, width) = self._config.augmentation, view.shape
+        size = 1 + chance.uniform((count, 1, 1), -augmentation.scale, augmentation.scale)
+        mirrored = chance.uniform((count, 1, 1), 0, 1) < mirror_probability
+        reach = augmentation.shift_mm / COLUMN_MM
+        shift = chance.uniform((count, 1, 1), -reach, reach)
+        lean = math.tan(math.radians(augmentation.rotate_deg)) * ROW_MM / COLUMN_MM
+        shear = chance.uniform((count, 1, 1), -lean, lean)
+        column = torch.arange(width, device=view.device) - (width - 1) / 2
+        across = torch.where(mirrored, -column, column) * size + shift
+        across = across + shear * (rows - rows.mean(1, keepdim=True))[:, :, None]
+        down = (rows / ((height - 1) / 2) - 1)[:, :, None].expand_as(across)
+        return warp_hu(view, torch.stack([across / ((width - 1) / 2), down], -1))
+
+    def _targets(self, landmarks: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+        """Curves [n, landmark, row] and which landmarks the anatomy has [n, landmark]."""
+        exists = landmarks.isfinite()
+        inside = exists & (landmarks >= 0) & (landmarks <= length - 1)
+        rows = torch.where(inside, landmarks, -torch.ones_like(landmarks))
+        return landmark_curves(rows, self._rows, BUMP_SD_ROWS), exists.float()
+
+    def _window(self, example: Example, *, from_below: bool) -> tuple[Tensor, float]:
+        """One window [1, channel, row, column] as the node reads it, and L3's row in it."""
+        hu = example["hu"].to(self._device).float()
+        start = 0 if from_below else max(0, hu.shape[1] - self._rows)
+        window = hu[:, start : start + self._rows]
+        missing = self._rows - window.shape[1]
+        window = functional.pad(window, (0, 0, 0, missing), value=AIR_HU)
+        return window[None], float(example["landmark_rows"][LANDMARKS.index("L3")]) - start

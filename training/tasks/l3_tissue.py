@@ -1,0 +1,71 @@
+"""L3 tissue: axial slices at 1.6 mm with the compartments of muscle and fat."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from training.augment import (
+    Chance,
+    affine_grid,
+    normalise,
+    normalise_varied,
+    random_affine,
+    vary_hu,
+    warp_hu,
+    warp_labels,
+)
+from training.config import TrainConfig
+from training.losses import segmentation_loss
+from training.samples import SliceSample
+from training.specification import TISSUE
+from training.tasks.scores import DiceCount
+from training.tasks.store import ExampleStore
+
+VALIDATION_SLICES_AT_ONCE = 8
+
+
+class TissueTask:
+    """See training.tasks.task.Task."""
+
+    def __init__(self, config: TrainConfig, pool: Path, device: torch.device) -> None:
+        self._config = config
+        self._device = device
+        self._store = ExampleStore(pool, SliceSample, config, device)
+
+    def grow(self) -> None:
+        self._store.grow()
+
+    def describe(self) -> str:
+        slices = sum(len(example["hu"]) for example in self._store.training)
+        anatomies = len(self._store.training)
+        return f"{slices} slices of {anatomies} synthetic torsos made by code; no patient data."
+
+    def batch(self, chance: Chance) -> tuple[Tensor, tuple[Tensor, ...]]:
+        config, count = self._config, self._config.batch_size
+        planes, masks = [], []
+        for example in self._store.drawn(chance.choice(len(self._store.training), count)):
+            index = chance.choice(len(example["hu"]), 1)[0]
+            planes.append(example["hu"][index].to(self._device))
+            masks.append(example["labels"][index].to(self._device))
+        hu, labels = torch.stack(planes)[:, None].float(), torch.stack(masks)[:, None]
+        reach = config.augmentation.shift_mm / TISSUE.spacing_mm[0]
+        matrix, shift = random_affine(count, 2, config.augmentation, chance, max_shift=reach)
+        grid = affine_grid(matrix, shift, hu.shape[2:], config.input_shape)
+        hu = vary_hu(warp_hu(hu, grid), config.augmentation, chance, None)
+        return normalise_varied(hu, config, chance), (warp_labels(labels, grid)[:, 0],)
+
+    def loss(self, logits: Tensor, targets: tuple[Tensor, ...]) -> Tensor:
+        return segmentation_loss(logits, targets[0])
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        score = DiceCount(TISSUE.labels, self._device)
+        for example in self._store.validation:
+            for hu, labels in zip(
+                example["hu"].split(VALIDATION_SLICES_AT_ONCE),
+                example["labels"].split(VALIDATION_SLICES_AT_ONCE),
+                strict=True,
+            ):
+                inputs = normalise(hu[:, None].to(self._device).float(), self._config)
+                score.add(network(inputs).argmax(1), labels.to(self._device).long())
+        return score.dice()

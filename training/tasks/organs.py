@@ -1,0 +1,132 @@
+"""Organs: random patches of torsos at 3 mm, cut about the body's middle."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from inference.stages.grids import AIR_HU
+from training.augment import (
+    Chance,
+    affine_grid,
+    normalise,
+    normalise_varied,
+    random_affine,
+    vary_hu,
+    warp_hu,
+    warp_labels,
+)
+from training.config import TrainConfig
+from training.losses import segmentation_loss
+from training.samples import TorsoSample
+from training.specification import ORGANS
+from training.tasks.scores import DiceCount
+from training.tasks.store import Example, ExampleStore
+
+ABDOMEN_SHARE = 0.8
+"""Part of the patches about a level that holds an organ; the others come from anywhere in the torso."""
+SHORTEST_FIELD_SLICES = 24
+Z_AXIS = 2
+
+
+class OrganTask:
+    """See training.tasks.task.Task."""
+
+    def __init__(self, config: TrainConfig, pool: Path, device: torch.device) -> None:
+        self._config = config
+        self._device = device
+        self._store = ExampleStore(pool, TorsoSample, config, device)
+        self._shape = config.input_shape
+        # A rotated and shrunk patch reaches beyond itself; without the margin it would meet air.
+        self._outer = tuple(n + 2 * (n // 6) for n in self._shape)
+
+    def grow(self) -> None:
+        self._store.grow()
+
+    def describe(self) -> str:
+        return f"{len(self._store.training)} synthetic torsos made by code; no patient data."
+
+    def batch(self, chance: Chance) -> tuple[Tensor, tuple[Tensor, ...]]:
+        config, count = self._config, self._config.batch_size
+        indices = chance.choice(len(self._store.training), count)
+        patches = [self._patch(example, chance) for example in self._store.drawn(indices)]
+        hu = torch.stack([patch for patch, _ in patches]).float()
+        labels = torch.stack([patch for _, patch in patches])
+        matrix, shift = random_affine(count, 3, config.augmentation, chance, max_shift=0.5)
+        grid = affine_grid(matrix, shift, self._outer, self._shape)
+        hu, labels = warp_hu(hu, grid), warp_labels(labels, grid)[:, 0]
+        hu = vary_hu(hu, config.augmentation, chance, Z_AXIS)
+        hu, labels = self._shorten(hu, labels, chance)
+        return normalise_varied(hu, config, chance), (labels,)
+
+    def loss(self, logits: Tensor, targets: tuple[Tensor, ...]) -> Tensor:
+        return segmentation_loss(logits, targets[0])
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        score = DiceCount(ORGANS.labels, self._device)
+        for example in self._store.validation:
+            hu, labels = cut(example, self._middle(example), self._shape)
+            inputs = normalise(hu[None].to(self._device).float(), self._config)
+            score.add(network(inputs).argmax(1), labels.to(self._device).long())
+        return score.dice()
+
+    def _patch(self, example: Example, chance: Chance) -> tuple[Tensor, Tensor]:
+        centre = self._middle(example)
+        slices = example["hu"].shape[0]
+        organ_slices = _organ_slices(example)
+        if len(organ_slices) and chance.host.random() < ABDOMEN_SHARE:
+            centre[0] = float(organ_slices[chance.choice(len(organ_slices), 1)[0]])
+        else:
+            centre[0] = float(chance.choice(slices, 1)[0])
+        reach = self._config.augmentation.shift_mm / ORGANS.spacing_mm[0]
+        offset = chance.host.uniform(-reach, reach, 3).tolist()
+        centre = [middle + by for middle, by in zip(centre, offset, strict=True)]
+        hu, labels = cut(example, centre, self._outer)
+        return hu.to(self._device), labels.to(self._device)
+
+    def _middle(self, example: Example) -> list[float]:
+        """Index of the body's middle, at the level of the abdominal organs."""
+        centre: list[float] = example["body_centre"].tolist()
+        organ_slices = _organ_slices(example)
+        if len(organ_slices):
+            centre[0] = float(organ_slices[len(organ_slices) // 2])
+        return centre
+
+    def _shorten(self, hu: Tensor, labels: Tensor, chance: Chance) -> tuple[Tensor, Tensor]:
+        """Some examples end inside the patch, as a short scan does: air above and below."""
+        count, slices = hu.shape[0], hu.shape[Z_AXIS]
+        shortest = min(SHORTEST_FIELD_SLICES, slices)
+        length = chance.uniform((count, 1), shortest, slices)
+        first = chance.uniform((count, 1), 0, 1) * (slices - length)
+        spared = chance.uniform((count, 1), 0, 1) >= self._config.augmentation.crop_probability
+        position = torch.arange(slices, device=hu.device)
+        inside = ((position >= first) & (position <= first + length)) | spared
+        hu = torch.where(inside[:, None, :, None, None], hu, AIR_HU)
+        return hu, torch.where(inside[:, :, None, None], labels, 0)
+
+
+def _organ_slices(example: Example) -> list[int]:
+    """Slices with any organ; found once per torso."""
+    if "organ_slices" not in example:
+        present = (example["labels"] > 0).flatten(1).any(1)
+        example["organ_slices"] = present.nonzero()[:, 0].cpu()
+    slices: list[int] = example["organ_slices"].tolist()
+    return slices
+
+
+def cut(example: Example, centre: list[float], shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """A patch [1, z, y, x] of HU and labels about an index, air and background beyond the volume."""
+    size = example["hu"].shape
+    inner, pads = [], []
+    for middle, wanted, n in zip(centre, shape, size, strict=True):
+        start = round(middle - wanted / 2)
+        low, high = max(start, 0), min(start + wanted, n)
+        inner.append(slice(low, max(low, high)))
+        pads.append(
+            (min(low - start, wanted), wanted - max(high - low, 0) - min(low - start, wanted))
+        )
+    padding = [side for pair in reversed(pads) for side in pair]
+    window = tuple(inner)
+    hu = functional.pad(example["hu"][window], padding, value=int(AIR_HU))
+    return hu[None], functional.pad(example["labels"][window], padding, value=0)[None]

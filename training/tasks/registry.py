@@ -1,0 +1,17 @@
+"""The task classes by the name in a configuration."""
+
+from pathlib import Path
+
+import torch
+
+from training.config import TrainConfig
+from training.tasks.l3_level import LevelTask
+from training.tasks.l3_tissue import TissueTask
+from training.tasks.organs import OrganTask
+from training.tasks.task import Task
+
+
+def open_task(config: TrainConfig, pool: Path, device: torch.device) -> Task:
+    """The task of a configuration over a pool; nothing is read before grow()."""
+    kinds = {"l3-level": LevelTask, "l3-tissue": TissueTask, "organs": OrganTask}
+    return kinds[config.task](config, pool, device)
