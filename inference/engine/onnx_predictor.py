@@ -13,6 +13,11 @@ from inference.domain.manifest import ModelManifest
 from inference.engine.providers import choose_providers, short_name
 
 
+def available_providers() -> tuple[str, ...]:
+    """What this ONNX Runtime was built with, in ONNX Runtime's names."""
+    return tuple(ort.get_available_providers())
+
+
 class OnnxPredictor:
     """Runs one model; a session is costly to make and safe to keep."""
 
@@ -20,7 +25,7 @@ class OnnxPredictor:
         self, model_path: Path, manifest: ModelManifest, providers: Sequence[str] = ("cpu",)
     ) -> None:
         self._manifest = manifest
-        chosen = choose_providers(providers, ort.get_available_providers())
+        chosen = choose_providers(providers, available_providers())
         options = ort.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = len(os.sched_getaffinity(0))

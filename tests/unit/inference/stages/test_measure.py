@@ -120,5 +120,6 @@ def test_an_organ_at_the_border_is_incomplete_and_one_inside_is_not() -> None:
 
     assert liver.volume_ml == pytest.approx(0.064)
     assert liver.mean_hu == pytest.approx(50)
-    assert liver.box_lps_mm == ((3, 3, 3), (6, 6, 6))
-    assert (liver.is_incomplete, spleen.is_incomplete) == (False, True)
+    assert liver.box_lps_mm == ((3.0, 3.0, 3.0), (6.0, 6.0, 6.0))
+    assert not liver.is_incomplete
+    assert spleen.is_incomplete

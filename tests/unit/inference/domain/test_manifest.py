@@ -1,0 +1,88 @@
+"""The manifest is checked, not trusted."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from inference.domain.errors import ChecksumMismatch, ManifestInvalid
+from inference.domain.manifest import load_manifest, manifest_from_json, manifest_to_json, sha256_of
+from tests.unit.inference.fake_predictors import make_manifest
+
+
+def _raw() -> dict[str, object]:
+    raw: dict[str, object] = json.loads(manifest_to_json(make_manifest()))
+    return raw
+
+
+def test_a_manifest_survives_the_round_trip() -> None:
+    assert manifest_from_json(manifest_to_json(make_manifest())) == make_manifest()
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"colour": "red"}, "unknown field 'colour'"),
+        ({"name": "../../etc"}, "name"),
+        ({"schema_version": 2}, "schema_version 2"),
+        ({"schema_version": True}, "schema_version"),
+        ({"task": "brain"}, "task 'brain'"),
+        ({"opset": "20"}, "opset"),
+        ({"input": []}, "input"),
+    ],
+)
+def test_a_wrong_field_is_named(change: dict[str, object], complaint: str) -> None:
+    with pytest.raises(ManifestInvalid, match=complaint):
+        manifest_from_json(json.dumps(_raw() | change))
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"shape": [1, 1, 8]}, "layout"),
+        ({"shape": [1, 1, 8, 8, 100000]}, "shape"),
+        ({"sd": 0.0}, "sd"),
+        ({"hu_window": [100.0, -100.0]}, "hu_window"),
+        ({"hu_window": [1.0]}, "hu_window"),
+        ({"spacing_mm": [1.0, 1.0, 0.0]}, "spacing"),
+    ],
+)
+def test_an_input_that_cannot_be_is_refused(change: dict[str, object], complaint: str) -> None:
+    raw = _raw()
+    raw["input"] = {**raw["input"], **change}  # type: ignore[dict-item]
+
+    with pytest.raises(ManifestInvalid, match=complaint):
+        manifest_from_json(json.dumps(raw))
+
+
+def test_a_missing_field_is_named() -> None:
+    raw = _raw()
+    del raw["opset"]
+
+    with pytest.raises(ManifestInvalid, match="no field 'opset'"):
+        manifest_from_json(json.dumps(raw))
+
+
+def test_labels_that_are_no_structures_are_refused() -> None:
+    raw = _raw()
+    raw["output"] = {"name": "logits", "shape": [1, 2, 8, 8, 8], "labels": ["background", "soul"]}
+
+    with pytest.raises(ManifestInvalid, match="labels"):
+        manifest_from_json(json.dumps(raw))
+
+
+def test_another_byte_in_the_model_is_noticed(tmp_path: Path) -> None:
+    onnx = tmp_path / "model.onnx"
+    onnx.write_bytes(b"network")
+    raw = _raw() | {"onnx_sha256": sha256_of(onnx)}
+    (tmp_path / "manifest.json").write_text(json.dumps(raw))
+
+    assert load_manifest(tmp_path).name == "fake"
+    onnx.write_bytes(b"netw0rk")
+    with pytest.raises(ChecksumMismatch, match="make onnx"):
+        load_manifest(tmp_path)
+
+
+def test_text_that_is_not_json_is_a_manifest_error() -> None:
+    with pytest.raises(ManifestInvalid, match="not JSON"):
+        manifest_from_json("{")
