@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as ItemSequence
 from pydicom.uid import ExplicitVRLittleEndian
 
-from inference.dicom.codes import MANUFACTURER, STRUCTURE_CODES
+from inference.dicom.codes import AI_FAMILY, MANUFACTURER, STRUCTURE_CODES
 from inference.dicom.ct_series import CtSeries
 from inference.dicom.identity import ResultIdentity
 from inference.dicom.read_seg import verify_seg
@@ -140,7 +140,7 @@ def _algorithm(identity: ResultIdentity) -> hd.AlgorithmIdentificationSequence:
     first = identity.models[0] if identity.models else None
     return hd.AlgorithmIdentificationSequence(
         name=first.name if first else PRODUCT,
-        family=hd.sr.CodedConcept("123109", "DCM", "Artificial Intelligence"),
+        family=AI_FAMILY,
         version=first.version if first else identity.code_version,
         source=PRODUCT,
         parameters={

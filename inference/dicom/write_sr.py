@@ -1,0 +1,187 @@
+"""Write a report as a Comprehensive 3D SR of TID 1500 groups, readable in viewers and by machines."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+
+from highdicom.sr import (
+    Comprehensive3DSR,
+    DeviceObserverIdentifyingAttributes,
+    LanguageOfContentItemAndDescendants,
+    MeasurementReport,
+    ObservationContext,
+    ObserverContext,
+)
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.valuerep import DS
+
+from inference.dicom import codes
+from inference.dicom.ct_series import CtSeries
+from inference.dicom.identity import ResultIdentity, derive_uid
+from inference.dicom.source_images import (
+    carry_patient_and_study,
+    created_date_time,
+    identify_private_codes,
+    part10_bytes,
+    source_image,
+    stamp,
+)
+from inference.dicom.sr_groups import GroupContext, SegmentReference, report_groups
+from inference.domain.labelmap import Structure
+from inference.domain.measurement import Report
+
+LANGUAGES = {"en": codes.concept("en", "RFC5646", "English")}
+
+
+def build_sr(
+    report: Report,
+    series: CtSeries,
+    references: Sequence[Dataset],
+    identity: ResultIdentity,
+    language: str = "en",
+) -> Dataset:
+    """A Comprehensive 3D SR with every number, note and flag of the report.
+
+    `references` are the segmentations made from the same series; a segment is found by its tracking id.
+    """
+    if language not in LANGUAGES:
+        raise ValueError(f"language {language!r}, known: {sorted(LANGUAGES)}")
+    level_image = source_image(series, report.level.slice_index) if report.level else None
+    context = GroupContext(
+        identity=identity,
+        level_image=level_image,
+        source_series_uid=series.series_uid,
+        segments=_segments(references),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        content = MeasurementReport(
+            observation_context=_observer(identity),
+            procedure_reported=codes.PROCEDURE,
+            imaging_measurements=report_groups(report, context, series.contrast),
+            title=codes.REPORT_TITLE,
+            language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(
+                LANGUAGES[language]
+            ),
+            # The L3 slice only: a library of the whole series makes metadata of megabytes.
+            referenced_images=[level_image] if level_image is not None else None,
+        )
+        document = _document(content, series, references, identity)
+    for item in _items(document):
+        if item.ValueType == "CONTAINER":
+            # OHIF prints the labels of SEPARATE containers only.
+            item.ContinuityOfContent = "SEPARATE"
+        elif item.ValueType == "NUM":
+            _round_for_people(item)
+    carry_patient_and_study(document, series)
+    identify_private_codes(document)
+    stamp(document, identity)
+    return document
+
+
+def encode_sr(
+    report: Report,
+    series: CtSeries,
+    references: Sequence[Dataset],
+    identity: ResultIdentity,
+    language: str = "en",
+) -> bytes:
+    """The same as the bytes of a DICOM file."""
+    return part10_bytes(build_sr(report, series, references, identity, language))
+
+
+def _segments(references: Sequence[Dataset]) -> dict[Structure, SegmentReference]:
+    return {
+        Structure(segment.TrackingID): SegmentReference(
+            sop_class_uid=str(reference.SOPClassUID),
+            sop_instance_uid=str(reference.SOPInstanceUID),
+            segment_number=int(segment.SegmentNumber),
+        )
+        for reference in references
+        for segment in reference.SegmentSequence
+    }
+
+
+def _observer(identity: ResultIdentity) -> ObservationContext:
+    return ObservationContext(
+        observer_device_context=ObserverContext(
+            observer_type=codes.concept("121007", "DCM", "Device"),
+            observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
+                uid=derive_uid("habitus-device", identity.code_version),
+                name=codes.MANUFACTURER,
+                manufacturer_name=codes.MANUFACTURER,
+                model_name=f"{codes.MANUFACTURER} {identity.code_version}",
+            ),
+        )
+    )
+
+
+def _document(
+    content: MeasurementReport,
+    series: CtSeries,
+    references: Sequence[Dataset],
+    identity: ResultIdentity,
+) -> Dataset:
+    middle = series.volume.shape[0] // 2
+    cited = {uid: index for index, uid in enumerate(_sop_uids(series))}
+    slices = [
+        cited[uid] for item in _items(content[0]) for uid in _referenced_uids(item) if uid in cited
+    ]
+    date, time = created_date_time(identity)
+    images = [source_image(series, index) for index in dict.fromkeys(slices)]
+    document: Dataset = Comprehensive3DSR(
+        evidence=[*images, *(_reference(r) for r in references)] or [source_image(series, middle)],
+        content=content[0],
+        series_instance_uid=identity.series_instance_uid,
+        sop_instance_uid=identity.sop_instance_uid,
+        series_number=identity.series_number,
+        instance_number=1,
+        manufacturer=codes.MANUFACTURER,
+        manufacturer_model_name=codes.MANUFACTURER,
+        software_versions=identity.code_version,
+        device_serial_number="1",
+        series_description="Habitus: measurements (research use)",
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        content_date=date,
+        content_time=time,
+    )
+    return document
+
+
+def _sop_uids(series: CtSeries) -> list[str]:
+    return [str(header.SOPInstanceUID) for header in series.headers]
+
+
+def _reference(segmentation: Dataset) -> Dataset:
+    """What the evidence list needs, without the patient (see `source_image`)."""
+    reference = Dataset()
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID"):
+        setattr(reference, keyword, str(segmentation[keyword].value))
+    for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyID"):
+        setattr(reference, keyword, "")
+    reference.StudyDate = reference.StudyTime = ""
+    reference.AccessionNumber = reference.ReferringPhysicianName = ""
+    return reference
+
+
+def _items(item: Dataset) -> Iterator[Dataset]:
+    """The content item and all below it."""
+    yield item
+    for child in item.get("ContentSequence", []):
+        yield from _items(child)
+
+
+def _referenced_uids(item: Dataset) -> Iterator[str]:
+    for reference in item.get("ReferencedSOPSequence", []):
+        yield str(reference.ReferencedSOPInstanceUID)
+
+
+def _round_for_people(item: Dataset) -> None:
+    """Six digits in the string that viewers print; the exact number stays beside it (PS3.3 C.18.1)."""
+    value = item.MeasuredValueSequence[0]
+    exact = float(value.get("FloatingPointValue", value.NumericValue))
+    value.FloatingPointValue = exact
+    value.NumericValue = DS(f"{exact:.6g}")
