@@ -6,11 +6,10 @@ from enum import StrEnum
 import numpy as np
 
 from inference.domain.volume import Volume
-from training.synthetic.acquisition import Acquisition, sample_acquisition
 from training.synthetic.anatomy import TRAINING, Anatomy, Ranges, sample_anatomy
 from training.synthetic.frame import outline
 from training.synthetic.labels import Labels
-from training.synthetic.painting import paint
+from training.synthetic.painting import Acquisition, paint, sample_acquisition
 from training.synthetic.spine import to_own_z
 from training.synthetic.torso import Grid, label_map
 

@@ -1,13 +1,13 @@
 """From tissue labels to Hounsfield units: means, texture, slice thickness, blur, noise."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from training.synthetic.acquisition import Acquisition, Phase
-from training.synthetic.anatomy import Anatomy
+from training.synthetic.anatomy import Anatomy, Ranges, draw
+from training.synthetic.attenuation import ENHANCEMENT_HU, PHASES, PLAIN_HU, Phase
 from training.synthetic.fields import wave_field
 from training.synthetic.labels import MUSCLES, Labels, Tissue
 from training.synthetic.torso import Grid, label_map
@@ -49,6 +49,95 @@ COARSE: dict[Tissue, float] = {
     Tissue.SKIN: 8.0,
 }
 """HU of structure of 18 to 60 mm."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acquisition:
+    """One scan's properties."""
+
+    phase: Phase
+    mean_hu: tuple[float, ...]
+    """Per fine class, by its number."""
+    texture: float
+    """Strength of the structure inside tissues; 0: constant HU."""
+    noise_hu: float
+    noise_correlation_mm: float
+    """In-plane standard deviation of the noise's kernel; 0: white."""
+    psf_mm: float
+    """In-plane standard deviation of the blur; 0: none."""
+    subslices: int
+    """How many thin slices are averaged to one thick slice."""
+    has_table: bool
+
+
+def plain_acquisition(noise_hu: float) -> Acquisition:
+    """Constant HU per tissue, white noise, no blur, no couch: what measuring is tested on."""
+    return Acquisition(
+        phase=Phase.NONE,
+        mean_hu=tuple(float(PLAIN_HU[t]) for t in Tissue),
+        texture=0.0,
+        noise_hu=noise_hu,
+        noise_correlation_mm=0.0,
+        psf_mm=0.0,
+        subslices=1,
+        has_table=False,
+    )
+
+
+def sample_acquisition(rng: np.random.Generator, ranges: Ranges) -> Acquisition:
+    """One scan: tissues of a kind vary together, contrast scales with one dose."""
+    phase = PHASES[int(rng.choice(4, p=[0.3, 0.15, 0.42, 0.13]))]
+    dose = float(rng.uniform(0.75, 1.2))
+    hu = {tissue: float(value) for tissue, value in PLAIN_HU.items()}
+    if phase is not Phase.NONE:
+        for tissue, added in ENHANCEMENT_HU.items():
+            hu[tissue] += dose * added[PHASES.index(phase) - 1]
+    _vary_tissues(rng, hu)
+    offset = draw(rng, ranges.scanner_offset_hu)
+    return Acquisition(
+        phase=phase,
+        mean_hu=tuple(hu[t] + (offset if hu[t] > -800 else 0.0) for t in Tissue),
+        texture=float(rng.uniform(0.5, 1.3)),
+        noise_hu=float(
+            np.exp(draw(rng, tuple((np.log(a), np.log(b)) for a, b in ranges.noise_hu)))
+        ),
+        noise_correlation_mm=draw(rng, ranges.noise_correlation_mm),
+        psf_mm=draw(rng, ranges.psf_mm),
+        subslices=int(rng.choice([1, 2], p=[0.7, 0.3])),
+        has_table=bool(rng.random() < 0.85),
+    )
+
+
+def _vary_tissues(rng: np.random.Generator, hu: dict[Tissue, float]) -> None:
+    """Moves groups of tissues together and each a little on its own."""
+    groups: list[tuple[tuple[Tissue, ...], float]] = [
+        (MUSCLES, 8.0),
+        ((Tissue.SUBCUTANEOUS_FAT, Tissue.VISCERAL_FAT, Tissue.MEDIASTINAL_FAT, Tissue.INTERMUSCULAR_FAT, Tissue.ARM_FAT), 4.0),
+        ((Tissue.LIVER,), 12.0),
+        ((Tissue.KIDNEY_LEFT, Tissue.KIDNEY_RIGHT), 8.0),
+        ((Tissue.KIDNEY_LEFT_MEDULLA, Tissue.KIDNEY_RIGHT_MEDULLA), 8.0),
+        ((Tissue.ADRENAL_LEFT, Tissue.ADRENAL_RIGHT), 8.0),
+        ((Tissue.AORTA, Tissue.ARTERY), 10.0),
+        ((Tissue.INFERIOR_VENA_CAVA, Tissue.VEIN), 10.0),
+        ((Tissue.LUNG,), 40.0),
+        ((Tissue.TABLE_SHELL,), 120.0),
+    ]  # fmt: skip
+    for tissues, spread in groups:
+        step = float(np.clip(rng.normal(0, 1), -2.2, 2.2)) * spread
+        for tissue in tissues:
+            hu[tissue] += step + float(rng.normal(0, 0.15 * spread))
+    for tissue in (Tissue.SPLEEN, Tissue.PANCREAS, Tissue.STOMACH_WALL, Tissue.DUODENUM, Tissue.BOWEL_WALL,
+                   Tissue.GALLBLADDER, Tissue.ESOPHAGUS, Tissue.PORTAL_SPLENIC_VEIN, Tissue.HEART):  # fmt: skip
+        hu[tissue] += float(rng.normal(0, 6))
+    bone = float(rng.uniform(0.55, 1.35))
+    for tissue in Tissue:
+        if tissue.name.endswith("TRABECULAR"):
+            hu[tissue] *= bone
+        elif tissue.name.endswith(("CORTICAL", "ARCH")):
+            hu[tissue] *= 0.5 + 0.5 * bone
+    oral = rng.random() < 0.3
+    for tissue in (Tissue.BOWEL_CONTENT, Tissue.STOMACH_CONTENT):
+        hu[tissue] += float(rng.uniform(80, 300)) if oral else float(rng.uniform(-12, 25))
 
 
 def paint(
