@@ -1,0 +1,70 @@
+"""The plugin's configuration: the Habitus section of Orthanc's own, and two values of the node's settings."""
+
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SECTION = "Habitus"
+
+
+class PluginMisconfigured(Exception):
+    """Orthanc's configuration cannot start a node; the text names the field."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginConfiguration:
+    """Everything the plugin must know."""
+
+    node_python: Path
+    """The interpreter of the node's own environment, never Orthanc's."""
+    settings_path: Path
+    """habitus.toml."""
+    data_folder: Path
+    orthanc_url: str
+    repository_root: Path
+
+    @property
+    def journal_path(self) -> Path:
+        """The node's SQLite file; read here, never written."""
+        return self.data_folder / "journal.db"
+
+    @property
+    def results_folder(self) -> Path:
+        """Where the node publishes results."""
+        return self.data_folder / "spool" / "results"
+
+
+def read_configuration(orthanc_json: str, repository_root: Path) -> PluginConfiguration:
+    """From the text of orthanc.GetConfiguration(); raises PluginMisconfigured."""
+    whole = json.loads(orthanc_json)
+    section = whole.get(SECTION)
+    if not isinstance(section, dict):
+        raise PluginMisconfigured(f"no section {SECTION!r} in Orthanc's configuration")
+    settings_path = _path(section, "Settings")
+    return PluginConfiguration(
+        node_python=_path(section, "Python"),
+        settings_path=settings_path,
+        data_folder=_data_folder(settings_path),
+        orthanc_url=f"http://127.0.0.1:{int(whole.get('HttpPort', 8042))}",
+        repository_root=repository_root,
+    )
+
+
+def _path(section: dict[str, Any], field: str) -> Path:
+    value = section.get(field)
+    if not isinstance(value, str) or not Path(value).is_file():
+        raise PluginMisconfigured(f"{SECTION}.{field} must name a file")
+    return Path(value)
+
+
+def _data_folder(settings_path: Path) -> Path:
+    """As the node itself will read it; the node reports anything else that is wrong in there."""
+    try:
+        folder = tomllib.loads(settings_path.read_text(encoding="utf-8")).get("data_folder")
+    except (OSError, ValueError) as exc:
+        raise PluginMisconfigured(f"{settings_path.name} is not readable TOML") from exc
+    if not isinstance(folder, str):
+        raise PluginMisconfigured(f"data_folder in {settings_path.name} must be a text")
+    return (settings_path.parent / folder).resolve()

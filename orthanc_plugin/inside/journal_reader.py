@@ -1,0 +1,119 @@
+"""A read-only look into the node's journal, for the REST routes; no UID of a patient's object leaves it."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+NEWEST_JOBS = 200
+PICTURE_PREFIX = "picture-"
+
+_JOB_COLUMNS = (
+    "key, state, reason, detail, stage, fraction, attempts, priority, run, instance_count,"
+    " study_orthanc_id, series_orthanc_id, code_version, created_at, updated_at, superseded_by"
+)
+
+Row = dict[str, Any]
+
+
+class JournalReader:
+    """Each call opens the file anew: routes run in Orthanc's HTTP threads."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def counts(self, now_s: float) -> Row:
+        """Numbers for the status route."""
+        with self._open() as journal:
+            oldest = journal.execute(
+                "SELECT min(created_at) AS at FROM jobs WHERE state = 'queued'"
+            ).fetchone()["at"]
+            return {
+                "jobs": _grouped(journal, "SELECT state AS name, count(*) AS n FROM jobs"),
+                "deliveries": _grouped(
+                    journal, "SELECT state AS name, count(*) AS n FROM deliveries"
+                ),
+                "skipped_series": _grouped(
+                    journal, "SELECT reason AS name, count(*) AS n FROM skipped"
+                ),
+                "oldest_queued_s": None if oldest is None else round(now_s - oldest, 1),
+            }
+
+    def fact(self, name: str) -> str | None:
+        """A single value that the node remembers."""
+        with self._open() as journal:
+            row = journal.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+            return None if row is None else str(row["value"])
+
+    def jobs(self) -> list[Row]:
+        """The newest jobs, newest first."""
+        with self._open() as journal:
+            rows = journal.execute(
+                f"SELECT {_JOB_COLUMNS} FROM jobs ORDER BY created_at DESC, key LIMIT ?",  # noqa: S608 # a constant
+                (NEWEST_JOBS,),
+            ).fetchall()
+            return [_with_results(journal, dict(row)) for row in rows]
+
+    def job(self, key: str) -> Row | None:
+        """One job with its attempts."""
+        with self._open() as journal:
+            row = journal.execute(
+                f"SELECT {_JOB_COLUMNS} FROM jobs WHERE key = ?",  # noqa: S608 # a constant
+                (key,),
+            ).fetchone()
+            if row is None:
+                return None
+            attempts = journal.execute(
+                "SELECT started_at, ended_at, outcome, reason FROM attempts WHERE key = ? ORDER BY fence",
+                (key,),
+            ).fetchall()
+            return {
+                **_with_results(journal, dict(row)),
+                "attempt_log": [dict(attempt) for attempt in attempts],
+            }
+
+    def result_file(self, key: str, role: str) -> str | None:
+        """The file name of a published result."""
+        with self._open() as journal:
+            row = journal.execute(
+                "SELECT file_name FROM results WHERE key = ? AND role = ?", (key, role)
+            ).fetchone()
+            return None if row is None else str(row["file_name"])
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        connection = sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True, timeout=5.0)
+        connection.row_factory = sqlite3.Row
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+def _grouped(journal: sqlite3.Connection, select: str) -> dict[str, int]:
+    return {
+        row["name"]: row["n"] for row in journal.execute(f"{select} GROUP BY name ORDER BY name")
+    }
+
+
+def _with_results(journal: sqlite3.Connection, job: Row) -> Row:
+    roles = [
+        row["role"]
+        for row in journal.execute(
+            "SELECT role FROM results WHERE key = ? ORDER BY role", (job["key"],)
+        )
+    ]
+    deliveries = journal.execute(
+        "SELECT role, destination, required, state, tries, reason FROM deliveries"
+        " WHERE key = ? ORDER BY destination, role",
+        (job["key"],),
+    ).fetchall()
+    return {
+        **job,
+        "results": [role for role in roles if not role.startswith(PICTURE_PREFIX)],
+        "pictures": [
+            role.removeprefix(PICTURE_PREFIX) for role in roles if role.startswith(PICTURE_PREFIX)
+        ],
+        "deliveries": [{**dict(row), "required": bool(row["required"])} for row in deliveries],
+    }

@@ -1,0 +1,78 @@
+"""The plugin: registers callbacks and routes with Orthanc; each returns at once."""
+
+from pathlib import Path
+from typing import Any
+
+from orthanc_plugin.inside.configuration import PluginMisconfigured, read_configuration
+from orthanc_plugin.inside.journal_reader import JournalReader
+from orthanc_plugin.inside.routes import Answer, Request, Route, Routes
+from orthanc_plugin.inside.supervisor import Supervisor
+
+REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
+PAGE_FOLDER = REPOSITORY_ROOT / "orthanc_plugin" / "page"
+
+_SAFE_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+
+
+def start(orthanc: Any) -> None:
+    """Begin; `orthanc` is the module that Orthanc's interpreter offers (passed in, so that tests pass a fake)."""
+    try:
+        configuration = read_configuration(orthanc.GetConfiguration(), REPOSITORY_ROOT)
+    except PluginMisconfigured as error:
+        # Without a node Orthanc is still an archive: it starts, and says why nothing is analysed.
+        orthanc.LogError(f"habitus: {error}; no node is started")
+        return
+    supervisor = Supervisor(
+        configuration, orthanc.GenerateRestApiAuthorizationToken, orthanc.LogWarning
+    )
+    orthanc.RegisterOnChangeCallback(_on_change(orthanc, supervisor))
+    routes = Routes(
+        JournalReader(configuration.journal_path),
+        supervisor,
+        configuration.results_folder,
+        PAGE_FOLDER,
+    )
+    for pattern, (method, route) in routes.table().items():
+        orthanc.RegisterRestCallback(pattern, _rest_callback(routes, method, route))
+    orthanc.ExtendOrthancExplorer((PAGE_FOLDER / "explorer_link.js").read_text(encoding="utf-8"))
+
+
+def _on_change(orthanc: Any, supervisor: Supervisor) -> Any:
+    """Changes wake the node; what changed it reads itself, so that a lost event loses nothing."""
+    kinds = orthanc.ChangeType
+
+    def on_change(change: int, _level: int, _resource: str) -> None:
+        if change == kinds.NEW_INSTANCE:
+            supervisor.wake()
+        elif change == kinds.ORTHANC_STARTED:
+            supervisor.start()
+        elif change == kinds.ORTHANC_STOPPED:
+            supervisor.stop()
+
+    return on_change
+
+
+def _rest_callback(routes: Routes, method: str, route: Route) -> Any:
+    def callback(output: Any, _uri: str, **request: Any) -> None:
+        asked = Request(
+            method=request["method"],
+            headers=request.get("headers", {}),
+            groups=tuple(request.get("groups", ())),
+        )
+        _send(output, routes.answer(method, route, asked))
+
+    return callback
+
+
+def _send(output: Any, answer: Answer) -> None:
+    for name, value in _SAFE_HEADERS.items():
+        output.SetHttpHeader(name, value)
+    if answer.status == 200:
+        output.AnswerBuffer(answer.body, answer.mime)
+    else:
+        # SendHttpStatus, which has a body, has a broken signature before plugin 4.2.
+        output.SendHttpStatusCode(answer.status)

@@ -1,0 +1,47 @@
+"""What an analyser must offer to the engine child: one function to load it, one to analyse a series."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from orthanc_plugin.node.job_key import EngineIdentity
+
+Progress = Callable[[str, float], None]
+"""Called with a stage's name and the fraction done, 0..1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadRequest:
+    """Which models to load, and where they may run."""
+
+    models_folder: Path
+    profile: str
+    providers: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisRequest:
+    """One series to analyse; results go into `out_folder` and nowhere else."""
+
+    series_folder: Path
+    out_folder: Path
+    job_key: str
+    created: datetime
+
+
+class Analyser(Protocol):
+    """Loaded models, ready for one series after the other."""
+
+    identity: EngineIdentity
+
+    def analyse(self, request: AnalysisRequest, progress: Progress) -> Mapping[str, Path]:
+        """Role to file, all in the out folder; raises HabitusError."""
+
+
+class AnalyserModule(Protocol):
+    """A module that can be named in the settings as engine.analyser."""
+
+    def load(self, request: LoadRequest) -> Analyser:
+        """Load the models; raises ModelUnusable or ProviderUnavailable."""

@@ -1,0 +1,233 @@
+"""Wiring: settings → pacs, journal, spool, engine → three loops; one process per data folder."""
+
+import fcntl
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from inference.domain.errors import ConfigurationInvalid, HabitusError
+from orthanc_plugin.node.delivery_journal import DeliveryJournal
+from orthanc_plugin.node.engine_process import EngineProcess
+from orthanc_plugin.node.intake import Intake
+from orthanc_plugin.node.job_key import KEY_PATTERN, EngineIdentity
+from orthanc_plugin.node.journal import Journal
+from orthanc_plugin.node.logs import Logger, StudyPseudonyms, logger, site_secret
+from orthanc_plugin.node.orthanc_pacs import OrthancPacs
+from orthanc_plugin.node.outbox import Outbox
+from orthanc_plugin.node.settings import Settings
+from orthanc_plugin.node.spool import Spool
+from orthanc_plugin.node.submissions import requeue
+from orthanc_plugin.node.worker import Bench, Worker
+
+ENGINE_RETRY_S = 20.0
+"""Between two tries to start an engine that could not be started."""
+WORKER_POLL_S = 0.5
+PACS_AWAY_POLL_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Where Orthanc is and how we may enter: a token from the plugin, or user and password."""
+
+    url: str
+    authorization: str | tuple[str, str] | None
+
+
+class Node:
+    """Intake, worker and outbox, each in a thread of its own with its own connections."""
+
+    def __init__(self, settings: Settings, access: Access, log: Logger) -> None:
+        self._settings = settings
+        self._access = access
+        self._log = log
+        self._news = threading.Event()
+        self._pseudonyms = StudyPseudonyms(site_secret(settings.data_folder / "site.secret"))
+        self._spool = Spool(settings.spool_folder)
+        self._engine = EngineProcess(settings.engine)
+        self._worker: Worker | None = None
+
+    def start(self) -> None:
+        """Queue again what a dead node left running, then start the loops."""
+        with closing(self._journal()) as journal:
+            recovered = journal.recover()
+        self._spool.clean_work()
+        self._log.info("node-started", pid=os.getpid(), count=recovered)
+        for name, loop in (
+            ("worker", self._work),
+            ("intake", self._take_in),
+            ("outbox", self._send_out),
+        ):
+            threading.Thread(target=loop, name=name, daemon=True).start()
+
+    def wake(self) -> None:
+        """Something arrived: look now instead of at the next poll."""
+        self._news.set()
+
+    def requeue(self, key: str, actor: str) -> None:
+        """An operator wants this job again."""
+        with closing(self._journal()) as journal:
+            outcome = requeue(journal, key, actor, self._identity())
+        self._log.info("job-requeued", job=key, outcome=outcome)
+
+    def stop(self) -> None:
+        """Kill the engine; everything else is safe to end at any moment."""
+        self._engine.stop()
+
+    def _pacs(self) -> OrthancPacs:
+        timeout_s = self._settings.orthanc.timeout_s
+        return OrthancPacs(self._access.url, self._access.authorization, timeout_s)
+
+    def _journal(self) -> Journal:
+        """SQLite's connections belong to the thread that made them."""
+        return Journal(self._settings.journal_path)
+
+    def _identity(self) -> EngineIdentity | None:
+        return self._worker.identity if self._worker is not None else None
+
+    def _work(self) -> None:
+        bench = Bench(
+            journal=self._journal(),
+            pacs=self._pacs(),
+            spool=self._spool,
+            engine=self._engine,
+            log=self._log,
+        )
+        self._worker = Worker(bench, self._settings.engine, self._settings.destinations)
+        while True:
+            if not self._worker.ensure_engine():
+                time.sleep(ENGINE_RETRY_S)
+            elif not self._worker.step():
+                time.sleep(WORKER_POLL_S)
+
+    def _take_in(self) -> None:
+        intake = Intake(
+            self._pacs(),
+            self._journal(),
+            self._settings.intake.quiet_s,
+            self._pseudonyms,
+            self._log,
+        )
+
+        def step() -> None:
+            if (identity := self._identity()) is not None:
+                intake.step(identity)
+
+        self._repeat("intake", step, self._wait_for_news)
+
+    def _send_out(self) -> None:
+        outbox = Outbox(
+            self._pacs(),
+            DeliveryJournal(self._journal()),
+            self._spool,
+            self._settings.destinations,
+            self._settings.outbox,
+            self._log,
+        )
+        self._repeat("outbox", outbox.step, lambda: time.sleep(self._settings.outbox.poll_s))
+
+    def _wait_for_news(self) -> object:
+        came = self._news.wait(self._settings.intake.poll_s)
+        self._news.clear()
+        return came
+
+    def _repeat(self, name: str, step: Callable[[], None], pause: Callable[[], object]) -> None:
+        """Step for ever; an Orthanc that is away is waited for, anything else ends the node."""
+        was_away = False
+        while True:
+            try:
+                step()
+                was_away = False
+                pause()
+            except HabitusError as error:
+                if not error.retryable:
+                    raise
+                if not was_away:
+                    self._log.warning("waiting-for-orthanc", role=name, reason=error.code)
+                was_away = True
+                time.sleep(PACS_AWAY_POLL_S)
+
+
+def lock_data_folder(folder: Path) -> TextIO:
+    """Hold the data folder for this process alone; raises ConfigurationInvalid when another node has it."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = (folder / "node.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        lock.close()
+        raise ConfigurationInvalid(
+            found="a data folder in use by another node", wanted="one node per data folder"
+        ) from exc
+    return lock
+
+
+def serve_plugin(node: Node, commands: TextIO) -> None:
+    """Follow the plugin's lines on stdin until it closes the pipe or dies."""
+    for line in commands:
+        command = json.loads(line)
+        if command["command"] == "wake":
+            node.wake()
+        elif command["command"] == "requeue" and KEY_PATTERN.fullmatch(command["key"]):
+            node.requeue(command["key"], command["actor"])
+    node.stop()
+
+
+def serve_alone(node: Node) -> None:
+    """Run until SIGTERM or SIGINT."""
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    ended.wait()
+    node.stop()
+
+
+def end_process_on_thread_failure() -> None:
+    """A loop that died would be a node that looks alive: end it, so that the supervisor starts a new one."""
+    report = threading.excepthook
+
+    def end(args: threading.ExceptHookArgs) -> None:
+        report(args)
+        os._exit(1)
+
+    threading.excepthook = end
+
+
+def access_alone(settings: Settings) -> Access:
+    """User and password as the settings name them."""
+    orthanc = settings.orthanc
+    if orthanc.password_file is None:
+        return Access(url=orthanc.url, authorization=None)
+    password = orthanc.password_file.read_text(encoding="utf-8").strip()
+    return Access(url=orthanc.url, authorization=(orthanc.user, password))
+
+
+def access_from_plugin(commands: TextIO) -> Access:
+    """The plugin's first line: address and token (kept out of the environment, which others can read)."""
+    first = json.loads(commands.readline())
+    return Access(url=first["url"], authorization=first["token"])
+
+
+def run(settings: Settings, parent_pid: int | None) -> None:
+    """Run the node until it is told to end; `parent_pid` is the Orthanc that started it, if one did."""
+    end_process_on_thread_failure()
+    lock = lock_data_folder(settings.data_folder)
+    log = logger()
+    if parent_pid is None:
+        node = Node(settings, access_alone(settings), log)
+        node.start()
+        serve_alone(node)
+    else:
+        node = Node(settings, access_from_plugin(sys.stdin), log)
+        node.start()
+        serve_plugin(node, sys.stdin)
+    lock.close()
+    # Daemon threads may be inside SQLite: leave without running their finalisers.
+    os._exit(0)

@@ -1,0 +1,257 @@
+"""The journal's second half: result objects in the spool and their way to each destination."""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orthanc_plugin.node.job_states import (
+    DeliveryState,
+    JobState,
+    require_delivery_step,
+    require_job_step,
+)
+from orthanc_plugin.node.journal import NODE, Job, Journal
+from orthanc_plugin.node.journal_database import transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectUids:
+    """Where a DICOM object stands in its study."""
+
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultFile:
+    """One file in the spool; `uids` is None for what is not DICOM (report, pictures)."""
+
+    role: str
+    file_name: str
+    sha256: str
+    size_bytes: int
+    uids: ObjectUids | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Where every DICOM result goes: the name of an Orthanc modality."""
+
+    modality: str
+    required: bool = True
+    """A job is done only when every required destination has confirmed; the others never block."""
+    confirm: str = "query"
+    """"query": the peer is asked by C-FIND. "store-status": its success answer is believed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredResult:
+    """A DICOM result that is still to be stored in our own Orthanc."""
+
+    key: str
+    role: str
+    file_name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One object on its way to one destination."""
+
+    key: str
+    role: str
+    destination: str
+    state: DeliveryState
+    tries: int
+    uids: ObjectUids
+    orthanc_id: str
+    orthanc_job_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryStep:
+    """What becomes of a delivery."""
+
+    state: DeliveryState
+    delay_s: float = 0.0
+    tries: int = 0
+    orthanc_job_id: str | None = None
+    reason: str = ""
+
+
+class DeliveryJournal:
+    """Results and deliveries; shares the connection of the journal it is made from."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._connection = journal.connection
+
+    def record_results(
+        self, job: Job, results: Sequence[ResultFile], destinations: Sequence[Destination]
+    ) -> bool:
+        """Running to computed, with results and deliveries, in one transaction; False when the job is not ours."""
+        require_job_step(JobState.RUNNING, JobState.COMPUTED)
+        now = self._journal.clock()
+        with transaction(self._connection):
+            changed = self._connection.execute(
+                "UPDATE jobs SET state = ?, reason = '', detail = '', stage = '', fraction = 1,"
+                " lease_until = 0, updated_at = ? WHERE key = ? AND fence = ? AND state = ?",
+                (JobState.COMPUTED, now, job.key, job.fence, JobState.RUNNING),
+            )
+            if changed.rowcount != 1:
+                return False
+            self._connection.execute(
+                "UPDATE attempts SET ended_at = ?, outcome = ? WHERE key = ? AND fence = ?",
+                (now, JobState.COMPUTED, job.key, job.fence),
+            )
+            for result in results:
+                self._insert(job.key, result, destinations)
+            self._audit(JobState.COMPUTED, job.key)
+        return True
+
+    def results_to_store(self) -> list[StoredResult]:
+        """DICOM results that our own Orthanc does not have yet."""
+        rows = self._connection.execute(
+            "SELECT r.* FROM results r JOIN jobs j USING (key)"
+            " WHERE r.sop_uid IS NOT NULL AND r.orthanc_id IS NULL"
+            " AND j.state IN (?, ?) ORDER BY j.updated_at, r.role",
+            (JobState.COMPUTED, JobState.DONE),
+        ).fetchall()
+        return [
+            StoredResult(
+                key=row["key"], role=row["role"], file_name=row["file_name"], sha256=row["sha256"]
+            )
+            for row in rows
+        ]
+
+    def mark_stored(self, result: StoredResult, orthanc_id: str) -> None:
+        """Our own Orthanc has it."""
+        self._connection.execute(
+            "UPDATE results SET orthanc_id = ? WHERE key = ? AND role = ?",
+            (orthanc_id, result.key, result.role),
+        )
+
+    def forget_stored(self, delivery: Delivery) -> None:
+        """Our own Orthanc lost it: it is stored from the spool again."""
+        self._connection.execute(
+            "UPDATE results SET orthanc_id = NULL WHERE key = ? AND role = ?",
+            (delivery.key, delivery.role),
+        )
+
+    def due(self) -> list[Delivery]:
+        """Deliveries whose time has come, oldest first."""
+        rows = self._connection.execute(
+            "SELECT d.*, r.study_uid, r.series_uid, r.sop_uid, r.orthanc_id FROM deliveries d"
+            " JOIN results r USING (key, role)"
+            " WHERE d.state IN ('pending', 'sending', 'sent', 'sent-unverified')"
+            " AND d.next_try_at <= ? AND r.orthanc_id IS NOT NULL ORDER BY d.next_try_at",
+            (self._journal.clock(),),
+        ).fetchall()
+        return [_delivery(row) for row in rows]
+
+    def step(self, delivery: Delivery, step: DeliveryStep) -> bool:
+        """Move a delivery on, unless it was moved by somebody else meanwhile."""
+        require_delivery_step(delivery.state, step.state)
+        now = self._journal.clock()
+        with transaction(self._connection):
+            changed = self._connection.execute(
+                "UPDATE deliveries SET state = ?, tries = ?, next_try_at = ?, orthanc_job_id = ?,"
+                " reason = ?, updated_at = ?"
+                " WHERE key = ? AND role = ? AND destination = ? AND state = ?",
+                (
+                    step.state,
+                    step.tries,
+                    now + step.delay_s,
+                    step.orthanc_job_id,
+                    step.reason,
+                    now,
+                    delivery.key,
+                    delivery.role,
+                    delivery.destination,
+                    delivery.state,
+                ),
+            )
+            if changed.rowcount == 1 and step.state is not delivery.state:
+                self._audit(
+                    f"delivery-{step.state}",
+                    delivery.key,
+                    f"{delivery.role}>{delivery.destination}",
+                )
+        return changed.rowcount == 1
+
+    def settle(self) -> list[str]:
+        """Computed jobs whose results are all stored and confirmed where required become done; their keys."""
+        require_job_step(JobState.COMPUTED, JobState.DONE)
+        with transaction(self._connection):
+            rows = self._connection.execute(
+                "UPDATE jobs SET state = ?, updated_at = ? WHERE state = ?"
+                " AND NOT EXISTS (SELECT 1 FROM results r WHERE r.key = jobs.key"
+                "   AND r.sop_uid IS NOT NULL AND r.orthanc_id IS NULL)"
+                " AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.key = jobs.key"
+                "   AND d.required = 1 AND d.state != ?) RETURNING key",
+                (
+                    JobState.DONE,
+                    self._journal.clock(),
+                    JobState.COMPUTED,
+                    DeliveryState.CONFIRMED,
+                ),
+            ).fetchall()
+            for row in rows:
+                self._audit(JobState.DONE, row["key"])
+        return [str(row["key"]) for row in rows]
+
+    def _insert(self, key: str, result: ResultFile, destinations: Sequence[Destination]) -> None:
+        now = self._journal.clock()
+        uids = result.uids
+        self._connection.execute(
+            "INSERT INTO results (key, role, file_name, sha256, bytes, sop_uid, series_uid, study_uid)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                key,
+                result.role,
+                result.file_name,
+                result.sha256,
+                result.size_bytes,
+                uids.sop_uid if uids else None,
+                uids.series_uid if uids else None,
+                uids.study_uid if uids else None,
+            ),
+        )
+        if uids is None:
+            return
+        for destination in destinations:
+            self._connection.execute(
+                "INSERT INTO deliveries (key, role, destination, required, state, next_try_at,"
+                " updated_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    key,
+                    result.role,
+                    destination.modality,
+                    int(destination.required),
+                    DeliveryState.PENDING,
+                    now,
+                    now,
+                ),
+            )
+
+    def _audit(self, event: str, key: str, detail: str = "") -> None:
+        self._connection.execute(
+            "INSERT INTO audit (at, actor, event, key, detail) VALUES (?, ?, ?, ?, ?)",
+            (self._journal.clock(), NODE, event, key, detail),
+        )
+
+
+def _delivery(row: sqlite3.Row) -> Delivery:
+    return Delivery(
+        key=row["key"],
+        role=row["role"],
+        destination=row["destination"],
+        state=DeliveryState(row["state"]),
+        tries=row["tries"],
+        uids=ObjectUids(
+            study_uid=row["study_uid"], series_uid=row["series_uid"], sop_uid=row["sop_uid"]
+        ),
+        orthanc_id=row["orthanc_id"],
+        orthanc_job_id=row["orthanc_job_id"],
+    )

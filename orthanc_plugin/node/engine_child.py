@@ -1,0 +1,125 @@
+"""The engine child: keeps models loaded and analyses one series after the other, told so over a pipe."""
+
+import faulthandler
+import importlib
+import os
+import resource
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from inference.domain.errors import HabitusError, StudyRejected
+from orthanc_plugin.node.analysis_port import (
+    Analyser,
+    AnalyserModule,
+    AnalysisRequest,
+    LoadRequest,
+)
+from orthanc_plugin.node.frames import FrameReader, Message, PipeClosed, write_frame
+from orthanc_plugin.node.logs import where
+from orthanc_plugin.node.process_guard import die_with_parent
+
+
+def main() -> None:
+    """Load what the first message names, then serve requests until the pipe closes."""
+    die_with_parent(int(sys.argv[1]))
+    commands, answers = _claim_pipes()
+    reader = FrameReader(commands)
+    try:
+        start = reader.read()
+        analyser = _load(start, answers)
+        while analyser is not None:
+            _serve(analyser, reader.read(), answers)
+    except PipeClosed:
+        return
+
+
+def _claim_pipes() -> tuple[int, int]:
+    """Take stdin and stdout for messages; what libraries print (they quote DICOM values) goes nowhere."""
+    commands, answers, crash_log = os.dup(0), os.dup(1), os.dup(2)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    # A stack of code positions, no values: the one thing worth having of a crash.
+    faulthandler.enable(file=crash_log)
+    return commands, answers
+
+
+def _load(start: Message, answers: int) -> Analyser | None:
+    """The analyser, or None after the reason was sent."""
+    if limit := int(start["memory_limit_bytes"]):
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    request = LoadRequest(
+        models_folder=Path(start["models_folder"]),
+        profile=start["profile"],
+        providers=tuple(start["providers"]),
+    )
+    try:
+        module: AnalyserModule = importlib.import_module(start["analyser"])
+        analyser = module.load(request)
+    except HabitusError as error:
+        write_frame(answers, error_message(error))
+        return None
+    except Exception as error:  # noqa: BLE001 # the border of the process: type and place cross it, text does not
+        write_frame(answers, crash_message(error))
+        return None
+    identity = analyser.identity
+    write_frame(
+        answers,
+        {
+            "type": "ready",
+            "profile_hash": identity.profile_hash,
+            "models": [list(model) for model in identity.models],
+            "code_version": identity.code_version,
+        },
+    )
+    return analyser
+
+
+def _serve(analyser: Analyser, command: Message, answers: int) -> None:
+    request = AnalysisRequest(
+        series_folder=Path(command["series_folder"]),
+        out_folder=Path(command["out_folder"]),
+        job_key=command["job_key"],
+        created=datetime.fromisoformat(command["created"]),
+    )
+
+    def progress(stage: str, fraction: float) -> None:
+        write_frame(answers, {"type": "progress", "stage": stage, "fraction": fraction})
+
+    try:
+        files = analyser.analyse(request, progress)
+        answer: Message = {
+            "type": "finished",
+            "files": {role: path.name for role, path in files.items()},
+        }
+    except HabitusError as error:
+        answer = error_message(error)
+    except PipeClosed:
+        raise
+    except Exception as error:  # noqa: BLE001 # the border of the process: type and place cross it, text does not
+        answer = crash_message(error)
+    write_frame(answers, answer)
+
+
+def error_message(error: HabitusError) -> Message:
+    """One of our own errors, whose sentences hold no patient data."""
+    return {
+        "type": "rejected" if isinstance(error, StudyRejected) else "failed",
+        "error_type": type(error).__name__,
+        "code": error.code,
+        "reason": error.reason if isinstance(error, StudyRejected) else error.code,
+        "retryable": error.retryable,
+        "found": error.found,
+        "wanted": error.wanted,
+        "advice": error.advice,
+    }
+
+
+def crash_message(error: Exception) -> Message:
+    """A foreign error: its type and place only."""
+    return {"type": "crashed", "error_type": type(error).__name__, "where": where(error)}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""The worker's side of the engine child: starts it, talks to it, and kills it when it hangs."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orthanc_plugin.node.analysis_port import AnalysisRequest
+from orthanc_plugin.node.frames import FrameReader, FrameTimeout, Message, PipeClosed, write_frame
+from orthanc_plugin.node.job_key import EngineIdentity
+from orthanc_plugin.node.settings import EngineSettings
+
+REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
+
+# -I keeps PYTHONPATH and the user's site folder out; the tree itself is then named explicitly.
+_LAUNCH = (
+    "import sys, runpy; sys.path.insert(0, sys.argv.pop(1)); "
+    "runpy.run_module('orthanc_plugin.node.engine_child', run_name='__main__', alter_sys=True)"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """The analysis succeeded: role to file name in the out folder."""
+
+    files: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """One of our own errors ended the analysis."""
+
+    is_rejection: bool
+    code: str
+    reason: str
+    sentence: str
+    is_retryable: bool
+    error_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineLost:
+    """The child died, hung or crashed."""
+
+    reason: str
+    """engine-died, engine-timeout or engine-crashed."""
+    exit_code: int | None = None
+    error_type: str = ""
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """The worker no longer wants the answer."""
+
+
+Outcome = Finished | Refused | EngineLost | Abandoned
+
+Heartbeat = Callable[[str, float], bool]
+"""Called with stage and fraction now and then; False abandons the job."""
+
+
+@dataclass(slots=True)
+class EngineProcess:
+    """At most one child; started when first needed, and again after it was lost."""
+
+    settings: EngineSettings
+    tick_s: float = 1.0
+    """How often the heartbeat is called while the child works."""
+    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _reader: FrameReader | None = field(default=None, init=False)
+
+    @property
+    def pid(self) -> int | None:
+        """Of the child, where there is one."""
+        return self._process.pid if self._process else None
+
+    def start(self) -> EngineIdentity | Refused | EngineLost:
+        """Start the child and wait until its models are loaded. Call it from one long-lived thread only."""
+        self.stop()
+        # PDEATHSIG, set by the child, is bound to the thread that calls this.
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-c", _LAUNCH, str(REPOSITORY_ROOT), str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            close_fds=True,
+        )
+        assert self._process.stdout is not None
+        self._reader = FrameReader(self._process.stdout.fileno())
+        try:
+            self._send(self._start_message())
+            answer = self._reader.read(self.settings.start_wall_clock_s)
+        except PipeClosed:
+            return self._lost("engine-died")
+        except FrameTimeout:
+            return self._lost("engine-timeout")
+        if answer["type"] != "ready":
+            self.stop()
+            outcome = _outcome(answer)
+            assert isinstance(outcome, Refused | EngineLost)
+            return outcome
+        return EngineIdentity(
+            profile_hash=answer["profile_hash"],
+            models=tuple(sorted((name, sha256) for name, sha256 in answer["models"])),
+            code_version=answer["code_version"],
+        )
+
+    def analyse(self, request: AnalysisRequest, heartbeat: Heartbeat) -> Outcome:
+        """Run one job in the child; it is killed past the wall-clock limit and when abandoned."""
+        assert self._reader is not None
+        deadline = time.monotonic() + self.settings.job_wall_clock_s
+        stage, fraction, next_beat = "start", 0.0, 0.0
+        try:
+            self._send(
+                {
+                    "type": "analyse",
+                    "series_folder": str(request.series_folder),
+                    "out_folder": str(request.out_folder),
+                    "job_key": request.job_key,
+                    "created": request.created.isoformat(),
+                }
+            )
+            while (now := time.monotonic()) < deadline:
+                if now >= next_beat:
+                    next_beat = now + self.tick_s
+                    if not heartbeat(stage, fraction):
+                        self.stop()
+                        return Abandoned()
+                answer = self._next(self._reader, min(next_beat, deadline))
+                if answer is None:
+                    continue
+                if answer["type"] != "progress":
+                    return self._settled(answer)
+                stage, fraction = str(answer["stage"]), float(answer["fraction"])
+        except PipeClosed:
+            return self._lost("engine-died")
+        return self._lost("engine-timeout")
+
+    def stop(self) -> int | None:
+        """Kill the child, if there is one; its exit code (negative: the signal)."""
+        process, self._process, self._reader = self._process, None, None
+        if process is None:
+            return None
+        process.kill()
+        code = process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+        return code
+
+    def is_running(self) -> bool:
+        """Whether there is a living child."""
+        return self._process is not None and self._process.poll() is None
+
+    def _next(self, reader: FrameReader, until: float) -> Message | None:
+        """The next message, or None where there was none until then."""
+        try:
+            return reader.read(max(0.0, until - time.monotonic()))
+        except FrameTimeout:
+            return None
+
+    def _settled(self, answer: Message) -> Outcome:
+        outcome = _outcome(answer)
+        if isinstance(outcome, EngineLost):
+            # A Python error that is not ours may have left the child in any state: take a fresh one.
+            self.stop()
+        return outcome
+
+    def _lost(self, reason: str) -> EngineLost:
+        """What became of the child: its own exit status if it had one, else that of our kill."""
+        process = self._process
+        if process is not None and reason == "engine-died":
+            try:
+                process.wait(timeout=1.0)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        return EngineLost(reason=reason, exit_code=self.stop())
+
+    def _send(self, message: Message) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        write_frame(self._process.stdin.fileno(), message)
+
+    def _start_message(self) -> Message:
+        return {
+            "type": "start",
+            "analyser": self.settings.analyser,
+            "models_folder": str(self.settings.models_folder),
+            "profile": self.settings.profile,
+            "providers": list(self.settings.providers),
+            "memory_limit_bytes": self.settings.memory_limit_bytes,
+        }
+
+
+def _outcome(answer: Message) -> Outcome:
+    match answer["type"]:
+        case "finished":
+            return Finished(files={str(k): str(v) for k, v in answer["files"].items()})
+        case "rejected" | "failed":
+            advice = f" {answer['advice']}" if answer["advice"] else ""
+            return Refused(
+                is_rejection=answer["type"] == "rejected",
+                code=answer["code"],
+                reason=answer["reason"],
+                sentence=f"Found {answer['found']}; wanted {answer['wanted']}.{advice}",
+                is_retryable=bool(answer["retryable"]),
+                error_type=answer["error_type"],
+            )
+        case _:
+            return EngineLost(
+                reason="engine-crashed",
+                error_type=str(answer.get("error_type", "")),
+                where=str(answer.get("where", "")),
+            )

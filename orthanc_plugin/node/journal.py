@@ -1,0 +1,301 @@
+"""The journal: the durable truth about cursor, jobs, attempts and what was skipped."""
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from orthanc_plugin.node.job_key import EngineIdentity, job_key
+from orthanc_plugin.node.job_states import JobState, require_job_step
+from orthanc_plugin.node.journal_database import open_journal, transaction
+
+MAX_INTERRUPTIONS = 10
+"""Restarts of the node during one job before the job itself is suspected."""
+
+NODE = "node"
+"""The actor of everything that no person asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """One series as it was when it came to rest, to be analysed by one engine."""
+
+    series_uid: str
+    series_orthanc_id: str
+    study_orthanc_id: str
+    set_hash: str
+    instance_count: int
+    engine: EngineIdentity
+    run: int = 1
+    priority: int = 0
+    """Higher goes first."""
+
+    @property
+    def key(self) -> str:
+        """The job's key."""
+        return job_key(self.series_uid, self.set_hash, self.engine, self.run)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job as last read from the journal."""
+
+    key: str
+    submission: Submission
+    state: JobState
+    attempts: int
+    """Tries that count against the limit; interruptions by a restart do not."""
+    fence: int
+    """Grows with every take: whoever holds an older number has lost the job."""
+    reason: str
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Why a job ended as it did: a stable code, and one sentence of ours without any patient data."""
+
+    reason: str
+    detail: str = ""
+
+
+class Journal:
+    """One thread's view of the journal; every method is one transaction."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        self.connection = open_journal(path)
+        self.clock = clock
+
+    def close(self) -> None:
+        """Give the file back."""
+        self.connection.close()
+
+    def fact(self, name: str) -> str | None:
+        """A single remembered value, such as the cursor."""
+        row = self.connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row["value"])
+
+    def set_fact(self, name: str, value: str) -> None:
+        """Remember a single value."""
+        self.connection.execute(
+            "INSERT INTO facts VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (name, value),
+        )
+
+    def skip(self, series_uid: str, reason: str) -> None:
+        """Remember why a series is not analysed."""
+        self.connection.execute(
+            "INSERT INTO skipped VALUES (?, ?, ?) ON CONFLICT (series_uid)"
+            " DO UPDATE SET reason = excluded.reason, seen_at = excluded.seen_at",
+            (series_uid, reason, self.clock()),
+        )
+
+    def job(self, key: str) -> Job | None:
+        """The job of that key."""
+        row = self.connection.execute("SELECT * FROM jobs WHERE key = ?", (key,)).fetchone()
+        return None if row is None else _job(row)
+
+    def submit(self, submission: Submission, actor: str = NODE) -> str | None:
+        """Queue a job and supersede the older ones of its series; None where this very job is known."""
+        with transaction(self.connection):
+            if self.job(submission.key) is not None:
+                return None
+            self._insert(submission)
+            self._audit(actor, "queued", submission.key)
+            older = self.connection.execute(
+                "SELECT * FROM jobs WHERE series_uid = ? AND key != ? AND state != ?",
+                (submission.series_uid, submission.key, JobState.SUPERSEDED),
+            ).fetchall()
+            for row in older:
+                self._supersede(_job(row), submission.key)
+        return submission.key
+
+    def take(self, lease_s: float) -> Job | None:
+        """The next job, now running under a new fence; highest priority first, then oldest."""
+        now = self.clock()
+        with transaction(self.connection):
+            row = self.connection.execute(
+                "UPDATE jobs SET state = ?, attempts = attempts + 1, fence = fence + 1,"
+                " lease_until = ?, stage = '', fraction = 0, updated_at = ? WHERE key = ("
+                "  SELECT key FROM jobs WHERE state = ? AND run_at <= ?"
+                "  ORDER BY priority DESC, created_at, key LIMIT 1) RETURNING *",
+                (JobState.RUNNING, now + lease_s, now, JobState.QUEUED, now),
+            ).fetchone()
+            if row is None:
+                return None
+            job = _job(row)
+            self.connection.execute(
+                "INSERT INTO attempts (key, fence, started_at) VALUES (?, ?, ?)",
+                (job.key, job.fence, now),
+            )
+        return job
+
+    def beat(self, job: Job, lease_s: float, stage: str, fraction: float) -> bool:
+        """Renew the lease and note the progress; False when the job is no longer ours."""
+        changed = self.connection.execute(
+            "UPDATE jobs SET lease_until = ?, stage = ?, fraction = ?"
+            " WHERE key = ? AND fence = ? AND state = ?",
+            (self.clock() + lease_s, stage, fraction, job.key, job.fence, JobState.RUNNING),
+        )
+        return changed.rowcount == 1
+
+    def try_again(self, job: Job, verdict: Verdict, delay_s: float) -> bool:
+        """Back to the queue; this try counts. False when the job is no longer ours."""
+        return self._leave_running(job, JobState.QUEUED, verdict, self.clock() + delay_s)
+
+    def put_back(self, job: Job, verdict: Verdict, delay_s: float) -> bool:
+        """Back to the queue through no fault of the job, so that this try does not count."""
+        with transaction(self.connection):
+            if not self._step(job, JobState.QUEUED, verdict, self.clock() + delay_s):
+                return False
+            self.connection.execute(
+                "UPDATE jobs SET attempts = attempts - 1 WHERE key = ?", (job.key,)
+            )
+        return True
+
+    def end(self, job: Job, state: JobState, verdict: Verdict) -> bool:
+        """Rejected, dead or superseded; False when the job is no longer ours."""
+        return self._leave_running(job, state, verdict, self.clock())
+
+    def recover(self) -> int:
+        """Queue again what a dead node left running; call it only while holding the data folder's lock."""
+        rows = self.connection.execute(
+            "SELECT * FROM jobs WHERE state = ?", (JobState.RUNNING,)
+        ).fetchall()
+        for row in rows:
+            if row["interruptions"] + 1 >= MAX_INTERRUPTIONS:
+                self.end(_job(row), JobState.DEAD, Verdict(reason="interrupted-too-often"))
+            elif self.put_back(_job(row), Verdict(reason="node-restarted"), 0.0):
+                self.connection.execute(
+                    "UPDATE jobs SET interruptions = interruptions + 1 WHERE key = ?",
+                    (row["key"],),
+                )
+        return len(rows)
+
+    def revive(self, key: str, actor: str) -> bool:
+        """A dead or rejected job is queued again from zero; False for any other state."""
+        with transaction(self.connection):
+            job = self.job(key)
+            if job is None or job.state not in (JobState.DEAD, JobState.REJECTED):
+                return False
+            require_job_step(job.state, JobState.QUEUED)
+            self.connection.execute(
+                "UPDATE jobs SET state = ?, attempts = 0, interruptions = 0, fence = fence + 1,"
+                " reason = '', detail = '', run_at = ?, updated_at = ? WHERE key = ?",
+                (JobState.QUEUED, self.clock(), self.clock(), key),
+            )
+            self._audit(actor, "requeued", key)
+        return True
+
+    def _leave_running(self, job: Job, state: JobState, verdict: Verdict, run_at: float) -> bool:
+        with transaction(self.connection):
+            return self._step(job, state, verdict, run_at)
+
+    def _step(self, job: Job, state: JobState, verdict: Verdict, run_at: float) -> bool:
+        """Compare and set: only the holder of the present fence may move a running job."""
+        require_job_step(JobState.RUNNING, state)
+        now = self.clock()
+        changed = self.connection.execute(
+            "UPDATE jobs SET state = ?, reason = ?, detail = ?, run_at = ?, updated_at = ?,"
+            " lease_until = 0, stage = '' WHERE key = ? AND fence = ? AND state = ?",
+            (
+                state,
+                verdict.reason,
+                verdict.detail,
+                run_at,
+                now,
+                job.key,
+                job.fence,
+                JobState.RUNNING,
+            ),
+        )
+        if changed.rowcount != 1:
+            return False
+        self.connection.execute(
+            "UPDATE attempts SET ended_at = ?, outcome = ?, reason = ? WHERE key = ? AND fence = ?",
+            (now, state, verdict.reason, job.key, job.fence),
+        )
+        self._audit(NODE, state, job.key, verdict.reason)
+        return True
+
+    def _insert(self, submission: Submission) -> None:
+        now = self.clock()
+        self.connection.execute(
+            "INSERT INTO jobs (key, series_uid, series_orthanc_id, study_orthanc_id, set_hash,"
+            " instance_count, profile_hash, models, code_version, run, state, priority, run_at,"
+            " created_at, updated_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            (
+                submission.key,
+                submission.series_uid,
+                submission.series_orthanc_id,
+                submission.study_orthanc_id,
+                submission.set_hash,
+                submission.instance_count,
+                submission.engine.profile_hash,
+                json.dumps(submission.engine.models),
+                submission.engine.code_version,
+                submission.run,
+                JobState.QUEUED,
+                submission.priority,
+                now,
+                now,
+                now,
+            ),
+        )
+        self.connection.execute(
+            "DELETE FROM skipped WHERE series_uid = ?", (submission.series_uid,)
+        )
+
+    def _supersede(self, job: Job, by_key: str) -> None:
+        """Results already delivered stay what they are until the new ones exist: done stays done."""
+        state = job.state if job.state is JobState.DONE else JobState.SUPERSEDED
+        if state is JobState.SUPERSEDED:
+            require_job_step(job.state, state)
+        self.connection.execute(
+            "UPDATE jobs SET state = ?, superseded_by = ?, updated_at = ? WHERE key = ?",
+            (state, by_key, self.clock(), job.key),
+        )
+        self.connection.execute(
+            "UPDATE deliveries SET state = 'cancelled', updated_at = ?"
+            " WHERE key = ? AND state NOT IN ('confirmed', 'cancelled')",
+            (self.clock(), job.key),
+        )
+        self.connection.execute(
+            "UPDATE attempts SET ended_at = ?, outcome = ? WHERE key = ? AND ended_at IS NULL",
+            (self.clock(), JobState.SUPERSEDED, job.key),
+        )
+        self._audit(NODE, "superseded", job.key, by_key)
+
+    def _audit(self, actor: str, event: str, key: str, detail: str = "") -> None:
+        self.connection.execute(
+            "INSERT INTO audit (at, actor, event, key, detail) VALUES (?, ?, ?, ?, ?)",
+            (self.clock(), actor, event, key, detail),
+        )
+
+
+def _job(row: sqlite3.Row) -> Job:
+    models = tuple((str(name), str(sha256)) for name, sha256 in json.loads(row["models"]))
+    engine = EngineIdentity(
+        profile_hash=row["profile_hash"], models=models, code_version=row["code_version"]
+    )
+    submission = Submission(
+        series_uid=row["series_uid"],
+        series_orthanc_id=row["series_orthanc_id"],
+        study_orthanc_id=row["study_orthanc_id"],
+        set_hash=row["set_hash"],
+        instance_count=row["instance_count"],
+        engine=engine,
+        run=row["run"],
+        priority=row["priority"],
+    )
+    return Job(
+        key=row["key"],
+        submission=submission,
+        state=JobState(row["state"]),
+        attempts=row["attempts"],
+        fence=row["fence"],
+        reason=row["reason"],
+        created_at=row["created_at"],
+    )

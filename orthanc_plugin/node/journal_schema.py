@@ -1,0 +1,108 @@
+"""The journal's tables, and the steps from one schema version to the next."""
+
+import sqlite3
+
+from inference.domain.errors import ConfigurationInvalid
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+    CREATE TABLE jobs (
+      key TEXT PRIMARY KEY,
+      series_uid TEXT NOT NULL,
+      series_orthanc_id TEXT NOT NULL,
+      study_orthanc_id TEXT NOT NULL,
+      set_hash TEXT NOT NULL,
+      instance_count INTEGER NOT NULL,
+      profile_hash TEXT NOT NULL,
+      models TEXT NOT NULL,
+      code_version TEXT NOT NULL,
+      run INTEGER NOT NULL,
+      state TEXT NOT NULL,
+      priority INTEGER NOT NULL DEFAULT 0,
+      attempts INTEGER NOT NULL DEFAULT 0,
+      interruptions INTEGER NOT NULL DEFAULT 0,
+      fence INTEGER NOT NULL DEFAULT 0,
+      lease_until REAL NOT NULL DEFAULT 0,
+      run_at REAL NOT NULL,
+      reason TEXT NOT NULL DEFAULT '',
+      detail TEXT NOT NULL DEFAULT '',
+      stage TEXT NOT NULL DEFAULT '',
+      fraction REAL NOT NULL DEFAULT 0,
+      created_at REAL NOT NULL,
+      updated_at REAL NOT NULL,
+      superseded_by TEXT
+    ) STRICT;
+    CREATE INDEX jobs_ready ON jobs (state, priority DESC, run_at);
+    CREATE INDEX jobs_series ON jobs (series_uid);
+    CREATE TABLE attempts (
+      key TEXT NOT NULL REFERENCES jobs (key),
+      fence INTEGER NOT NULL,
+      started_at REAL NOT NULL,
+      ended_at REAL,
+      outcome TEXT,
+      reason TEXT,
+      PRIMARY KEY (key, fence)
+    ) STRICT;
+    CREATE TABLE results (
+      key TEXT NOT NULL REFERENCES jobs (key),
+      role TEXT NOT NULL,
+      file_name TEXT NOT NULL,
+      sha256 TEXT NOT NULL,
+      bytes INTEGER NOT NULL,
+      sop_uid TEXT,
+      series_uid TEXT,
+      study_uid TEXT,
+      orthanc_id TEXT,
+      PRIMARY KEY (key, role)
+    ) STRICT;
+    CREATE TABLE deliveries (
+      key TEXT NOT NULL,
+      role TEXT NOT NULL,
+      destination TEXT NOT NULL,
+      required INTEGER NOT NULL,
+      state TEXT NOT NULL,
+      tries INTEGER NOT NULL DEFAULT 0,
+      next_try_at REAL NOT NULL,
+      orthanc_job_id TEXT,
+      reason TEXT NOT NULL DEFAULT '',
+      updated_at REAL NOT NULL,
+      PRIMARY KEY (key, role, destination),
+      FOREIGN KEY (key, role) REFERENCES results (key, role)
+    ) STRICT;
+    CREATE INDEX deliveries_due ON deliveries (state, next_try_at);
+    CREATE TABLE skipped (
+      series_uid TEXT PRIMARY KEY,
+      reason TEXT NOT NULL,
+      seen_at REAL NOT NULL
+    ) STRICT;
+    CREATE TABLE audit (
+      id INTEGER PRIMARY KEY,
+      at REAL NOT NULL,
+      actor TEXT NOT NULL,
+      event TEXT NOT NULL,
+      key TEXT NOT NULL,
+      detail TEXT NOT NULL
+    ) STRICT;
+    CREATE TRIGGER audit_is_append_only_u BEFORE UPDATE ON audit
+      BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
+    CREATE TRIGGER audit_is_append_only_d BEFORE DELETE ON audit
+      BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
+    """,
+)
+"""Entry n brings a journal from version n to n + 1; published entries are never edited."""
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the journal to the newest version, each step in one transaction; raises ConfigurationInvalid."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(MIGRATIONS):
+        raise ConfigurationInvalid(
+            found=f"a journal of schema version {version}",
+            wanted=f"version {len(MIGRATIONS)} or older",
+            advice="It was written by a newer Habitus: run that one, or use another data folder.",
+        )
+    for number in range(version, len(MIGRATIONS)):
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;"
+        )

@@ -1,0 +1,173 @@
+"""OrthancPacs: the Pacs port over Orthanc's REST API, on one kept-alive loopback connection."""
+
+import json
+from types import TracebackType
+from typing import Any
+
+import requests
+
+from orthanc_plugin.node.delivery_journal import ObjectUids
+from orthanc_plugin.node.pacs import (
+    Change,
+    ChangePage,
+    PacsUnavailable,
+    QueryRefused,
+    ResourceGone,
+    SendState,
+    SeriesFacts,
+)
+
+MARKER = "4096"
+"""User metadata number; UserMetadata in Orthanc's configuration names it "habitus"."""
+
+_SEND_STATES = {
+    "Success": SendState.SUCCESS,
+    "Failure": SendState.FAILURE,
+    "Pending": SendState.RUNNING,
+    "Running": SendState.RUNNING,
+    "Retry": SendState.RUNNING,
+    "Paused": SendState.RUNNING,
+}
+
+
+class OrthancPacs:
+    """One thread's connection to Orthanc; closes it when used as a context."""
+
+    def __init__(
+        self, url: str, authorization: str | tuple[str, str] | None, timeout_s: float
+    ) -> None:
+        self._url = url
+        self._timeout_s = timeout_s
+        self._session = requests.Session()
+        # Neither a proxy nor ~/.netrc of the machine has a say on a loopback connection.
+        self._session.trust_env = False
+        if isinstance(authorization, str):
+            self._session.headers["Authorization"] = authorization
+        elif authorization is not None:
+            self._session.auth = authorization
+
+    def __enter__(self) -> "OrthancPacs":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._session.close()
+
+    def last_change(self) -> int:
+        """Sequence number of the newest change."""
+        return int(self._json("GET", "/changes?last")["Last"])
+
+    def changes(self, since: int, limit: int) -> ChangePage:
+        """Changes after a sequence number."""
+        page = self._json("GET", f"/changes?since={since}&limit={limit}")
+        return ChangePage(
+            changes=tuple(
+                Change(sequence=row["Seq"], kind=row["ChangeType"], orthanc_id=row["ID"])
+                for row in page["Changes"]
+            ),
+            last=int(page["Last"]),
+            is_done=bool(page["Done"]),
+        )
+
+    def series_of_instance(self, instance_orthanc_id: str) -> str:
+        """The series an instance belongs to; raises ResourceGone."""
+        return str(self._json("GET", f"/instances/{instance_orthanc_id}")["ParentSeries"])
+
+    def series_facts(self, series_orthanc_id: str) -> SeriesFacts:
+        """What is known of a series; raises ResourceGone."""
+        series = self._json("GET", f"/series/{series_orthanc_id}")
+        instances = self._json("GET", f"/series/{series_orthanc_id}/instances")
+        tags = series["MainDicomTags"]
+        return SeriesFacts(
+            series_orthanc_id=series_orthanc_id,
+            study_orthanc_id=series["ParentStudy"],
+            series_uid=tags.get("SeriesInstanceUID", ""),
+            modality=tags.get("Modality", "").strip(),
+            manufacturer=tags.get("Manufacturer", "").strip(),
+            sop_uids={
+                instance["ID"]: instance["MainDicomTags"].get("SOPInstanceUID", "")
+                for instance in instances
+            },
+        )
+
+    def fetch_instance_file(self, instance_orthanc_id: str) -> bytes:
+        """The DICOM file as received; raises ResourceGone."""
+        return self._request("GET", f"/instances/{instance_orthanc_id}/file").content
+
+    def store_instance(self, content: bytes) -> str:
+        """Store a DICOM file; its Orthanc id, also when it was there already."""
+        return str(self._json("POST", "/instances", content)["ID"])
+
+    def send(self, modality: str, instance_orthanc_id: str) -> str:
+        """Start an asynchronous send of one instance; the id of the job."""
+        # Permissive hid a lost instance (reported Success with 1 of 2 delivered).
+        order = {"Resources": [instance_orthanc_id], "Synchronous": False, "Permissive": False}
+        return str(self._json("POST", f"/modalities/{modality}/store", order)["ID"])
+
+    def job_state(self, orthanc_job_id: str) -> SendState:
+        """How a send is doing; UNKNOWN when Orthanc has forgotten it."""
+        try:
+            state = self._json("GET", f"/jobs/{orthanc_job_id}")["State"]
+        except ResourceGone:
+            return SendState.UNKNOWN
+        return _SEND_STATES.get(state, SendState.UNKNOWN)
+
+    def found_at(self, modality: str, uids: ObjectUids) -> bool:
+        """Whether the peer, asked by C-FIND at the instance level, has the object."""
+        query = {
+            "Level": "Instance",
+            "Query": {
+                "StudyInstanceUID": uids.study_uid,
+                "SeriesInstanceUID": uids.series_uid,
+                "SOPInstanceUID": uids.sop_uid,
+            },
+        }
+        try:
+            answer = self._json("POST", f"/modalities/{modality}/query", query)
+        except PacsUnavailable as exc:
+            raise QueryRefused(
+                found="no answer to a C-FIND", wanted="a peer that answers C-FIND"
+            ) from exc
+        path = str(answer["Path"])
+        rows = self._json("GET", f"{path}/answers?expand&simplify")
+        self._request("DELETE", path)
+        # A peer that ignores a key answers with other instances: only the exact one counts.
+        return any(row.get("SOPInstanceUID") == uids.sop_uid for row in rows)
+
+    def set_marker(self, series_orthanc_id: str, text: str) -> None:
+        """Write our visible marker on a series; raises ResourceGone."""
+        self._request("PUT", f"/series/{series_orthanc_id}/metadata/{MARKER}", text.encode())
+
+    def _json(self, method: str, path: str, body: bytes | dict[str, Any] | None = None) -> Any:
+        response = self._request(method, path, body)
+        try:
+            return response.json()
+        except requests.exceptions.JSONDecodeError as exc:
+            raise PacsUnavailable(found="an answer that is not JSON", wanted="JSON") from exc
+
+    def _request(
+        self, method: str, path: str, body: bytes | dict[str, Any] | None = None
+    ) -> requests.Response:
+        """One exchange; foreign errors become ours, without their text (it quotes addresses and UIDs)."""
+        data = json.dumps(body).encode() if isinstance(body, dict) else body
+        try:
+            response = self._session.request(
+                method, self._url + path, data=data, timeout=self._timeout_s
+            )
+        except requests.RequestException as exc:
+            raise PacsUnavailable(
+                found=f"{type(exc).__name__} from Orthanc's REST API",
+                wanted="an answer",
+                advice="Is Orthanc running, and is its address right in habitus.toml?",
+            ) from exc
+        if response.status_code == requests.codes.not_found:
+            raise ResourceGone(found="HTTP 404 from Orthanc", wanted="the resource")
+        if not response.ok:
+            raise PacsUnavailable(
+                found=f"HTTP {response.status_code} from Orthanc", wanted="HTTP 200"
+            )
+        return response

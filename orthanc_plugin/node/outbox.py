@@ -1,0 +1,138 @@
+"""The outbox: brings every DICOM result into our own Orthanc and from there to each destination, until confirmed."""
+
+from collections.abc import Sequence
+
+from inference.domain.errors import HabitusError
+from orthanc_plugin.node.delivery_journal import (
+    Delivery,
+    DeliveryJournal,
+    DeliveryStep,
+    Destination,
+)
+from orthanc_plugin.node.job_states import DeliveryState
+from orthanc_plugin.node.logs import Logger
+from orthanc_plugin.node.pacs import Pacs, QueryRefused, ResourceGone, SendState
+from orthanc_plugin.node.settings import OutboxSettings
+from orthanc_plugin.node.spool import Spool
+
+
+class Outbox:
+    """One pass over everything that is due; never waits for a peer longer than one exchange."""
+
+    def __init__(
+        self,
+        pacs: Pacs,
+        deliveries: DeliveryJournal,
+        spool: Spool,
+        destinations: Sequence[Destination],
+        settings: OutboxSettings,
+        log: Logger,
+    ) -> None:
+        self._pacs = pacs
+        self._deliveries = deliveries
+        self._spool = spool
+        self._destinations = {d.modality: d for d in destinations}
+        self._settings = settings
+        self._log = log
+
+    def step(self) -> None:
+        """Store, send, poll, confirm and settle what is due; raises PacsUnavailable when Orthanc is away."""
+        self._store()
+        for delivery in self._deliveries.due():
+            self._deliveries.step(delivery, self._next(delivery))
+        for key in self._deliveries.settle():
+            self._log.info("job-done", job=key)
+
+    def _store(self) -> None:
+        for result in self._deliveries.results_to_store():
+            try:
+                content = self._spool.read_result(result.key, result.file_name, result.sha256)
+            except HabitusError as error:
+                self._log.error(  # codes only, no traceback
+                    "result-unreadable", job=result.key, role=result.role, reason=error.code
+                )
+                continue
+            self._deliveries.mark_stored(result, self._pacs.store_instance(content))
+
+    def _next(self, delivery: Delivery) -> DeliveryStep:
+        match delivery.state:
+            case DeliveryState.PENDING:
+                return self._send(delivery)
+            case DeliveryState.SENDING:
+                return self._poll(delivery)
+            case _:
+                return self._confirm(delivery)
+
+    def _send(self, delivery: Delivery) -> DeliveryStep:
+        if delivery.destination not in self._destinations:
+            return self._again(delivery, "destination-not-configured")
+        try:
+            job_id = self._pacs.send(delivery.destination, delivery.orthanc_id)
+        except ResourceGone:
+            # Deleted from our Orthanc, or the modality is unknown to it.
+            self._deliveries.forget_stored(delivery)
+            return self._again(delivery, "gone-from-orthanc")
+        return DeliveryStep(
+            state=DeliveryState.SENDING, tries=delivery.tries, orthanc_job_id=job_id
+        )
+
+    def _poll(self, delivery: Delivery) -> DeliveryStep:
+        assert delivery.orthanc_job_id is not None
+        match self._pacs.job_state(delivery.orthanc_job_id):
+            case SendState.RUNNING:
+                return DeliveryStep(
+                    state=DeliveryState.SENDING,
+                    tries=delivery.tries,
+                    orthanc_job_id=delivery.orthanc_job_id,
+                    delay_s=self._settings.poll_s,
+                )
+            case SendState.SUCCESS:
+                return DeliveryStep(state=DeliveryState.SENT)
+            case SendState.FAILURE:
+                return self._again(delivery, "refused-or-away")
+            case SendState.UNKNOWN:
+                return self._again(delivery, "send-forgotten")
+
+    def _confirm(self, delivery: Delivery) -> DeliveryStep:
+        """The peer is asked for the very object; what it cannot tell stays visibly unverified."""
+        destination = self._destinations.get(delivery.destination)
+        if destination is not None and destination.confirm == "store-status":
+            return DeliveryStep(state=DeliveryState.CONFIRMED, reason="store-status")
+        tries = delivery.tries + 1
+        try:
+            is_there = self._pacs.found_at(delivery.destination, delivery.uids)
+        except (QueryRefused, ResourceGone):
+            return DeliveryStep(
+                state=DeliveryState.UNVERIFIED,
+                tries=tries,
+                delay_s=self._back_off_s(tries),
+                reason=QueryRefused.code,
+            )
+        if is_there:
+            return DeliveryStep(state=DeliveryState.CONFIRMED, tries=delivery.tries)
+        if tries < 3:
+            # Some archives index what they received only a while later.
+            return DeliveryStep(state=delivery.state, tries=tries, delay_s=self._back_off_s(tries))
+        return self._again(delivery, "not-found-at-destination")
+
+    def _again(self, delivery: Delivery, reason: str) -> DeliveryStep:
+        tries = delivery.tries + 1
+        self._log.warning(
+            "delivery-retried",
+            job=delivery.key,
+            role=delivery.role,
+            destination=delivery.destination,
+            reason=reason,
+            attempt=tries,
+        )
+        return DeliveryStep(
+            state=DeliveryState.PENDING,
+            tries=tries,
+            delay_s=self._back_off_s(tries),
+            reason=reason,
+        )
+
+    def _back_off_s(self, tries: int) -> float:
+        """Doubling from the first wait to the longest."""
+        doubled = self._settings.first_retry_s * 2.0 ** min(tries - 1, 20)
+        return min(self._settings.longest_retry_s, doubled)

@@ -1,0 +1,110 @@
+"""Pacs: the port through which the node sees Orthanc and the PACS behind it, and its errors."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar, Protocol
+
+from inference.domain.errors import HabitusError
+from orthanc_plugin.node.delivery_journal import ObjectUids
+
+
+@dataclass(kw_only=True)
+class PacsUnavailable(HabitusError):
+    """Orthanc does not answer, or answers with a fault of its own; worth another try."""
+
+    code: ClassVar[str] = "pacs-unavailable"
+    retryable: ClassVar[bool] = True
+
+
+@dataclass(kw_only=True)
+class ResourceGone(HabitusError):
+    """What was asked for has been deleted meanwhile."""
+
+    code: ClassVar[str] = "resource-gone"
+
+
+@dataclass(kw_only=True)
+class QueryRefused(HabitusError):
+    """The peer cannot be asked what it holds."""
+
+    code: ClassVar[str] = "query-refused"
+    retryable: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One row of Orthanc's log of changes."""
+
+    sequence: int
+    kind: str
+    """As Orthanc spells it, e.g. "NewInstance"."""
+    orthanc_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangePage:
+    """Some changes in order."""
+
+    changes: tuple[Change, ...]
+    last: int
+    """Ask on from here."""
+    is_done: bool
+    """Nothing newer was there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesFacts:
+    """What Orthanc knows of a series without reading pixels."""
+
+    series_orthanc_id: str
+    study_orthanc_id: str
+    series_uid: str
+    modality: str
+    manufacturer: str
+    sop_uids: Mapping[str, str]
+    """Orthanc instance id to SOP Instance UID."""
+
+
+class SendState(StrEnum):
+    """Where an asynchronous send stands."""
+
+    RUNNING = "running"
+    SUCCESS = "success"
+    FAILURE = "failure"
+    UNKNOWN = "unknown"
+    """Orthanc does not remember the job."""
+
+
+class Pacs(Protocol):
+    """Everything the node asks of Orthanc. Each method may raise PacsUnavailable."""
+
+    def last_change(self) -> int:
+        """Sequence number of the newest change."""
+
+    def changes(self, since: int, limit: int) -> ChangePage:
+        """Changes after a sequence number."""
+
+    def series_of_instance(self, instance_orthanc_id: str) -> str:
+        """The series an instance belongs to; raises ResourceGone."""
+
+    def series_facts(self, series_orthanc_id: str) -> SeriesFacts:
+        """What is known of a series; raises ResourceGone."""
+
+    def fetch_instance_file(self, instance_orthanc_id: str) -> bytes:
+        """The DICOM file as received; raises ResourceGone."""
+
+    def store_instance(self, content: bytes) -> str:
+        """Store a DICOM file; its Orthanc id, also when it was there already."""
+
+    def send(self, modality: str, instance_orthanc_id: str) -> str:
+        """Start an asynchronous send of one instance; the id of the job. Raises ResourceGone."""
+
+    def job_state(self, orthanc_job_id: str) -> SendState:
+        """How a send is doing."""
+
+    def found_at(self, modality: str, uids: ObjectUids) -> bool:
+        """Whether the peer, asked by C-FIND, has the object; raises QueryRefused."""
+
+    def set_marker(self, series_orthanc_id: str, text: str) -> None:
+        """Write our visible marker on a series; raises ResourceGone."""

@@ -1,0 +1,50 @@
+"""The analyser of the product: inference.pipeline behind the engine child's port."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import inference
+from inference.domain.analysis_profile import load_profile
+from inference.pipeline import CODE_VERSION, Models, RunIdentity, analyse_folder, load_models
+from orthanc_plugin.node.analysis_port import AnalysisRequest, LoadRequest, Progress
+from orthanc_plugin.node.job_key import EngineIdentity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineAnalyser:
+    """A profile's networks, loaded."""
+
+    identity: EngineIdentity
+    models: Models
+
+    def analyse(self, request: AnalysisRequest, progress: Progress) -> Mapping[str, Path]:
+        """Role to file; raises HabitusError."""
+        identity = RunIdentity(job_key=request.job_key, created=request.created)
+        written = analyse_folder(
+            request.series_folder, request.out_folder, self.models, identity, progress
+        )
+        return written.files
+
+
+def load(request: LoadRequest) -> PipelineAnalyser:
+    """Verify and load the models of the profile; raises ModelUnusable."""
+    profile = load_profile(request.profile)
+    models = load_models(profile, request.providers, request.models_folder)
+    identity = EngineIdentity(
+        profile_hash=profile.content_hash,
+        models=tuple(sorted((use.name, use.sha256) for use in models.uses)),
+        code_version=f"{CODE_VERSION}+{_source_hash()}",
+    )
+    return PipelineAnalyser(identity=identity, models=models)
+
+
+def _source_hash() -> str:
+    """Of the analysing code itself: a changed line is another code version, whatever its number says."""
+    assert inference.__file__ is not None
+    root = Path(inference.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")) + sorted(root.rglob("*.toml")):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]

@@ -1,0 +1,205 @@
+"""The worker: takes one job after the other from the journal to published results; the one broad except is here."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from inference.domain.errors import HabitusError
+from orthanc_plugin.node.analysis_port import AnalysisRequest
+from orthanc_plugin.node.delivery_journal import DeliveryJournal, Destination
+from orthanc_plugin.node.engine_process import (
+    Abandoned,
+    EngineLost,
+    EngineProcess,
+    Finished,
+    Outcome,
+    Refused,
+)
+from orthanc_plugin.node.job_key import EngineIdentity, instance_set_hash
+from orthanc_plugin.node.job_states import JobState
+from orthanc_plugin.node.journal import Job, Journal, Verdict
+from orthanc_plugin.node.logs import Logger, where
+from orthanc_plugin.node.pacs import Pacs, PacsUnavailable, ResourceGone, SeriesFacts
+from orthanc_plugin.node.settings import EngineSettings
+from orthanc_plugin.node.spool import Spool, WorkFolder
+from orthanc_plugin.node.submissions import fresh_submission, submission_of
+
+LEASE_S = 60.0
+PACS_RETRY_S = 5.0
+ENGINE_FACT = "engine"
+"""What the page shows of the engine: {"state": "ready" | "unusable" | "lost", …}."""
+
+MODEL_CODES = frozenset(
+    {"model-unusable", "manifest-invalid", "checksum-mismatch", "configuration-invalid"}
+)
+"""Not the job's fault: no job is taken until an operator has mended it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """What a worker works with."""
+
+    journal: Journal
+    pacs: Pacs
+    spool: Spool
+    engine: EngineProcess
+    log: Logger
+
+
+class Worker:
+    """One loop over the journal; one engine child."""
+
+    def __init__(
+        self, bench: Bench, settings: EngineSettings, destinations: Sequence[Destination]
+    ) -> None:
+        self._bench = bench
+        self._settings = settings
+        self._destinations = destinations
+        self._deliveries = DeliveryJournal(bench.journal)
+        self.identity: EngineIdentity | None = None
+        """Of the engine as last loaded; None until then."""
+
+    def ensure_engine(self) -> bool:
+        """Have a loaded engine child; False (and a fact for the page) where that fails."""
+        if self.identity is not None and self._bench.engine.is_running():
+            return True
+        started = self._bench.engine.start()
+        if isinstance(started, EngineIdentity):
+            self.identity = started
+            self._note_engine({"state": "ready", "models": [list(m) for m in started.models]})
+            self._bench.log.info("engine-ready", pid=self._bench.engine.pid)
+            return True
+        if isinstance(started, Refused):
+            fact = {"state": "unusable", "reason": started.code, "detail": started.sentence}
+        else:
+            fact = {"state": "lost", "reason": started.reason, "detail": started.where}
+        self._note_engine(fact)
+        self._bench.log.error("engine-not-started", reason=fact["reason"])
+        return False
+
+    def step(self) -> bool:
+        """Run one job if there is one; True when there was."""
+        job = self._bench.journal.take(LEASE_S)
+        if job is None:
+            return False
+        self._bench.log.info("job-started", job=job.key, attempt=job.attempts)
+        try:
+            self._run(job)
+        except PacsUnavailable as error:
+            self._bench.journal.put_back(job, Verdict(reason=error.code), PACS_RETRY_S)
+        except ResourceGone as error:
+            self._end(job, JobState.REJECTED, Verdict(reason="source-deleted", detail=str(error)))
+        except HabitusError as error:
+            self._end(job, JobState.DEAD, Verdict(reason=error.code, detail=str(error)))
+        except Exception as error:  # noqa: BLE001 # the one broad catch: a job's fault must not end the node
+            self._bench.log.error(  # noqa: TRY400 # a traceback's text could quote DICOM values
+                "job-crashed", job=job.key, error_type=type(error).__name__, where=where(error)
+            )
+            self._retry(job, Verdict(reason="internal-error", detail=type(error).__name__))
+        finally:
+            self._bench.spool.close_work(job.key)
+        return True
+
+    def _run(self, job: Job) -> None:
+        if self.identity is None or self.identity != job.submission.engine:
+            self._submit_anew(job)
+            return
+        facts = self._bench.pacs.series_facts(job.submission.series_orthanc_id)
+        if instance_set_hash(facts.sop_uids.values()) != job.submission.set_hash:
+            self._submit_anew(job, facts)
+            return
+        work = self._fetch(job, facts)
+        request = AnalysisRequest(
+            series_folder=work.series_folder,
+            out_folder=work.out_folder,
+            job_key=job.key,
+            created=datetime.fromtimestamp(job.created_at, UTC).astimezone(),
+        )
+        outcome = self._bench.engine.analyse(
+            request,
+            lambda stage, fraction: self._bench.journal.beat(job, LEASE_S, stage, fraction),
+        )
+        self._conclude(job, work, outcome)
+
+    def _fetch(self, job: Job, facts: SeriesFacts) -> WorkFolder:
+        """The files of exactly the instances that the key names, in a fresh folder."""
+        work = self._bench.spool.open_work(job.key)
+        by_sop_uid = sorted(facts.sop_uids.items(), key=lambda item: item[1])
+        for number, (orthanc_id, _) in enumerate(by_sop_uid):
+            work.put_instance(number, self._bench.pacs.fetch_instance_file(orthanc_id))
+            if number % 100 == 0:
+                self._bench.journal.beat(job, LEASE_S, "fetch", number / len(by_sop_uid))
+        return work
+
+    def _conclude(self, job: Job, work: WorkFolder, outcome: Outcome) -> None:
+        match outcome:
+            case Finished():
+                results = self._bench.spool.publish(work, job.key, outcome.files)
+                if self._deliveries.record_results(job, results, self._destinations):
+                    self._bench.log.info("job-computed", job=job.key, count=len(results))
+            case Refused(is_rejection=True):
+                self._end(
+                    job,
+                    JobState.REJECTED,
+                    Verdict(reason=outcome.reason, detail=outcome.sentence),
+                )
+            case Refused():
+                self._conclude_failure(job, outcome)
+            case EngineLost():
+                self._bench.log.error(
+                    "engine-lost",
+                    job=job.key,
+                    reason=outcome.reason,
+                    exit_code=outcome.exit_code or 0,
+                    error_type=outcome.error_type or "none",
+                    where=outcome.where or "none",
+                )
+                self._retry(job, Verdict(reason=outcome.reason, detail=_loss_sentence(outcome)))
+            case Abandoned():
+                self._bench.log.info("job-abandoned", job=job.key)
+
+    def _conclude_failure(self, job: Job, refused: Refused) -> None:
+        verdict = Verdict(reason=refused.code, detail=refused.sentence)
+        if refused.code in MODEL_CODES:
+            self._bench.engine.stop()
+            self.identity = None
+            self._bench.journal.put_back(job, verdict, PACS_RETRY_S)
+        elif refused.is_retryable:
+            self._retry(job, verdict)
+        else:
+            self._end(job, JobState.DEAD, verdict)
+
+    def _retry(self, job: Job, verdict: Verdict) -> None:
+        if job.attempts >= self._settings.max_attempts:
+            self._end(job, JobState.DEAD, verdict)
+            return
+        delay_s = self._settings.retry_backoff_s * 2**job.attempts
+        self._bench.journal.try_again(job, verdict, delay_s)
+        self._bench.log.warning(
+            "job-retried", job=job.key, attempt=job.attempts, reason=verdict.reason
+        )
+
+    def _end(self, job: Job, state: JobState, verdict: Verdict) -> None:
+        self._bench.journal.end(job, state, verdict)
+        self._bench.log.info("job-ended", job=job.key, state=str(state), reason=verdict.reason)
+
+    def _submit_anew(self, job: Job, facts: SeriesFacts | None = None) -> None:
+        """The engine or the series is no longer what the key says: a new key takes this job's place."""
+        if self.identity is None:
+            self._bench.journal.put_back(job, Verdict(reason="engine-not-ready"), PACS_RETRY_S)
+            return
+        now = facts or self._bench.pacs.series_facts(job.submission.series_orthanc_id)
+        wanted = submission_of(now, self.identity, job.submission.run)
+        anew = fresh_submission(self._bench.journal, wanted)
+        if anew is None or self._bench.journal.submit(anew) is None:
+            self._end(job, JobState.SUPERSEDED, Verdict(reason="known-under-new-key"))
+
+    def _note_engine(self, fact: Mapping[str, object]) -> None:
+        self._bench.journal.set_fact(ENGINE_FACT, json.dumps(fact))
+
+
+def _loss_sentence(lost: EngineLost) -> str:
+    if lost.error_type:
+        return f"The engine met {lost.error_type} at {lost.where}."
+    return f"The engine process ended with status {lost.exit_code}."

@@ -1,0 +1,172 @@
+// The list of jobs: reads /habitus/status and /habitus/jobs every few seconds and redraws what changed.
+'use strict';
+
+const POLL_MS = 3000;
+const TONES = {
+  queued: 'quiet', running: 'busy', computed: 'busy', done: 'good', rejected: 'warn', dead: 'bad', superseded: 'quiet',
+};
+const WORDS = {
+  queued: 'Waiting', running: 'Running', computed: 'Delivering', done: 'Done',
+  rejected: 'Not analysed', dead: 'Failed', superseded: 'Superseded',
+};
+const UNITS = {
+  cm2: 'cm²', ml: 'mL', "[hnsf'U]": 'HU', 'cm2/m2': 'cm²/m²', 'cm2/kg': 'cm²/kg', 'cm2.m2/kg': 'cm²·m²/kg',
+  '%': '%', '1': '', 'kg/m2': 'kg/m²', a: 'years',
+};
+
+const reports = new Map();
+const drawn = new Map();
+
+async function read(path) {
+  const response = await fetch(path, { headers: { Accept: 'application/json' } });
+  if (!response.ok) throw new Error(`${path}: HTTP ${response.status}`);
+  return response.json();
+}
+
+function words(name) {
+  return name ? String(name).replaceAll('_', ' ') : '';
+}
+
+function number(value) {
+  if (typeof value !== 'number') return '–';
+  const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
+  return value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+function table(title, rows) {
+  const element = document.createElement('table');
+  element.createCaption().textContent = title;
+  for (const [label, value, unit] of rows) {
+    const row = element.insertRow();
+    for (const [text, name] of [[label, 'label'], [number(value), 'value'], [UNITS[unit] ?? unit, 'unit']]) {
+      const cell = row.insertCell();
+      cell.className = name;
+      cell.textContent = text;
+    }
+  }
+  return element;
+}
+
+function numbers(report) {
+  const tables = [];
+  const composition = report.body_composition ?? [];
+  if (composition.length) {
+    tables.push(table('Body composition at L3', composition.map(
+      (m) => [`${words(m.structure)} ${words(m.quantity)}`.trim(), m.value, m.unit])));
+  }
+  const organs = report.organs ?? [];
+  if (organs.length) {
+    tables.push(table('Organ volumes', organs.map(
+      (o) => [words(o.structure) + (o.is_incomplete ? ' (cut by the field of view)' : ''), o.volume_ml, 'ml'])));
+  }
+  return tables;
+}
+
+function reason(job) {
+  if (job.state === 'running') return `${job.stage || 'starting'}, try ${job.attempts}`;
+  return [job.reason, job.detail].filter(Boolean).join(': ');
+}
+
+function list(element, texts) {
+  element.replaceChildren(...texts.map((text) => {
+    const item = document.createElement('li');
+    item.textContent = text;
+    return item;
+  }));
+}
+
+function deliveryText(delivery) {
+  const need = delivery.required ? '' : ' (best effort)';
+  const why = delivery.reason ? `: ${delivery.reason}` : '';
+  return `${delivery.role} to ${delivery.destination}${need}: ${delivery.state}${why}`;
+}
+
+function pictures(job) {
+  return job.pictures.map((name) => {
+    const link = document.createElement('a');
+    link.href = `jobs/${job.key}/pictures/${name}.png`;
+    const image = document.createElement('img');
+    image.src = link.href;
+    image.alt = `Picture of ${name.replaceAll('-', ' ')}`;
+    image.loading = 'lazy';
+    link.append(image);
+    return link;
+  });
+}
+
+async function reportOf(job) {
+  if (!job.results.includes('report')) return null;
+  if (!reports.has(job.key)) reports.set(job.key, await read(`report/${job.key}`));
+  return reports.get(job.key);
+}
+
+async function again(key) {
+  const response = await fetch(`jobs/${key}/requeue`, {
+    method: 'POST', headers: { 'X-Requested-With': 'habitus' }, body: '{}',
+  });
+  if (!response.ok) throw new Error(`Run again: HTTP ${response.status}`);
+  await refresh();
+}
+
+async function draw(job) {
+  const item = document.getElementById('job').content.firstElementChild.cloneNode(true);
+  const part = (name) => item.querySelector(`.${name}`);
+  const report = await reportOf(job);
+  part('state').textContent = WORDS[job.state] ?? job.state;
+  part('state').dataset.tone = TONES[job.state] ?? 'quiet';
+  part('when').textContent = new Date(job.created_at * 1000).toLocaleString();
+  part('size').textContent = `${job.instance_count} slices`;
+  part('study').href = `../app/explorer.html#study?uuid=${encodeURIComponent(job.study_orthanc_id)}`;
+  part('why').textContent = reason(job);
+  part('key').textContent = job.run > 1 ? `${job.key} · run ${job.run}` : job.key;
+  const bar = item.querySelector('progress');
+  bar.hidden = job.state !== 'running';
+  bar.value = job.fraction;
+  const repeatable = ['done', 'rejected', 'dead'].includes(job.state);
+  part('again').hidden = !repeatable;
+  part('again').addEventListener('click', () => again(job.key).catch(tell));
+  part('pictures').replaceChildren(...pictures(job));
+  part('numbers').replaceChildren(...(report ? numbers(report) : []));
+  list(part('flags'), report?.flags ?? []);
+  list(part('deliveries'), job.deliveries.map(deliveryText));
+  return item;
+}
+
+function tell(error) {
+  const notice = document.getElementById('notice');
+  notice.textContent = error ? error.message : '';
+  notice.hidden = !error;
+}
+
+function summary(status) {
+  const node = status.node.running ? 'Node running' : 'Node not running';
+  const engine = status.engine ? `engine ${status.engine.state}` : 'engine not started';
+  const detail = status.engine?.detail ? ` (${status.engine.detail})` : '';
+  const counts = Object.entries(status.jobs ?? {}).map(([state, n]) => `${n} ${state}`).join(', ');
+  return [node, engine + detail, counts].filter(Boolean).join(' · ');
+}
+
+async function refresh() {
+  const [status, jobs] = await Promise.all([read('status'), read('jobs')]);
+  document.getElementById('summary').textContent = summary(status);
+  document.getElementById('empty').hidden = jobs.length > 0;
+  const items = await Promise.all(jobs.map(async (job) => {
+    const text = JSON.stringify(job);
+    const known = drawn.get(job.key);
+    if (known?.text === text) return known.item;
+    const item = await draw(job);
+    drawn.set(job.key, { text, item });
+    return item;
+  }));
+  const parent = document.getElementById('jobs');
+  const unchanged = items.length === parent.children.length && items.every((item, i) => item === parent.children[i]);
+  if (!unchanged) parent.replaceChildren(...items);
+  tell(null);
+}
+
+async function follow() {
+  await refresh().catch(tell);
+  setTimeout(follow, POLL_MS);
+}
+
+follow();

@@ -1,0 +1,152 @@
+"""A stand-in for the networks: an analyser module that writes small, valid results or misbehaves on request.
+
+What it does is told by the file `behaviour` in the models folder: "good" (the default), "reject", "crash", "hang",
+"slow", "die" or "print". "die-once" and "hang-once" misbehave at the first job only.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import pydicom
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
+
+from inference.dicom.identity import derive_uid
+from inference.domain.errors import LevelNotFound, ModelUnusable
+from orthanc_plugin.node.analysis_port import AnalysisRequest, LoadRequest, Progress
+from orthanc_plugin.node.job_key import EngineIdentity
+
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
+    "1f15c4890000000d49444154789c6360000002000001e221bc330000000049454e44ae426082"
+)
+
+
+class FakeAnalyser:
+    """Two SR objects, a report and a picture per series."""
+
+    def __init__(self, models_folder: Path) -> None:
+        self._folder = models_folder
+        version = models_folder / "version"
+        self.identity = EngineIdentity(
+            profile_hash="fake-profile",
+            models=(("fake", version.read_text().strip() if version.exists() else "0" * 64),),
+            code_version="fake",
+        )
+
+    def analyse(self, request: AnalysisRequest, progress: Progress) -> Mapping[str, Path]:
+        """Write results, or misbehave."""
+        headers = [
+            pydicom.dcmread(path, stop_before_pixels=True)
+            for path in sorted(request.series_folder.iterdir())
+        ]
+        progress("fake stage", 0.5)
+        self._behave(headers[0])
+        files = {role: request.out_folder / f"{role}.dcm" for role in ("seg-tissues", "sr")}
+        for role, path in files.items():
+            result = _result(headers[0], request, role)
+            result.save_as(path, enforce_file_format=True)
+        files["report"] = request.out_folder / "report.json"
+        files["report"].write_text(
+            json.dumps(
+                {
+                    "slices": len(headers),
+                    "body_composition": [
+                        {
+                            "quantity": "area",
+                            "value": 151.25,
+                            "unit": "cm2",
+                            "structure": "skeletal_muscle",
+                        }
+                    ],
+                    "organs": [{"structure": "liver", "volume_ml": 1534.2, "is_incomplete": False}],
+                    "flags": ["height missing: no indices"],
+                }
+            )
+        )
+        files["picture-l3"] = request.out_folder / "l3.png"
+        files["picture-l3"].write_bytes(PNG)
+        return files
+
+    def _behave(self, header: Dataset) -> None:
+        wish = self._folder / "behaviour"
+        behaviour = wish.read_text().strip() if wish.exists() else "good"
+        if behaviour.endswith("-once"):
+            wish.write_text("good")
+            behaviour = behaviour.removesuffix("-once")
+        if behaviour.startswith("for "):
+            _, slice_count, behaviour = behaviour.split()
+            if int(slice_count) != int(header.InstanceNumber):
+                return
+        _BEHAVIOURS[behaviour](header)
+
+
+def _good(_: Dataset) -> None:
+    return
+
+
+def _reject(_: Dataset) -> None:
+    raise LevelNotFound(found="no L3", wanted="L3", advice="Send the abdomen.")
+
+
+def _crash(header: Dataset) -> None:
+    # Foreign errors quote what they choke on: nothing of this text may get anywhere.
+    raise ValueError(f"cannot read {header.PatientName} {header.PatientID}")
+
+
+def _print(header: Dataset) -> None:
+    warnings.warn(f"odd value {header.PatientName}", stacklevel=1)
+    sys.stdout.write(f"patient {header.PatientName}\n")
+    sys.stderr.write(f"patient {header.PatientID}\n")
+
+
+def _slow(_: Dataset) -> None:
+    time.sleep(3.0)
+
+
+def _hang(_: Dataset) -> None:
+    time.sleep(600.0)
+
+
+def _die(_: Dataset) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+_BEHAVIOURS = {
+    "good": _good,
+    "reject": _reject,
+    "crash": _crash,
+    "print": _print,
+    "slow": _slow,
+    "hang": _hang,
+    "die": _die,
+}
+
+
+def load(request: LoadRequest) -> FakeAnalyser:
+    """The analyser, unless the models folder says that it is broken."""
+    if (request.models_folder / "broken").exists():
+        raise ModelUnusable(found="a broken model", wanted="a whole one", advice="Mend it.")
+    return FakeAnalyser(request.models_folder)
+
+
+def _result(source: Dataset, request: AnalysisRequest, role: str) -> Dataset:
+    result = Dataset()
+    result.file_meta = FileMetaDataset()
+    result.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    result.SOPClassUID = ComprehensiveSRStorage
+    result.SOPInstanceUID = derive_uid(request.job_key, role, "instance")
+    result.StudyInstanceUID = source.StudyInstanceUID
+    result.SeriesInstanceUID = derive_uid(request.job_key, role, "series")
+    result.PatientID = source.PatientID
+    result.PatientName = source.PatientName
+    result.Modality = "SR"
+    result.Manufacturer = "Habitus"
+    result.ContentDate = request.created.strftime("%Y%m%d")
+    return result

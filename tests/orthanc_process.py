@@ -1,0 +1,211 @@
+"""A real Orthanc with the plugin, in a network namespace of its own: it binds every address, so nothing else may see it."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from orthanc_plugin.node.orthanc_config import (
+    PLUGIN_LIBRARY,
+    OrthancFiles,
+    OrthancOptions,
+    Peer,
+    environment_of,
+    write_configuration,
+)
+
+ORTHANC = Path("/usr/sbin/Orthanc")
+_CLONE_NEWNET = 0x40000000
+DICOM_PORT = 14242
+HTTP_PORT = 18042
+RECEIVER_PORT = 11112
+SENDER = Peer(name="scanner", ae_title="SCANNER", host="127.0.0.1", port=11110, may_store=True)
+RECEIVER = Peer(name="pacs", ae_title="PACS", host="127.0.0.1", port=RECEIVER_PORT)
+
+
+def why_not() -> str:
+    """The reason a real Orthanc cannot be started here; empty where it can."""
+    if not ORTHANC.exists() or not PLUGIN_LIBRARY.exists():
+        return "needs orthanc and orthanc-python"
+    if os.geteuid() != 0:
+        return "needs root for a network namespace"
+    return ""
+
+
+@contextmanager
+def private_network() -> Iterator[None]:
+    """This thread, and every process and thread it starts, in a fresh network with loopback only."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with Path("/proc/thread-self/ns/net").open("rb") as before:
+        if libc.unshare(_CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "unshare")
+        try:
+            subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+            yield
+        finally:
+            libc.setns(before.fileno(), _CLONE_NEWNET)
+
+
+@dataclass(slots=True)
+class OrthancProcess:
+    """One Orthanc with its node; may be killed and started again on the same folders."""
+
+    folder: Path
+    files: OrthancFiles
+    process: subprocess.Popen[bytes] | None = None
+    session: requests.Session = field(default_factory=requests.Session)
+
+    @property
+    def url(self) -> str:
+        """Of the REST API."""
+        return f"http://127.0.0.1:{HTTP_PORT}"
+
+    @property
+    def log_path(self) -> Path:
+        """What Orthanc and the node wrote to stdout and stderr."""
+        return self.folder / "orthanc.log"
+
+    @property
+    def behaviour(self) -> Path:
+        """What the fake analyser shall do."""
+        return self.folder / "models" / "behaviour"
+
+    def start(self) -> None:
+        """Start Orthanc and wait until its REST API answers."""
+        self.session.trust_env = False
+        self.session.auth = ("habitus", self.files.password.read_text().strip())
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(ORTHANC), str(self.files.configuration)],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment_of(os.environ),
+                start_new_session=True,
+            )
+        wait_for(self._answers, 20.0, "Orthanc's REST API")
+
+    def kill(self) -> None:
+        """SIGKILL, as a power cut would."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """SIGTERM, as an administrator would."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(15.0)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    def get(self, path: str) -> Any:
+        """JSON of a route."""
+        response = self.session.get(self.url + path, timeout=10.0)
+        response.raise_for_status()
+        return response.json()
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """The node's jobs, newest first."""
+        response = self.session.get(f"{self.url}/habitus/jobs", timeout=10.0)
+        return list(response.json()) if response.ok else []
+
+    def wait_for_jobs(self, states: list[str], timeout_s: float = 30.0) -> list[dict[str, Any]]:
+        """The jobs once their sorted states are these."""
+        wait_for(
+            lambda: sorted(job["state"] for job in self.jobs()) == sorted(states),
+            timeout_s,
+            lambda: f"jobs {states}, found {[(j['state'], j['reason']) for j in self.jobs()]}",
+        )
+        return self.jobs()
+
+    def node_pid(self) -> int | None:
+        """Of the node's process."""
+        pid = self.get("/habitus/status")["node"]["pid"]
+        return None if pid is None else int(pid)
+
+    def _answers(self) -> bool:
+        assert self.process is not None
+        if self.process.poll() is not None:
+            raise AssertionError(f"Orthanc ended: {self.log_path.read_text()[-2000:]}")
+        try:
+            return self.session.get(f"{self.url}/system", timeout=2.0).ok
+        except requests.ConnectionError:
+            return False
+
+
+def wait_for(
+    condition: Callable[[], bool], timeout_s: float, what: str | Callable[[], str]
+) -> None:
+    """Return once the condition holds; fails the test when it does not in time."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            name = what if isinstance(what, str) else what()
+            raise AssertionError(f"not within {timeout_s:g} s: {name}")
+        time.sleep(0.1)
+
+
+def child_pids(pid: int) -> list[int]:
+    """Processes started by a process."""
+    lines = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False
+    ).stdout
+    return [int(line) for line in lines.split()]
+
+
+SETTINGS = """
+data_folder = "node"
+
+[intake]
+quiet_s = 0.6
+poll_s = 0.2
+
+[engine]
+models_folder = "models"
+analyser = "tests.fake_analyser"
+job_wall_clock_s = {job_wall_clock_s}
+retry_backoff_s = 0.05
+
+[outbox]
+poll_s = 0.1
+first_retry_s = 0.3
+
+[[destinations]]
+modality = "pacs"
+confirm = "{confirm}"
+"""
+
+
+@contextmanager
+def orthanc(
+    folder: Path, *, job_wall_clock_s: float = 30.0, confirm: str = "query"
+) -> Iterator[OrthancProcess]:
+    """A running Orthanc with the plugin and the fake analyser; everything lies in the folder."""
+    (folder / "models").mkdir(parents=True, exist_ok=True)
+    settings_path = folder / "habitus.toml"
+    settings_path.write_text(SETTINGS.format(job_wall_clock_s=job_wall_clock_s, confirm=confirm))
+    options = OrthancOptions(
+        storage_folder=folder / "storage",
+        settings_path=settings_path,
+        node_python=Path(sys.executable),
+        peers=(SENDER, RECEIVER),
+        dicom_port=DICOM_PORT,
+        http_port=HTTP_PORT,
+    )
+    running = OrthancProcess(folder=folder, files=write_configuration(options, folder / "etc"))
+    running.start()
+    try:
+        yield running
+    finally:
+        running.stop()
