@@ -78,7 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
     synth.add_argument(
         "--field",
         default="abdomen",
-        choices=("torso", "abdomen", "chest", "pelvis"),
+        choices=("torso", "abdomen", "l3", "chest", "pelvis"),
         help="part of the body",
     )
     models = add("models", list_models, "list the installed models and verify them")
@@ -169,9 +169,8 @@ def print_report(report: "Report") -> None:
 
 def write_synthetic(options: argparse.Namespace) -> int:
     """habitus synth"""
-    from training.synthetic.demo_series import write_demo_series
-
     from inference.domain.errors import ConfigurationInvalid
+    from training.synthetic.demo_series import truth_text, write_demo_series
 
     if options.folder.exists() and any(options.folder.iterdir()):
         raise ConfigurationInvalid(
@@ -184,7 +183,7 @@ def write_synthetic(options: argparse.Namespace) -> int:
         shape_rc=(options.pixels, options.pixels),
         spacing_mm=(options.slice_mm, options.pixel_mm, options.pixel_mm),
     )
-    sys.stdout.write(truth)
+    sys.stdout.write(truth_text(truth))
     return 0
 
 

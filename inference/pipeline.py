@@ -1,0 +1,365 @@
+"""One CT series in, SEG, SR, numbers and pictures out; reads like the picture in ARCHITECTURE.md."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from inference.dicom.ct_series import CtSeries
+from inference.dicom.identity import ResultIdentity, derive_uid
+from inference.dicom.picture_page import coronal_picture, level_picture, save_png
+from inference.dicom.read_series import find_series
+from inference.dicom.write_seg import build_seg
+from inference.dicom.write_sr import build_sr
+from inference.domain.analysis_profile import Profile
+from inference.domain.errors import LevelNotFound
+from inference.domain.labelmap import LabelMap, Structure
+from inference.domain.measurement import Level, ModelUse, Patient, Quantity, Report
+from inference.domain.outcome import Analysis
+from inference.domain.predictor import Predictor
+from inference.domain.volume import Volume, axis_flips, canonical, flip
+from inference.engine.model_store import SHIPPED_MODELS, load_predictor, verified_manifest
+from inference.engine.providers import downgrade_flag
+from inference.engine.sliding_window import sliding_logits
+from inference.stages import quality
+from inference.stages.cut_offs import cut_offs_for
+from inference.stages.grids import AIR_HU, body_mask, normalise, resample
+from inference.stages.locate_l3 import SpineLevel, landmark_curves, level_from_curves
+from inference.stages.measure import (
+    indices,
+    measure_body_composition,
+    measure_organs,
+    slab_weights,
+    value_of,
+)
+from inference.stages.organ_labels import labels_from_logits, organ_map
+from inference.stages.segment_tissue import segment_compartments, tissues_from_compartments
+
+CODE_VERSION = "0.1.0"
+COARSE_MM = 3.0
+"""Step of the grid that the level and organ networks read."""
+BODY_MARGIN = 4
+"""Voxels kept around the body when the organ network's field is cropped to it."""
+
+Progress = Callable[[str, float], None]
+"""Called with the stage's name and the share of it that is done."""
+
+
+def silent(_stage: str, _share: float) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Models:
+    """A profile's networks, loaded."""
+
+    profile: Profile
+    level: Predictor
+    tissue: Predictor
+    organs: Predictor | None
+    providers: tuple[str, ...]
+    """As asked for, best first."""
+
+    @property
+    def loaded(self) -> tuple[Predictor, ...]:
+        """Those that are there."""
+        return tuple(p for p in (self.level, self.tissue, self.organs) if p is not None)
+
+    @property
+    def uses(self) -> tuple[ModelUse, ...]:
+        """What the result says about them."""
+        return tuple(
+            ModelUse(
+                name=p.manifest.name,
+                version=p.manifest.version,
+                sha256=p.manifest.onnx_sha256,
+                provider=p.provider,
+            )
+            for p in self.loaded
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunIdentity:
+    """What makes this run this run: result UIDs are derived from it."""
+
+    job_key: str
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisFiles:
+    """What was written, by role: seg-tissues, seg-organs, sr, report, picture-l3, picture-coronal."""
+
+    files: Mapping[str, Path]
+    report: Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known of the scan besides its voxels."""
+
+    patient: Patient
+    contrast: str
+    """Description of the contrast phase, or "unknown"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What the networks found in the canonical volume, before measuring."""
+
+    upright: Volume
+    spine: SpineLevel
+    level: Level
+    """Its slice_index is that of the canonical volume."""
+    tissues: LabelMap
+    organs: LabelMap | None
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """Wall time per stage, and the progress line."""
+
+    progress: Progress
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time one stage and announce its start and end."""
+        self.progress(name, 0.0)
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - started, 3)
+        self.progress(name, 1.0)
+
+
+def load_models(
+    profile: Profile, providers: Sequence[str] = ("cpu",), models_folder: Path = SHIPPED_MODELS
+) -> Models:
+    """Verify and load the networks of a profile; raises ModelUnusable."""
+
+    def load(name: str, task: str) -> Predictor:
+        return load_predictor(name, task, models_folder, providers)
+
+    return Models(
+        profile=profile,
+        level=load(profile.level_model, "l3-level"),
+        tissue=load(profile.tissue_model, "l3-tissue"),
+        organs=load(profile.organ_model, "organs") if profile.organ_model else None,
+        providers=tuple(providers),
+    )
+
+
+def model_hashes(
+    profile: Profile, models_folder: Path = SHIPPED_MODELS
+) -> tuple[tuple[str, str], ...]:
+    """Name and hash of each model of a profile, sorted by name: a part of the job key."""
+    return tuple(
+        sorted(
+            (name, verified_manifest(name, models_folder).onnx_sha256) for name in profile.models
+        )
+    )
+
+
+def analyse_folder(
+    series_dir: Path, out_dir: Path, models: Models, identity: RunIdentity, progress: Progress
+) -> AnalysisFiles:
+    """Read the CT series of a folder, analyse it and write every result into `out_dir`; raises HabitusError."""
+    clock = Stopwatch(progress)
+    with clock.stage("read"):
+        series = find_series(series_dir)
+    facts = Facts(patient=series.patient, contrast=series.contrast)
+    analysis = analyse_volume(series.volume, facts, models, clock)
+    return write_results(series, analysis, identity, out_dir, clock)
+
+
+def analyse_volume(volume: Volume, facts: Facts, models: Models, clock: Stopwatch) -> Analysis:
+    """volume → locate L3 → segment tissue → segment organs → measure; raises LevelNotFound."""
+    upright = canonical(volume)
+    with clock.stage("locate L3"):
+        coarse = resample(upright, (COARSE_MM, COARSE_MM, COARSE_MM))
+        spine = _locate(coarse, models.level)
+        level = _level_in(upright, spine)
+    with clock.stage("tissue"):
+        slices = _slices_of_interest(upright, level)
+        compartments = segment_compartments(upright, slices, models.tissue)
+        tissues = tissues_from_compartments(upright, compartments, models.profile.windows)
+    organs = None
+    if models.organs is not None:
+        with clock.stage("organs"):
+            organs = _segment_organs(upright, coarse, models.organs, clock.progress)
+    found = Findings(upright=upright, spine=spine, level=level, tissues=tissues, organs=organs)
+    with clock.stage("measure"):
+        report = _measure(facts, found, models)
+    source_level = replace(level, slice_index=_source_slice(volume, level.slice_index))
+    return Analysis(
+        report=replace(report, level=source_level),
+        tissues=_on_source_grid(volume, tissues),
+        organs=_on_source_grid(volume, organs) if organs is not None else None,
+    )
+
+
+def write_results(
+    series: CtSeries, analysis: Analysis, identity: RunIdentity, out_dir: Path, clock: Stopwatch
+) -> AnalysisFiles:
+    """SEGs (each read back and compared before it is written), SR, report.json and pictures."""
+    out_dir.mkdir(parents=True, exist_ok=True)
+    files: dict[str, Path] = {}
+    segs = []
+    with clock.stage("write"):
+        for role, number, labels in (
+            ("seg-tissues", 9001, analysis.tissues),
+            ("seg-organs", 9002, analysis.organs),
+        ):
+            if labels is None or not labels.labels.any():
+                continue
+            seg = build_seg(labels, series, _result(identity, role, number, analysis.report))
+            segs.append(seg)
+            files[role] = out_dir / f"{role}.dcm"
+            seg.save_as(files[role], enforce_file_format=True)
+        sr = build_sr(analysis.report, series, segs, _result(identity, "sr", 9003, analysis.report))
+        files["sr"] = out_dir / "sr.dcm"
+        sr.save_as(files["sr"], enforce_file_format=True)
+        files |= _pictures(series, analysis, out_dir)
+    report = replace(analysis.report, seconds=clock.seconds)
+    files["report"] = out_dir / "report.json"
+    files["report"].write_text(report_to_json(report), encoding="utf-8")
+    return AnalysisFiles(files=files, report=report)
+
+
+def report_to_json(report: Report) -> str:
+    """The report as JSON: every number with its unit, no identifying data."""
+    return json.dumps(asdict(report), indent=2) + "\n"
+
+
+def _result(identity: RunIdentity, role: str, number: int, report: Report) -> ResultIdentity:
+    """The object's identity; the model that made it comes first."""
+    models = report.models[::-1] if role == "seg-organs" else report.models[1:] + report.models[:1]
+    return ResultIdentity(
+        series_instance_uid=derive_uid(identity.job_key, role, "series"),
+        sop_instance_uid=derive_uid(identity.job_key, role, "instance"),
+        series_number=number,
+        code_version=CODE_VERSION,
+        created=identity.created,
+        models=models,
+    )
+
+
+def _locate(coarse: Volume, predictor: Predictor) -> SpineLevel:
+    curves, first_row_z_mm = landmark_curves(coarse, predictor)
+    spine = level_from_curves(curves, first_row_z_mm)
+    if spine is None:
+        low = coarse.affine_lps[2, 3]
+        height = coarse.shape[0] * coarse.spacing_mm[0]
+        best = float(curves[5].max())
+        raise LevelNotFound(
+            found=f"no L3 in a field of {height:.0f} mm from z {low:.0f} mm (best score {best:.2f})",
+            wanted="the third lumbar vertebra inside the field of view",
+            advice="Send the abdominal series; a chest or pelvis alone cannot be measured.",
+        )
+    return spine
+
+
+def _level_in(upright: Volume, spine: SpineLevel) -> Level:
+    """The slice nearest to the middle of L3."""
+    index = round((spine.z_mm - upright.affine_lps[2, 3]) / upright.affine_lps[2, 0])
+    return Level(
+        slice_index=int(np.clip(index, 0, upright.shape[0] - 1)),
+        z_mm=spine.z_mm,
+        confidence=spine.confidence,
+        extent_mm=spine.extent_mm,
+    )
+
+
+def _slices_of_interest(upright: Volume, level: Level) -> list[int]:
+    """Slices that share in the L3 slab, and the neighbours of the middle one."""
+    wanted = set(np.flatnonzero(slab_weights(upright, level.extent_mm) > 0).tolist())
+    wanted |= {level.slice_index + step for step in (-1, 0, 1)}
+    return sorted(k for k in wanted if 0 <= k < upright.shape[0])
+
+
+def _segment_organs(
+    upright: Volume, coarse: Volume, predictor: Predictor, progress: Progress
+) -> LabelMap:
+    """Organ labels on the volume's grid from one low-resolution 3D network."""
+    spec = predictor.manifest.input
+    body = body_mask(coarse.hu)
+    box = tuple(
+        slice(max(0, used[0] - BODY_MARGIN), used[-1] + 1 + BODY_MARGIN)
+        if (used := np.flatnonzero(body.any(axis=axes))).size
+        else slice(None)
+        for axes in ((1, 2), (0, 2), (0, 1))
+    )
+    affine = coarse.affine_lps.copy()
+    affine[:3, 3] += affine[:3, :3] @ [part.start or 0 for part in box]
+    cropped = Volume(hu=coarse.hu[box], affine_lps=affine)
+    window = (spec.hu_window, spec.mean, spec.sd)
+    air = float(normalise(np.array([AIR_HU], np.float32), *window)[0])
+    logits = sliding_logits(
+        normalise(cropped.hu.astype(np.float32), *window),
+        predictor,
+        air,
+        lambda fraction: progress("organs", 0.9 * fraction),
+    )
+    labels = labels_from_logits(logits, cropped, upright)
+    return organ_map(labels, upright, predictor.manifest.structures())
+
+
+def _measure(facts: Facts, found: Findings, models: Models) -> Report:
+    """All numbers, cut-offs and flags."""
+    upright, level = found.upright, found.level
+    composition = measure_body_composition(upright, found.tissues, level, models.profile.windows)
+    area = value_of(composition, Quantity.AREA, Structure.SKELETAL_MUSCLE) or 0.0
+    composition += indices(area, facts.patient)
+    organs = measure_organs(upright, found.organs) if found.organs is not None else ()
+    flags = [*found.spine.flags, *quality.level_flags(level.confidence, composition)]
+    if quality.body_touches_border(body_mask(upright.hu[level.slice_index][None])[0]):
+        flags.append("body clipped by the field of view at L3: areas are too small")
+    if facts.contrast == "unknown":
+        flags.append("contrast phase unknown: muscle density is not comparable between phases")
+    flags += quality.patient_flags(facts.patient)
+    flags += quality.organ_flags(organs)
+    used = [downgrade_flag(models.providers, use.provider) for use in models.uses]
+    flags += sorted({flag for flag in used if flag})
+    return Report(
+        patient=facts.patient,
+        level=level,
+        body_composition=composition,
+        slab_height_mm=float(slab_weights(upright, level.extent_mm).sum()),
+        cut_offs=cut_offs_for(composition, facts.patient, models.profile.tables),
+        organs=organs,
+        flags=tuple(flags),
+        models=models.uses,
+    )
+
+
+def _source_slice(volume: Volume, slice_index: int) -> int:
+    """A canonical slice index in the source volume's own order."""
+    flipped = axis_flips(volume.affine_lps)[0]
+    return volume.shape[0] - 1 - slice_index if flipped else slice_index
+
+
+def _on_source_grid(volume: Volume, labels: LabelMap) -> LabelMap:
+    """Labels of the canonical volume in the source volume's own order."""
+    flips = axis_flips(volume.affine_lps)
+    return replace(
+        labels,
+        labels=np.ascontiguousarray(flip(labels.labels, flips)),
+        affine_lps=volume.affine_lps,
+    )
+
+
+def _pictures(series: CtSeries, analysis: Analysis, out_dir: Path) -> dict[str, Path]:
+    """L3 slice with tissues; coronal view with organs and the level."""
+    files = {
+        "picture-l3": save_png(level_picture(series.volume, analysis), out_dir / "l3.png"),
+        "picture-coronal": save_png(
+            coronal_picture(series.volume, analysis), out_dir / "coronal.png"
+        ),
+    }
+    return files

@@ -1,0 +1,112 @@
+"""A synthetic patient written as a CT series, and what is true about him: for `habitus synth`, demo and tests."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from inference.domain.labelmap import Structure
+from inference.domain.volume import Volume
+from training.synthetic.attenuation import Phase
+from training.synthetic.case import (
+    ABDOMEN,
+    FULL_TORSO,
+    Field,
+    SyntheticCase,
+    explicit_field,
+    make_case,
+)
+from training.synthetic.labels import COMPARTMENT_LUT, ORGAN_LUT
+from training.synthetic.series import SeriesHeader, write_series
+
+TABLE_HEIGHT_MM = -812.5
+"""Scanners count z from somewhere along the couch, never from L3: the body frame is moved by this much."""
+
+FIELDS: dict[str, Field] = {
+    "torso": FULL_TORSO,
+    "abdomen": ABDOMEN,
+    "l3": explicit_field(-100.0, 95.0),
+    "chest": explicit_field(180.0, 400.0),
+    "pelvis": explicit_field(-290.0, -110.0),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesTruth:
+    """The generator's own numbers for the written series."""
+
+    l3_z_mm: float | None
+    area_cm2: dict[Structure, float]
+    """At the middle of L3, by HU window of the tissue on the true compartments of the painted slice."""
+    organ_ml: dict[Structure, float]
+    """Volume inside the field of view."""
+
+
+def write_demo_series(
+    folder: Path,
+    *,
+    seed: int,
+    field: str,
+    shape_rc: tuple[int, int],
+    spacing_mm: tuple[float, float, float],
+) -> SeriesTruth:
+    """Write the series of a seed and return its truth."""
+    case = make_case(seed, spacing_mm=spacing_mm, shape_rc=shape_rc, field=FIELDS[field])
+    affine = case.volume.affine_lps.copy()
+    affine[2, 3] += TABLE_HEIGHT_MM
+    write_series(Volume(hu=case.volume.hu, affine_lps=affine), header_of(case, seed, field), folder)
+    return truth_of(case)
+
+
+def header_of(case: SyntheticCase, seed: int, field: str) -> SeriesHeader:
+    """Demographics that fit the anatomy."""
+    anatomy = case.anatomy
+    return SeriesHeader(
+        seed=seed,
+        sex=anatomy.sex,
+        age_years=round(anatomy.age_years),
+        height_m=round(anatomy.height_m, 2),
+        weight_kg=round(anatomy.weight_kg, 1),
+        series_description=f"Synthetic {field}",
+        contrast_agent=None if case.acquisition.phase == Phase.NONE else "Synthetic agent",
+    )
+
+
+def truth_of(case: SyntheticCase) -> SeriesTruth:
+    """Counted on the painted grid (the analytic truth is in training.synthetic.truth)."""
+    volume = case.volume
+    organs = ORGAN_LUT[case.tissue_labels]
+    counts = np.bincount(organs.ravel(), minlength=len(Structure) + 1)
+    organ_ml = {
+        structure: float(counts[label]) * volume.voxel_ml
+        for label, structure in enumerate(tuple(Structure)[:14], start=1)
+        if counts[label]
+    }
+    if case.l3_z_mm is None:
+        return SeriesTruth(l3_z_mm=None, area_cm2={}, organ_ml=organ_ml)
+    k = round((case.l3_z_mm - volume.affine_lps[2, 3]) / volume.spacing_mm[0])
+    compartments, hu = COMPARTMENT_LUT[case.tissue_labels[k]], volume.hu[k]
+    pixel_cm2 = volume.spacing_mm[1] * volume.spacing_mm[2] / 100
+    windows = {
+        Structure.SKELETAL_MUSCLE: (1, -29, 150),
+        Structure.SUBCUTANEOUS_FAT: (2, -190, -30),
+        Structure.VISCERAL_FAT: (3, -150, -50),
+    }
+    area_cm2 = {
+        structure: float(((compartments == label) & (hu >= low) & (hu <= high)).sum()) * pixel_cm2
+        for structure, (label, low, high) in windows.items()
+    }
+    return SeriesTruth(l3_z_mm=case.l3_z_mm + TABLE_HEIGHT_MM, area_cm2=area_cm2, organ_ml=organ_ml)
+
+
+def truth_text(truth: SeriesTruth) -> str:
+    """The truth as lines for people."""
+    if truth.l3_z_mm is None:
+        lines = ["L3 is not in the field of view"]
+    else:
+        lines = [f"true L3 at z {truth.l3_z_mm:.1f} mm"]
+    lines += [
+        f"true {s.value.replace('_', ' ')} at L3: {v:.1f} cm²" for s, v in truth.area_cm2.items()
+    ]
+    lines += [f"true {s.value.replace('_', ' ')}: {v:.0f} ml" for s, v in truth.organ_ml.items()]
+    return "\n".join(lines) + "\n"
