@@ -7,6 +7,7 @@ from pathlib import Path
 
 from inference.domain.errors import HabitusError
 
+CONFIGS = Path(__file__).parent / "configs"
 EXAMPLES = """examples:
   python -m training pool --kind torso --out runs/pool --count 200 --workers 8
   python -m training train training/configs/organs.toml --pool runs/pool --out runs/organs --seconds 1200
@@ -66,6 +67,12 @@ def _parser() -> argparse.ArgumentParser:
         "--workers", type=int, default=16, help="pool processes; 0: no new examples"
     )
     everything.add_argument("--seed", type=int, default=0)
+    everything.add_argument(
+        "--most-anatomies", type=int, default=1600, help="the pool stops growing there (16 MB each)"
+    )
+    everything.add_argument(
+        "--configs", type=Path, default=CONFIGS, help="folder of the three configurations"
+    )
     _add_shared(everything)
     return parser
 
@@ -133,6 +140,8 @@ def _all(options: argparse.Namespace) -> None:
             planned_seconds=options.planned_seconds,
             resume=options.resume,
             code_revision=options.revision or _revision(),
+            configs=options.configs,
+            most_anatomies=options.most_anatomies,
         )
     )
     for name, path in checkpoints.items():

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inference.domain.errors import InferenceFailed
-from training.pool import KINDS
+from training.samples import Sample, SliceSample, TorsoSample, sample_files
 
-CONFIGS = Path(__file__).parent / "configs"
 MODELS = {"organs": "organs.toml", "l3-level": "l3_level.toml", "l3-tissue": "l3_tissue.toml"}
 POLL_S = 0.5
 LATENESS_S = 20.0
@@ -30,7 +29,9 @@ class Everything:
     planned_seconds: float | None
     resume: bool
     code_revision: str
-    configs: Path = CONFIGS
+    configs: Path
+    most_anatomies: int
+    """Ends the growth: 16 MB each, on disk and on the accelerator."""
 
 
 def train_everything(order: Everything) -> dict[str, Path]:
@@ -62,10 +63,15 @@ def _fill_pool(order: Everything, pool: Path) -> list[subprocess.Popen[bytes]]:
         return []
     torso_workers = max(1, round(order.workers * 2 / 3))
     crews = {"torso": torso_workers, "slices": max(1, order.workers - torso_workers)}
+    kinds: dict[str, type[Sample]] = {"torso": TorsoSample, "slices": SliceSample}
     arguments = ["--out", str(pool), "--seed", str(order.seed), "--seconds", str(order.seconds)]
-    return [
-        _python("pool", "--kind", kind, "--workers", str(crews[kind]), *arguments) for kind in KINDS
-    ]
+    processes = []
+    for kind, workers in crews.items():
+        missing = order.most_anatomies - len(sample_files(pool, kinds[kind]))
+        if missing > 0:
+            size = ["--count", str(missing), "--workers", str(workers)]
+            processes.append(_python("pool", "--kind", kind, *size, *arguments))
+    return processes
 
 
 def _start_trainings(

@@ -119,6 +119,7 @@ def write_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], pa
     save_file(on_cpu, partial, dict(metadata))
     with partial.open("rb") as file:
         os.fsync(file.fileno())
+    partial.chmod(0o644)
     partial.replace(path)
 
 

@@ -76,14 +76,15 @@ def train(config: TrainConfig, run: Run) -> History:
     chance = chance_for(device, config.seed + step)
     first_step, running_loss, metrics = step, math.nan, {}
     # What saving and validating once takes is kept back, so that the box holds to the end.
-    closing_s, next_report, next_checkpoint = 1.0, config.report_every_s, config.checkpoint_every_s
+    closing_s, step_s = min(5.0, 0.05 * run.seconds), 0.0
+    next_report, next_checkpoint = config.report_every_s, config.checkpoint_every_s
     loop_started = time.monotonic()
     planned_s = run.planned_s or elapsed_before + run.seconds - (loop_started - started)
 
     while True:
         now = time.monotonic()
         elapsed_s = elapsed_before + now - loop_started
-        out_of_time = now - started + closing_s >= run.seconds
+        out_of_time = now - started + closing_s + step_s >= run.seconds
         finished = out_of_time or step - first_step == run.max_steps
         if finished or now - loop_started >= next_checkpoint:
             metrics = _validate(task, average, device)
@@ -101,7 +102,7 @@ def train(config: TrainConfig, run: Run) -> History:
             if finished:
                 return history
             task.grow()
-            closing_s = time.monotonic() - now
+            closing_s = 1.2 * (time.monotonic() - now)
             next_checkpoint = time.monotonic() - loop_started + config.checkpoint_every_s
 
         rate = learning_rate(config, step, elapsed_s / max(planned_s, 1e-6))
@@ -123,6 +124,7 @@ def train(config: TrainConfig, run: Run) -> History:
             running_loss = float(loss.detach())
             log.trained(step, time.monotonic() - started, running_loss, rate)
             next_report = time.monotonic() - loop_started + config.report_every_s
+        step_s = time.monotonic() - now
 
 
 def choose_device(wanted: str) -> torch.device:

@@ -1,6 +1,7 @@
 """The three networks: small, made of operators every ONNX runtime has, rebuilt from their class name and arguments."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -152,8 +153,7 @@ class OrganNet(nn.Module):
         super().__init__()
         self.stem = nn.Sequential(_volume_step(1, widths[0]), _volume_step(widths[0], widths[0]))
         self.encoder = nn.ModuleList(
-            nn.Sequential(_volume_step(i, o, 2), _volume_step(o, o))
-            for i, o in zip(widths[:-1], widths[1:], strict=True)
+            nn.Sequential(_volume_step(i, o, 2), _volume_step(o, o)) for i, o in pairwise(widths)
         )
         # One step further down sees most of the patch: left and right, chest and pelvis.
         self.context = nn.Sequential(

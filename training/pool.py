@@ -14,18 +14,22 @@ import numpy as np
 
 from inference.domain.errors import ConfigurationInvalid, InferenceFailed
 from training.pool_samples import (
-    SLICE_SHAPE_RC,
-    SLICE_STEP_MM,
     THICKNESS_MM,
+    TISSUE_SHAPE_RC,
+    TISSUE_STEP_MM,
     TORSO_SHAPE_RC,
-    TORSO_SPACING_MM,
+    TORSO_STEP_MM,
     projection_sample,
     random_field,
     slice_levels_mm,
     slice_sample,
     torso_sample,
 )
-from training.samples import SAMPLE_FOLDERS, SliceSample, TorsoSample, sample_files, seed_of
+from training.samples import SliceSample, TorsoSample, sample_files, seed_of
+from training.synthetic.anatomy import TRAINING, sample_anatomy
+from training.synthetic.case import grid_for, make_case
+from training.synthetic.painting import paint, sample_acquisition
+from training.synthetic.torso import label_map
 
 FIRST_UNSEEN_SEED = 1_000_000
 """Seeds from here on belong to evaluation."""
@@ -68,7 +72,7 @@ def make_pools(orders: Sequence[PoolOrder]) -> dict[str, int]:
     """Make pools side by side; the number of anatomies of each kind now in the pool."""
     crews = [_Crew(order) for order in orders]
     reported = time.monotonic()
-    while any([crew.is_working() for crew in crews]):
+    while [crew for crew in crews if crew.is_working()]:
         time.sleep(POLL_S)
         if time.monotonic() - reported > REPORT_EVERY_S:
             reported = time.monotonic()
@@ -143,7 +147,11 @@ def work(
     """One process: seeds from the counter until they or the time are used up; any error ends the process."""
     # A trainer's own process must not starve while the pool grows beside it.
     os.nice(5)
+    crew = multiprocessing.parent_process()
     while deadline is None or time.time() < deadline:
+        # A crew that was ended by force takes its workers with it.
+        if crew is not None and not crew.is_alive():
+            return
         with next_seed.get_lock():
             seed = next_seed.value
             next_seed.value += 1
@@ -157,9 +165,7 @@ def work(
 
 def write_torso(seed: int, out: Path) -> None:
     """One torso, and projections of it whole and of random fields."""
-    from training.synthetic.case import make_case
-
-    case = make_case(seed, spacing_mm=TORSO_SPACING_MM, shape_rc=TORSO_SHAPE_RC)
+    case = make_case(seed, spacing_mm=TORSO_STEP_MM, shape_rc=TORSO_SHAPE_RC)
     rng = np.random.default_rng([seed, 1])
     fields = [case.volume]
     fields += [random_field(case.volume, rng) for _ in range(RANDOM_FIELDS_PER_TORSO)]
@@ -170,8 +176,18 @@ def write_torso(seed: int, out: Path) -> None:
 
 
 def write_slices(seed: int, out: Path) -> None:
-    """Single slices of one anatomy, each of its own thickness."""
-    raise NotImplementedError
+    """Single slices of one anatomy, each of its own thickness and its own scan."""
+    rng = np.random.default_rng([seed, 2])
+    anatomy = sample_anatomy(rng, TRAINING)
+    images, labels = [], []
+    for z_mm in slice_levels_mm(anatomy.vertebrae, rng):
+        scan = sample_acquisition(rng, TRAINING)
+        spacing_mm = (float(rng.uniform(*THICKNESS_MM)), *TISSUE_STEP_MM)
+        grid = grid_for(anatomy, (z_mm, z_mm), spacing_mm, TISSUE_SHAPE_RC, rng)
+        tissues = label_map(anatomy, grid, with_table=scan.has_table)
+        images.append(paint(tissues, anatomy, scan, grid, rng)[0])
+        labels.append(tissues[0])
+    slice_sample(images, labels).write(out / "slices" / f"{seed:06d}.npz")
 
 
 def _say(text: str) -> None:

@@ -1,6 +1,7 @@
 """Synthetic cases turned into training examples with the node's own preprocessing; importable without torch."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -10,10 +11,12 @@ from inference.domain.volume import Volume, index_at
 from inference.stages.grids import body_centre_mm, body_mask
 from inference.stages.projections import LANDMARKS, ROW_MM, project
 from training.samples import ProjectionSample, SliceSample, TorsoSample
-from training.specification import ORGANS, TISSUE
 from training.synthetic.labels import COMPARTMENT_LUT, ORGAN_LUT
 
+TORSO_STEP_MM = (3.0, 3.0, 3.0)
 TORSO_SHAPE_RC = (144, 160)
+TISSUE_STEP_MM = (1.6, 1.6)
+TISSUE_SHAPE_RC = (320, 320)
 SHORTEST_PROJECTED_MM = 120.0
 SLICES_PER_ANATOMY = 8
 THICKNESS_MM = (1.0, 5.0)
@@ -102,9 +105,4 @@ def slice_levels_mm(
     """Random levels from T11 to S1: one in each of equal parts, so that every region is met."""
     low, high = vertebrae["S1"].z_low_mm, vertebrae["T11"].z_high_mm
     parts = np.linspace(low, high, SLICES_PER_ANATOMY + 1)
-    return [float(rng.uniform(a, b)) for a, b in zip(parts[:-1], parts[1:], strict=True)]
-
-
-TORSO_SPACING_MM = ORGANS.spacing_mm
-SLICE_SHAPE_RC = TISSUE.spatial_shape
-SLICE_STEP_MM = TISSUE.spacing_mm
+    return [float(rng.uniform(a, b)) for a, b in pairwise(parts)]

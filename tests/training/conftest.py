@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,7 +61,7 @@ def tiny_configs() -> dict[str, TrainConfig]:
     level = load_config(CONFIGS / "l3_level.toml")
     tissue = load_config(CONFIGS / "l3_tissue.toml")
     organs = load_config(CONFIGS / "organs.toml")
-    quick = {"warmup_steps": 2, "validation_share": 0.2, "report_every_s": 0.0}
+    quick: dict[str, Any] = {"warmup_steps": 2, "validation_share": 0.2, "report_every_s": 0.0}
     return {
         "l3-level": replace(
             level, batch_size=3, network={"widths": [4, 4, 8, 8], "channels": 16}, **quick

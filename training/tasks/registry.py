@@ -1,5 +1,6 @@
 """The task classes by the name in a configuration."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -13,5 +14,6 @@ from training.tasks.task import Task
 
 def open_task(config: TrainConfig, pool: Path, device: torch.device) -> Task:
     """The task of a configuration over a pool; nothing is read before grow()."""
+    kinds: dict[str, Callable[[TrainConfig, Path, torch.device], Task]]
     kinds = {"l3-level": LevelTask, "l3-tissue": TissueTask, "organs": OrganTask}
     return kinds[config.task](config, pool, device)

@@ -1,0 +1,101 @@
+"""Command line of the export: python -m export_onnx [MODEL ...]."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from inference.domain.errors import ConfigurationInvalid, HabitusError
+
+MODELS = Path(__file__).parent.parent / "models"
+FIRST_VERSION = "0.1.0"
+EXAMPLES = """examples:
+  python -m export_onnx                       every model of models/ again, from its checkpoint
+  python -m export_onnx organs l3-tissue      these two
+  python -m export_onnx --model my-organs --checkpoint runs/organs/checkpoint.safetensors
+  python -m export_onnx --model organs --checkpoint runs/organs/checkpoint.safetensors --replace
+
+The manifest is written only after ONNX Runtime has been shown to agree with the network.
+Exit status: 0 done, 2 arguments, 4 unreadable checkpoint, 5 changed checkpoint or manifest, 6 no parity.
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse, export, and turn our own errors into exit codes."""
+    options = _parser().parse_args(arguments)
+    try:
+        _export(options)
+    except HabitusError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_status
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m export_onnx",
+        description="Checkpoint to ONNX with a proven manifest.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("models", nargs="*", metavar="MODEL", help="folders of models/")
+    parser.add_argument("--model", metavar="NAME", help="name for your own checkpoint")
+    parser.add_argument("--checkpoint", type=Path, help="your own checkpoint")
+    parser.add_argument("--model-version", default=FIRST_VERSION)
+    parser.add_argument("--replace", action="store_true", help="replace a model of that name")
+    parser.add_argument("--models-folder", type=Path, default=MODELS)
+    return parser
+
+
+def _export(options: argparse.Namespace) -> None:
+    from export_onnx.package import (
+        Export,
+        known_export,
+        make_model,
+        new_export,
+        replacing_export,
+    )
+    from export_onnx.parity import synthetic_slab
+
+    orders: list[Export]
+    if bool(options.model) != bool(options.checkpoint) or (options.model and options.models):
+        raise ConfigurationInvalid(
+            found="half an order",
+            wanted="model names alone, or --model with --checkpoint",
+            advice="See python -m export_onnx --help.",
+        )
+    if options.model:
+        make = replacing_export if options.replace else new_export
+        order = make(
+            options.model, options.model_version, options.checkpoint, options.models_folder
+        )
+        orders = [order]
+    else:
+        # All checkpoints are checked before the first is exported: a changed byte costs no minutes.
+        names = options.models or _shipped(options.models_folder)
+        orders = [known_export(options.models_folder / name) for name in names]
+    slab = synthetic_slab()
+    for order in orders:
+        started = time.monotonic()
+        manifest = make_model(order, slab)
+        worst = max(manifest.parity.max_abs_error.values())
+        sys.stdout.write(
+            f"{order.name}: parity {worst:.1e}, {manifest.parameters} parameters, "
+            f"{time.monotonic() - started:.1f} s\n"
+        )
+
+
+def _shipped(models: Path) -> list[str]:
+    """Every model folder with a checkpoint; raises ConfigurationInvalid when there is none."""
+    names = sorted(path.parent.name for path in models.glob("[!.]*/checkpoint.safetensors"))
+    if not names:
+        raise ConfigurationInvalid(
+            found="no checkpoint in models/",
+            wanted="a clone with the shipped checkpoints",
+            advice="Train with python -m training all, then export with --model and --checkpoint.",
+        )
+    return names
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""Checkpoint → ONNX bytes through torch's dynamo exporter, one static shape with a free batch axis."""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import torch
+
+from training.checkpoint import Checkpoint
+from training.specification import TaskSpecification, specification
+
+OPSET = 20
+INPUT_NAME = "image"
+OUTPUT_NAME = "logits"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkShapes:
+    """Shapes of one example, batch axis first."""
+
+    input: tuple[int, ...]
+    output: tuple[int, ...]
+
+
+def network_shapes(checkpoint: Checkpoint) -> NetworkShapes:
+    """What goes in and what comes out; the level network's curves run over rows only."""
+    spec: TaskSpecification = specification(checkpoint.config.task)
+    image = checkpoint.config.input_shape
+    out_axes = image[:1] if spec.task == "l3-level" else image
+    return NetworkShapes(input=(1, spec.channels, *image), output=(1, len(spec.labels), *out_axes))
+
+
+def export(checkpoint: Checkpoint, path: Path) -> None:
+    """Write the ONNX file, weights inside, checked by ONNX's own checker."""
+    # Two examples: with one, the exporter would take the batch axis for a constant.
+    example = torch.zeros((2, *network_shapes(checkpoint).input[1:]))
+    with warnings.catch_warnings():
+        # The exporter warns of its own deprecations; none is ours to act on.
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            checkpoint.network,
+            (example,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[INPUT_NAME],
+            output_names=[OUTPUT_NAME],
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=64)},),
+            external_data=False,
+            verbose=False,
+        )
+    model = program.model_proto
+    _forget_origins(model)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save_model(model, str(path))
+
+
+def _forget_origins(model: onnx.ModelProto) -> None:
+    """Drop the exporter's stack traces: they name the folders of the machine and differ between machines."""
+    for part in (model, model.graph, *model.graph.node, *model.graph.value_info):
+        del part.metadata_props[:]
+    for value in (*model.graph.input, *model.graph.output, *model.graph.initializer):
+        del value.metadata_props[:]
+    for node in model.graph.node:
+        node.doc_string = ""

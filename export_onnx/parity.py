@@ -1,0 +1,153 @@
+"""ONNX Runtime held against the network it was exported from, on a CT, on noise and on air."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import torch
+
+from export_onnx.export import INPUT_NAME, OUTPUT_NAME, network_shapes
+from inference.domain.errors import InferenceFailed
+from inference.domain.manifest import Parity
+from inference.domain.volume import Volume, index_at
+from inference.stages.grids import (
+    AIR_HU,
+    Float,
+    PlaneGrid,
+    body_centre_mm,
+    body_mask,
+    centred_plane,
+    normalise,
+)
+from inference.stages.projections import padded_window, project
+from training.checkpoint import Checkpoint
+from training.config import TrainConfig
+from training.specification import specification
+from training.synthetic.case import explicit_field, make_case
+
+TOLERANCE_MAX_ABS = 1e-3
+LEAST_AGREEMENT = 0.999
+SLAB_SEED = 1_900_001
+SLAB_SHAPE_RC = (128, 160)
+SLAB_FIELD_MM = (-150.0, 150.0)
+SLAB_SPACING_MM = (3.0, 3.0, 3.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One input's outcome."""
+
+    max_abs_error: float
+    argmax_agreement: float
+
+
+def synthetic_slab() -> Volume:
+    """Abdomen of a synthetic patient at 3 mm, never trained on; made in seconds."""
+    return make_case(
+        SLAB_SEED,
+        spacing_mm=SLAB_SPACING_MM,
+        shape_rc=SLAB_SHAPE_RC,
+        field=explicit_field(*SLAB_FIELD_MM),
+    ).volume
+
+
+def prove_parity(checkpoint: Checkpoint, onnx_path: Path, slab: Volume) -> Parity:
+    """Run both on every input; raises InferenceFailed when they differ by more than the tolerance."""
+    session = onnxruntime.InferenceSession(str(onnx_path), providers=["CPUExecutionProvider"])
+    differences = {
+        name: _difference(checkpoint, session, image)
+        for name, image in parity_inputs(checkpoint.config, slab).items()
+    }
+    for name, difference in differences.items():
+        # Written so that a NaN fails too.
+        if not (
+            difference.max_abs_error <= TOLERANCE_MAX_ABS
+            and difference.argmax_agreement >= LEAST_AGREEMENT
+        ):
+            raise InferenceFailed(
+                found=f"{checkpoint.config.name} on {name}: error {difference.max_abs_error:.2e}, "
+                f"argmax agreement {difference.argmax_agreement:.5f}",
+                wanted=f"at most {TOLERANCE_MAX_ABS:.0e} and at least {LEAST_AGREEMENT}",
+                advice="Nothing was written. Try the locked versions of torch and onnxruntime.",
+            )
+    return Parity(
+        tolerance_max_abs=TOLERANCE_MAX_ABS,
+        max_abs_error={name: d.max_abs_error for name, d in differences.items()},
+        argmax_agreement={name: d.argmax_agreement for name, d in differences.items()},
+    )
+
+
+def parity_inputs(config: TrainConfig, slab: Volume) -> dict[str, Float]:
+    """Normalised inputs [1, channel, ...]: a CT as the node would prepare it, noise, and nothing but air."""
+    spec = specification(config.task)
+    shape = (1, spec.channels, *config.input_shape)
+    prepare = {"l3-level": _projections, "l3-tissue": _plane, "organs": _patch}[config.task]
+    rng = np.random.default_rng(0)
+    images = {
+        "slab": prepare(slab, config).reshape(shape),
+        "noise": rng.normal(0, 300, shape).astype(np.float32),
+        "air": np.full(shape, AIR_HU, np.float32),
+    }
+    low, high = config.hu_window
+    return {name: normalise(hu, (low, high), config.mean, config.sd) for name, hu in images.items()}
+
+
+def _projections(slab: Volume, config: TrainConfig) -> Float:
+    del config
+    return padded_window(project(slab).hu, 0)
+
+
+def _plane(slab: Volume, config: TrainConfig) -> Float:
+    rows, columns = config.input_shape
+    step_mm = specification(config.task).spacing_mm
+    grid = PlaneGrid((rows, columns), (step_mm[0], step_mm[1]))
+    hu = slab.hu.astype(np.float32)
+    _, row, column = _body_centre(slab)
+    return centred_plane(hu[len(hu) // 2], slab.spacing_mm[1:], (row, column), grid)
+
+
+def _patch(slab: Volume, config: TrainConfig) -> Float:
+    """The patch about the body's middle, air beyond the slab."""
+    patch = np.full(config.input_shape, AIR_HU, np.float32)
+    middle = (slab.shape[0] / 2, *_body_centre(slab)[1:])
+    source, target = [], []
+    for centre, size, n in zip(middle, config.input_shape, slab.shape, strict=True):
+        start = round(centre - size / 2)
+        low, high = max(start, 0), min(start + size, n)
+        source.append(slice(low, high))
+        target.append(slice(low - start, high - start))
+    patch[tuple(target)] = slab.hu[tuple(source)]
+    return patch
+
+
+def _body_centre(slab: Volume) -> npt.NDArray[np.float64]:
+    centre_mm = body_centre_mm(body_mask(slab.hu.astype(np.float32)), slab.affine_lps)
+    return index_at(slab.affine_lps, centre_mm)
+
+
+def _difference(
+    checkpoint: Checkpoint, session: onnxruntime.InferenceSession, image: Float
+) -> Difference:
+    with torch.inference_mode():
+        wanted: Float = checkpoint.network(torch.from_numpy(image)).numpy()
+    found: Float = session.run([OUTPUT_NAME], {INPUT_NAME: image})[0]
+    if found.shape != network_shapes(checkpoint).output:
+        raise InferenceFailed(
+            found=f"an ONNX output of {found.shape}",
+            wanted=f"{network_shapes(checkpoint).output}",
+        )
+    axis = 2 if checkpoint.config.task == "l3-level" else 1
+    return Difference(
+        max_abs_error=float(np.abs(found - wanted).max()),
+        argmax_agreement=_agreement(found, wanted, axis),
+    )
+
+
+def _agreement(found: Float, wanted: Float, axis: int) -> float:
+    """Share of argmax decisions that agree; a choice between values the tolerance cannot tell apart is no disagreement."""
+    chosen = found.argmax(axis)
+    value = np.take_along_axis(wanted, np.expand_dims(chosen, axis), axis).squeeze(axis)
+    ties = value >= wanted.max(axis) - 2 * np.abs(found - wanted).max()
+    return float(np.mean((chosen == wanted.argmax(axis)) | (ties if axis == 2 else False)))
