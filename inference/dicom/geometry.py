@@ -16,8 +16,8 @@ MAX_OBLIQUE_DEGREES = 10.0
 """Between the slice normal and the patient's long axis."""
 DUPLICATE_MM = 0.05
 """Slices closer than this are at the same position."""
-STEP_TOLERANCE_MM = 0.1
-"""Scanners round positions to 0.1 mm."""
+STEP_TOLERANCE_MM = 0.11
+"""Scanners round positions to 0.1 mm (and floats a little more)."""
 STEP_TOLERANCE_FRACTION = 0.02
 LATERAL_TOLERANCE_MM = 0.2
 COSINE_TOLERANCE = 1e-3

@@ -106,9 +106,9 @@ def _frame_affine(frame: Dataset, shared: Dataset) -> Affine:
 
 
 def _slice_index(frame: Affine, shape: tuple[int, ...], labels: LabelMap) -> int:
-    """The label map's slice that the whole frame lies on, corner by corner."""
+    """The label map's slice that the whole frame lies on, corner by corner, one step up included."""
     rows, columns = shape
-    corners = np.array([(0, 0, 0), (0, rows - 1, 0), (0, 0, columns - 1)], float)
+    corners = np.array([(0, 0, 0), (0, rows - 1, 0), (0, 0, columns - 1), (1, 0, 0)], float)
     found = index_at(labels.affine_lps, position_mm(frame, corners))
     slice_index = round(float(found[0, 0]))
     expected = corners + np.array([slice_index, 0, 0])

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as ItemSequence
 from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.valuerep import DS
 
 from inference.dicom.codes import AI_FAMILY, MANUFACTURER, STRUCTURE_CODES
 from inference.dicom.ct_series import CtSeries
@@ -77,6 +78,7 @@ def _segmentation(labels: LabelMap, series: CtSeries, identity: ResultIdentity) 
             transfer_syntax_uid=ExplicitVRLittleEndian,
             **_object_arguments(structures, identity),
         )
+    _fix_spacing(segmentation, series)
     _add_laterality(segmentation, structures)
     _fix_dimension_uid(segmentation, identity)
     carry_patient_and_study(segmentation, series)
@@ -152,13 +154,18 @@ def _algorithm(identity: ResultIdentity) -> hd.AlgorithmIdentificationSequence:
 
 
 def _pixel_measures(series: CtSeries) -> hd.PixelMeasuresSequence:
-    """Explicit, because highdicom leaves the spacing out for a single slice and readers then guess."""
     slice_mm, row_mm, column_mm = series.volume.spacing_mm
     return hd.PixelMeasuresSequence(
         pixel_spacing=(row_mm, column_mm),
         slice_thickness=series.slice_thickness_mm,
         spacing_between_slices=slice_mm,
     )
+
+
+def _fix_spacing(segmentation: Dataset, series: CtSeries) -> None:
+    """The series' own step: highdicom writes 1 mm, or nothing, where there is a single slice."""
+    measures = segmentation.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    measures.SpacingBetweenSlices = DS(series.volume.spacing_mm[0], auto_format=True)
 
 
 def _add_laterality(segmentation: Dataset, structures: Sequence[Structure]) -> None:

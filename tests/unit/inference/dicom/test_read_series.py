@@ -1,0 +1,400 @@
+"""Files become a volume in Hounsfield units, or a typed error that names no patient."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    EnhancedCTImageStorage,
+    JPEGBaseline8Bit,
+    MediaStorageDirectoryStorage,
+    RLELossless,
+    SecondaryCaptureImageStorage,
+)
+
+from inference.dicom.read_series import find_series, load_series
+from inference.domain.errors import (
+    HabitusError,
+    NoSuitableSeries,
+    UnreadableInput,
+    UnsupportedGeometry,
+)
+from inference.domain.volume import canonical, position_mm
+from tests.synthetic_series import save_all, small_datasets, small_volume
+from training.synthetic.series import SeriesHeader, SliceOrder, write_series
+
+SECRET = "Gildong^Hong"
+
+
+def refusal_of(datasets: list[Dataset], folder: Path) -> str:
+    with pytest.raises(UnsupportedGeometry) as refusal:
+        load_series(save_all(datasets, folder))
+    return refusal.value.reason
+
+
+@pytest.mark.parametrize("order", ["ascending", "descending", "shuffled"])
+def test_every_order_of_instances_gives_the_same_volume(order: SliceOrder, tmp_path: Path) -> None:
+    volume = small_volume()
+    paths = write_series(volume, SeriesHeader(order=order), tmp_path)
+
+    series = load_series(paths[::-1])
+
+    assert np.array_equal(series.volume.hu, volume.hu)
+    assert np.allclose(series.volume.affine_lps, volume.affine_lps)
+    assert series.volume.hu.dtype == np.int16
+
+
+def test_headers_come_in_volume_order_and_without_pixels(tmp_path: Path) -> None:
+    volume = small_volume()
+    series = load_series(write_series(volume, SeriesHeader(order="shuffled"), tmp_path))
+
+    heights = [float(header.ImagePositionPatient[2]) for header in series.headers]
+
+    assert heights == [position_mm(volume.affine_lps, (k, 0, 0))[2] for k in range(12)]
+    assert not any("PixelData" in header for header in series.headers)
+
+
+def test_facts_of_the_series_are_kept(tmp_path: Path) -> None:
+    header = SeriesHeader(
+        seed=7, contrast_agent="Iohexol", slice_thickness_mm=5.0, kernel="B20f", kvp=100
+    )
+    series = load_series(write_series(small_volume(), header, tmp_path))
+
+    assert series.series_uid == header.series_uid
+    assert series.study_uid == header.study_uid
+    assert series.frame_of_reference_uid == header.frame_of_reference_uid
+    assert series.sop_uids == tuple(sorted(header.sop_uid(k) for k in range(12)))
+    assert (series.contrast, series.kernel, series.kvp) == ("Iohexol", "B20f", 100)
+    assert (series.slice_thickness_mm, series.patient.height_m) == (5.0, 1.75)
+
+
+def test_contrast_is_unknown_when_the_scanner_does_not_say(tmp_path: Path) -> None:
+    assert load_series(save_all(small_datasets(), tmp_path)).contrast == "unknown"
+
+
+@pytest.mark.parametrize(
+    "axes_lps",
+    [
+        ((0, 0, 1), (0, 1, 0), (1, 0, 0)),
+        ((0, 0, 1), (0, -1, 0), (-1, 0, 0)),  # prone: the table side is in front
+        ((0, 0, -1), (0, 1, 0), (-1, 0, 0)),  # seen from above: the normal points to the feet
+        ((0, 0, -1), (0, -1, 0), (1, 0, 0)),
+    ],
+)
+def test_every_orientation_puts_each_voxel_at_its_own_place(
+    axes_lps: tuple[tuple[int, ...], ...], tmp_path: Path
+) -> None:
+    volume = small_volume(axes_lps=axes_lps)
+    series = load_series(save_all(small_datasets(volume, order="shuffled"), tmp_path))
+
+    assert np.array_equal(series.volume.hu, volume.hu)
+    assert np.allclose(series.volume.affine_lps, volume.affine_lps)
+    assert np.array_equal(canonical(series.volume).hu, canonical(volume).hu)
+
+
+def test_rows_and_columns_keep_their_own_spacing(tmp_path: Path) -> None:
+    volume = small_volume(spacing_mm=(3.0, 0.9, 0.6))
+
+    series = load_series(save_all(small_datasets(volume), tmp_path))
+
+    assert series.volume.spacing_mm == pytest.approx((3.0, 0.9, 0.6))
+
+
+def test_each_slice_is_rescaled_by_its_own_header(tmp_path: Path) -> None:
+    volume = small_volume()
+    datasets = small_datasets(volume)
+    for index, dataset in enumerate(datasets):
+        stored = np.frombuffer(dataset.PixelData, "<u2") - 1024 + 10 * index
+        dataset.RescaleIntercept = str(-10 * index)
+        dataset.PixelRepresentation = 1
+        dataset.BitsStored, dataset.HighBit = 16, 15
+        dataset.PixelData = stored.astype("<i2").tobytes()
+
+    series = load_series(save_all(datasets, tmp_path))
+
+    assert np.array_equal(series.volume.hu, volume.hu)
+
+
+def test_a_fractional_slope_gives_floating_point_units(tmp_path: Path) -> None:
+    datasets = small_datasets()
+    for dataset in datasets:
+        dataset.RescaleSlope = "0.5"
+
+    series = load_series(save_all(datasets, tmp_path))
+
+    assert series.volume.hu.dtype == np.float32
+    assert series.volume.hu[0, 0, 1] == pytest.approx((-900 + 3 + 1024) * 0.5 - 1024)
+
+
+def test_twelve_bit_signed_values_get_their_sign(tmp_path: Path) -> None:
+    volume = small_volume()
+    datasets = small_datasets(volume)
+    for dataset in datasets:
+        stored = np.frombuffer(dataset.PixelData, "<u2").astype(int) - 1024
+        dataset.PixelRepresentation, dataset.RescaleIntercept = 1, "0"
+        dataset.PixelData = (stored & 0x0FFF).astype("<u2").tobytes()
+
+    series = load_series(save_all(datasets, tmp_path))
+
+    assert np.array_equal(series.volume.hu, volume.hu)
+
+
+@pytest.mark.parametrize(("padding", "stored"), [(-2000, -2000), (63536, -2000), (3000, 3000)])
+def test_padding_becomes_air(padding: int, stored: int, tmp_path: Path) -> None:
+    datasets = small_datasets()
+    for dataset in datasets:
+        values = np.frombuffer(dataset.PixelData, "<u2").astype("<i2")
+        values[:5] = stored
+        dataset.PixelRepresentation, dataset.BitsStored, dataset.HighBit = 1, 16, 15
+        dataset.add_new("PixelPaddingValue", "US" if padding > 32767 else "SS", padding)
+        dataset.PixelData = values.tobytes()
+
+    series = load_series(save_all(datasets, tmp_path))
+
+    assert (series.volume.hu[:, 0, :5] == -1024).all()
+    assert series.volume.hu[0, 0, 5] == -885
+
+
+def test_values_below_air_are_raised_to_air(tmp_path: Path) -> None:
+    datasets = small_datasets()
+    for dataset in datasets:
+        dataset.RescaleIntercept = "-3024"
+
+    assert load_series(save_all(datasets, tmp_path)).volume.hu.min() == -1024
+
+
+def test_run_length_coded_pixels_are_decoded(tmp_path: Path) -> None:
+    volume = small_volume()
+    datasets = small_datasets(volume)
+    for dataset in datasets:
+        dataset.compress(RLELossless, generate_instance_uid=False)
+
+    assert np.array_equal(load_series(save_all(datasets, tmp_path)).volume.hu, volume.hu)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "reason"),
+    [
+        ("LossyImageCompression", "01", "lossy"),
+        ("RescaleType", "US", "not-hu"),
+        ("RescaleSlope", None, "not-hu"),
+        ("RescaleIntercept", "0\\1", "not-hu"),
+        ("RescaleSlope", "0", "not-hu"),
+        ("SOPInstanceUID", "", "empty-uids"),
+        ("SOPClassUID", "", "empty-uids"),
+        ("StudyInstanceUID", "", "empty-uids"),
+        ("SeriesInstanceUID", "", "empty-uids"),
+        ("FrameOfReferenceUID", None, "empty-uids"),
+        ("PhotometricInterpretation", "RGB", "pixel-format"),
+        ("Rows", 60000, "pixel-format"),
+        ("BitsAllocated", 32, "pixel-format"),
+        ("ImagePositionPatient", None, "mixed-geometry"),
+        ("PixelSpacing", ["0.8", "-0.8"], "mixed-geometry"),
+    ],
+)
+def test_headers_that_cannot_be_measured_are_refused_with_a_code(
+    keyword: str, value: object, reason: str, tmp_path: Path
+) -> None:
+    datasets = small_datasets()
+    for dataset in datasets:
+        if value is None:
+            delattr(dataset, keyword)
+        else:
+            setattr(dataset, keyword, value)
+
+    assert refusal_of(datasets, tmp_path) == reason
+
+
+def test_a_lossy_transfer_syntax_is_refused_though_the_header_does_not_say(tmp_path: Path) -> None:
+    datasets = small_datasets()
+    for dataset in datasets:
+        dataset.compress(RLELossless, generate_instance_uid=False)
+        dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+
+    assert refusal_of(datasets, tmp_path) == "lossy"
+
+
+def test_one_slice_is_refused(tmp_path: Path) -> None:
+    assert refusal_of(small_datasets()[:1], tmp_path) == "too-few-slices"
+
+
+def test_a_missing_slice_is_refused(tmp_path: Path) -> None:
+    datasets = small_datasets()
+
+    assert refusal_of(datasets[:5] + datasets[6:], tmp_path) == "slice-gap"
+
+
+def test_the_same_file_twice_is_refused(tmp_path: Path) -> None:
+    datasets = small_datasets()
+
+    assert refusal_of([*datasets, datasets[3]], tmp_path) == "duplicate-position"
+
+
+def test_slices_of_two_patients_are_refused_without_naming_them(tmp_path: Path) -> None:
+    datasets = small_datasets(patient_id="SECRET-1")
+    datasets[4].PatientID = "SECRET-2"
+
+    with pytest.raises(UnsupportedGeometry) as refusal:
+        load_series(save_all(datasets, tmp_path))
+
+    assert refusal.value.reason == "mixed-geometry"
+    assert "SECRET" not in str(refusal.value)
+
+
+def as_scout(dataset: Dataset) -> None:
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+
+
+def as_reformatted(dataset: Dataset) -> None:
+    dataset.ImageType = ["DERIVED", "SECONDARY", "REFORMATTED"]
+
+
+def as_projection(dataset: Dataset) -> None:
+    dataset.ImageType = ["DERIVED", "SECONDARY", "AXIAL", "MIP"]
+
+
+def as_capture(dataset: Dataset) -> None:
+    dataset.SOPClassUID = SecondaryCaptureImageStorage
+    dataset.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+
+
+def as_enhanced(dataset: Dataset) -> None:
+    dataset.SOPClassUID = EnhancedCTImageStorage
+    dataset.file_meta.MediaStorageSOPClassUID = EnhancedCTImageStorage
+
+
+def as_magnetic_resonance(dataset: Dataset) -> None:
+    dataset.Modality = "MR"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [as_scout, as_reformatted, as_projection, as_capture, as_enhanced, as_magnetic_resonance],
+)
+@pytest.mark.parametrize("read", [lambda f: load_series(sorted(f.iterdir())), find_series])
+def test_images_that_are_no_axial_ct_are_no_series(
+    change: Callable[[Dataset], None], read: Callable[[Path], object], tmp_path: Path
+) -> None:
+    datasets = small_datasets()
+    for dataset in datasets:
+        change(dataset)
+    save_all(datasets, tmp_path)
+
+    with pytest.raises(NoSuitableSeries):
+        read(tmp_path)
+
+
+def test_a_series_compressed_by_the_pacs_is_still_an_axial_series(tmp_path: Path) -> None:
+    datasets = small_datasets(image_type=("DERIVED", "PRIMARY", "AXIAL"))
+
+    assert load_series(save_all(datasets, tmp_path)).volume.shape == (12, 64, 48)
+
+
+def test_a_missing_folder_is_unreadable(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableInput, match="no such folder"):
+        find_series(tmp_path / "absent")
+
+
+def test_an_empty_folder_is_unreadable(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableInput, match="empty folder"):
+        find_series(tmp_path)
+
+
+def test_a_folder_without_dicom_is_unreadable(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no image here")
+
+    with pytest.raises(UnreadableInput, match="none of them DICOM"):
+        find_series(tmp_path)
+
+
+def test_no_files_are_unreadable() -> None:
+    with pytest.raises(UnreadableInput):
+        load_series([])
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"text", b"\0" * 128 + b"DICM", b"\0" * 128 + b"DICM\xff"]
+)
+def test_a_file_that_is_not_dicom_is_unreadable(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "x.dcm"
+    path.write_bytes(content)
+
+    with pytest.raises(UnreadableInput):
+        load_series([path])
+
+
+def test_a_missing_file_is_unreadable(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableInput):
+        load_series([tmp_path / "absent.dcm"])
+
+
+@pytest.mark.parametrize("kept", [300, 700, 1400, 3000])
+def test_a_truncated_file_is_unreadable_wherever_it_ends(kept: int, tmp_path: Path) -> None:
+    paths = save_all(small_datasets(), tmp_path)
+    paths[6].write_bytes(paths[6].read_bytes()[:kept])
+
+    with pytest.raises(HabitusError) as refusal:
+        find_series(tmp_path)
+
+    assert isinstance(refusal.value, UnreadableInput | UnsupportedGeometry)
+
+
+def test_pixels_cut_short_are_unreadable(tmp_path: Path) -> None:
+    paths = save_all(small_datasets(), tmp_path)
+    paths[6].write_bytes(paths[6].read_bytes()[:-500])
+
+    with pytest.raises(UnreadableInput, match="pixel data"):
+        load_series(paths)
+
+
+def test_broken_coded_pixels_are_unreadable_and_quote_nothing(tmp_path: Path) -> None:
+    datasets = small_datasets(patient_name=SECRET)
+    for dataset in datasets:
+        dataset.compress(RLELossless, generate_instance_uid=False)
+    data = bytearray(datasets[6].PixelData)
+    data[80:300] = b"\xff" * 220
+    datasets[6].PixelData = bytes(data[:310])
+
+    with pytest.raises(UnreadableInput) as refusal:
+        load_series(save_all(datasets, tmp_path))
+
+    assert SECRET not in str(refusal.value)
+    assert refusal.value.__cause__ is None
+
+
+def test_a_folder_is_searched_past_other_files(tmp_path: Path) -> None:
+    save_all(small_datasets(series_number=2), tmp_path / "study" / "a")
+    scouts = small_datasets(series_number=3)
+    for scout in scouts:
+        as_scout(scout)
+    save_all(scouts, tmp_path / "study" / "b")
+    (tmp_path / "README").write_text("text")
+    directory = small_datasets(series_number=4)[0]
+    directory.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
+    del directory.SeriesInstanceUID, directory.SOPClassUID
+    directory.save_as(tmp_path / "DICOMDIR")
+
+    series = find_series(tmp_path)
+
+    assert series.series_uid == SeriesHeader(series_number=2).series_uid
+
+
+def test_the_series_that_covers_most_of_the_body_is_taken(tmp_path: Path) -> None:
+    short = small_volume(shape=(20, 16, 16), spacing_mm=(1.0, 1.0, 1.0))
+    long = small_volume(shape=(12, 16, 16), spacing_mm=(5.0, 1.0, 1.0))
+    save_all(small_datasets(short, series_number=2), tmp_path / "short")
+    save_all(small_datasets(long, series_number=3), tmp_path / "long")
+
+    assert find_series(tmp_path).series_uid == SeriesHeader(series_number=3).series_uid
+
+
+def test_a_series_that_cannot_be_measured_gives_way_to_one_that_can(tmp_path: Path) -> None:
+    good = small_volume(shape=(12, 16, 16), spacing_mm=(1.0, 1.0, 1.0))
+    save_all(small_datasets(good, series_number=2), tmp_path / "good")
+    with_gap = small_datasets(small_volume(shape=(20, 16, 16)), series_number=3)
+    del with_gap[7]
+    save_all(with_gap, tmp_path / "gap")
+
+    assert find_series(tmp_path).series_uid == SeriesHeader(series_number=2).series_uid

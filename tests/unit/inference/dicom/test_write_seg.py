@@ -1,0 +1,227 @@
+"""A Segmentation holds exactly the labels it was made from, at the same place in the patient."""
+
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+import pytest
+from pydicom import dcmread
+
+from inference.dicom.ct_series import CtSeries
+from inference.dicom.read_seg import verify_seg
+from inference.dicom.read_series import load_series
+from inference.dicom.source_images import part10_bytes
+from inference.dicom.write_seg import build_seg, encode_seg
+from inference.domain.errors import ImplausibleResult
+from inference.domain.labelmap import FLARE22_ORGANS, TISSUES, LabelMap, Structure
+from tests.synthetic_series import (
+    AXIAL,
+    result_identity,
+    save_all,
+    small_datasets,
+    small_labels,
+    small_volume,
+)
+
+
+@pytest.fixture
+def series(tmp_path: Path) -> CtSeries:
+    return load_series(save_all(small_datasets(order="shuffled"), tmp_path))
+
+
+def labels_of(series: CtSeries, structures: tuple[Structure, ...] = FLARE22_ORGANS) -> LabelMap:
+    return small_labels(series.volume.affine_lps, series.volume.shape, structures)
+
+
+def test_reading_back_gives_every_mask_voxel_by_voxel(series: CtSeries) -> None:
+    labels = labels_of(series)
+    encoded = encode_seg(labels, series, result_identity())
+
+    segmentation = hd.seg.segread(BytesIO(encoded))
+    volume = segmentation.get_volume(combine_segments=True, allow_missing_positions=True)
+
+    # highdicom puts the slices in an order of its own; its affine says which.
+    to_index = np.linalg.inv(series.volume.affine_lps) @ volume.affine
+    for k, plane in enumerate(volume.array):
+        index = to_index @ (k, 0, 0, 1)
+        assert index[:3] == pytest.approx((round(index[0]), 0, 0), abs=1e-6)
+        assert np.array_equal(plane, labels.labels[round(index[0])])
+    assert np.count_nonzero(volume.array) == np.count_nonzero(labels.labels)
+
+
+@pytest.mark.parametrize(
+    "axes_lps",
+    [AXIAL, ((0, 0, 1), (0, -1, 0), (-1, 0, 0)), ((0, 0, -1), (0, 1, 0), (-1, 0, 0))],
+)
+def test_the_round_trip_holds_in_every_orientation(
+    axes_lps: tuple[tuple[float, ...], ...], tmp_path: Path
+) -> None:
+    volume = small_volume(axes_lps=axes_lps)
+    series = load_series(save_all(small_datasets(volume), tmp_path))
+    labels = labels_of(series, TISSUES)
+
+    encoded = encode_seg(labels, series, result_identity())
+
+    verify_seg(encoded, labels, series)
+
+
+def test_frames_whose_bits_do_not_fill_bytes_survive(tmp_path: Path) -> None:
+    volume = small_volume(shape=(12, 23, 41))
+    series = load_series(save_all(small_datasets(volume), tmp_path))
+    labels = labels_of(series, TISSUES)
+
+    verify_seg(encode_seg(labels, series, result_identity()), labels, series)
+
+
+def test_segment_numbers_are_contiguous_over_the_structures_present(series: CtSeries) -> None:
+    present = (Structure.KIDNEY_LEFT, Structure.LIVER, Structure.SPLEEN)
+    labels = labels_of(series, present)
+    absent = LabelMap(
+        labels=labels.labels,
+        affine_lps=labels.affine_lps,
+        structures={**labels.structures, 9: Structure.AORTA},
+    )
+
+    segmentation = build_seg(absent, series, result_identity())
+
+    found = [(int(s.SegmentNumber), s.SegmentLabel) for s in segmentation.SegmentSequence]
+    assert found == [(1, "Liver"), (2, "Spleen"), (3, "Left kidney")]
+
+
+def test_each_kidney_carries_its_own_side(series: CtSeries) -> None:
+    labels = labels_of(series, (Structure.KIDNEY_RIGHT, Structure.KIDNEY_LEFT))
+
+    segmentation = build_seg(labels, series, result_identity())
+
+    sides = [
+        segment.SegmentedPropertyTypeCodeSequence[0]
+        .SegmentedPropertyTypeModifierCodeSequence[0]
+        .CodeMeaning
+        for segment in segmentation.SegmentSequence
+    ]
+    assert sides == ["Right", "Left"]
+
+
+def test_the_same_job_gives_the_same_bytes(series: CtSeries) -> None:
+    labels = labels_of(series, TISSUES)
+
+    first = encode_seg(labels, series, result_identity())
+
+    assert encode_seg(labels, series, result_identity()) == first
+
+
+def test_the_object_says_what_made_it(series: CtSeries) -> None:
+    segmentation = build_seg(labels_of(series, TISSUES), series, result_identity())
+
+    segment = segmentation.SegmentSequence[0]
+    algorithm = segment.SegmentationAlgorithmIdentificationSequence[0]
+    assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == ("l3-tissue", "1.0.0")
+    assert "0123456789abcdef" * 4 in algorithm.AlgorithmParameters
+    assert segment.TrackingID == "skeletal_muscle"
+    assert "research use" in segmentation.SeriesDescription
+    assert segmentation.SegmentationType == "BINARY"
+    assert segmentation.SeriesInstanceUID == result_identity().series_instance_uid
+
+
+def test_one_slice_carries_its_spacing(series: CtSeries) -> None:
+    labels = labels_of(series, TISSUES)
+    labels.labels[:5] = 0
+    labels.labels[6:] = 0
+
+    segmentation = build_seg(labels, series, result_identity())
+
+    measures = segmentation.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    assert float(measures.SpacingBetweenSlices) == pytest.approx(2.5)
+    assert float(measures.SliceThickness) == pytest.approx(2.5)
+
+
+def test_an_empty_label_map_is_a_mistake_of_the_caller(series: CtSeries) -> None:
+    labels = labels_of(series)
+    labels.labels[:] = 0
+
+    with pytest.raises(ValueError, match="empty"):
+        build_seg(labels, series, result_identity())
+
+
+@pytest.mark.parametrize("name", ["HONG GILDONG", "Hong^Gildong=洪^吉洞=홍^길동", "^^^", "A" * 80])
+def test_names_of_any_form_reach_the_result_and_no_log(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    datasets = small_datasets()
+    for dataset in datasets:
+        dataset.add_new("PatientName", "PN", "")
+        dataset.PatientName = name if len(name) < 64 else ""
+    series = load_series(save_all(datasets, tmp_path))
+
+    segmentation = build_seg(labels_of(series, TISSUES), series, result_identity())
+
+    again = dcmread(BytesIO(part10_bytes(segmentation)))
+    assert str(again.PatientName) == (name if len(name) < 64 else "")
+    assert name not in caplog.text
+
+
+def test_a_name_in_a_korean_character_set_is_written_as_utf_8(tmp_path: Path) -> None:
+    datasets = small_datasets()
+    for dataset in datasets:
+        dataset.SpecificCharacterSet = ["", "ISO 2022 IR 149"]
+        dataset.PatientName = "Hong^Gildong=洪^吉洞=홍^길동"
+        dataset.StudyDescription = "복부"
+    series = load_series(save_all(datasets, tmp_path))
+
+    encoded = encode_seg(labels_of(series, TISSUES), series, result_identity())
+
+    assert "Hong^Gildong=洪^吉洞=홍^길동".encode() in encoded
+    assert "복부".encode() in encoded
+    assert dcmread(BytesIO(encoded)).SpecificCharacterSet == "ISO_IR 192"
+
+
+def test_a_flipped_bit_is_found(series: CtSeries) -> None:
+    labels = labels_of(series, TISSUES)
+    segmentation = build_seg(labels, series, result_identity())
+    pixels = bytearray(segmentation.PixelData)
+    pixels[40] ^= 1
+    segmentation.PixelData = bytes(pixels)
+
+    with pytest.raises(ImplausibleResult, match="other voxels"):
+        verify_seg(part10_bytes(segmentation), labels, series)
+
+
+def test_a_frame_moved_by_one_slice_is_found(series: CtSeries) -> None:
+    labels = labels_of(series, TISSUES)
+    segmentation = build_seg(labels, series, result_identity())
+    frame = segmentation.PerFrameFunctionalGroupsSequence[0]
+    x, y, z = frame.PlanePositionSequence[0].ImagePositionPatient
+    frame.PlanePositionSequence[0].ImagePositionPatient = [x, y, z + 2.5]
+
+    with pytest.raises(ImplausibleResult, match="another slice"):
+        verify_seg(part10_bytes(segmentation), labels, series)
+
+
+def test_a_mirrored_orientation_is_found(series: CtSeries) -> None:
+    labels = labels_of(series, TISSUES)
+    segmentation = build_seg(labels, series, result_identity())
+    shared = segmentation.SharedFunctionalGroupsSequence[0]
+    shared.PlaneOrientationSequence[0].ImageOrientationPatient = [-1, 0, 0, 0, 1, 0]
+
+    with pytest.raises(ImplausibleResult, match="another place"):
+        verify_seg(part10_bytes(segmentation), labels, series)
+
+
+def test_a_swapped_side_is_found(series: CtSeries) -> None:
+    labels = labels_of(series, (Structure.KIDNEY_RIGHT, Structure.KIDNEY_LEFT))
+    encoded = encode_seg(labels, series, result_identity())
+    swapped = replace(labels, structures={1: Structure.KIDNEY_LEFT, 2: Structure.KIDNEY_RIGHT})
+
+    with pytest.raises(ImplausibleResult):
+        verify_seg(encoded, swapped, series)
+
+
+def test_a_structure_left_out_is_found(series: CtSeries) -> None:
+    labels = labels_of(series, TISSUES[:2])
+    encoded = encode_seg(labels, series, result_identity())
+    more = labels_of(series, TISSUES)
+
+    with pytest.raises(ImplausibleResult):
+        verify_seg(encoded, more, series)

@@ -1,0 +1,221 @@
+"""Every number, note and flag of a report is in the structured report, and comes back equal."""
+
+from dataclasses import replace
+
+import pytest
+from pydicom.dataset import Dataset
+
+from inference.dicom import codes
+from inference.dicom.ct_series import CtSeries
+from inference.dicom.read_series import load_series
+from inference.dicom.read_sr import SrMeasurement, measurements_from_sr, statements_from_sr
+from inference.dicom.sr_groups import cut_off_tracking_id
+from inference.dicom.write_seg import build_seg
+from inference.dicom.write_sr import build_sr, encode_sr
+from inference.domain.labelmap import FLARE22_ORGANS, TISSUES
+from inference.domain.measurement import Patient, Quantity, Report
+from tests.synthetic_series import result_identity, save_all, small_datasets, small_labels
+from tests.unit.inference.dicom.full_report import full_report
+
+
+@pytest.fixture(scope="module")
+def series(tmp_path_factory: pytest.TempPathFactory) -> CtSeries:
+    return load_series(save_all(small_datasets(), tmp_path_factory.mktemp("ct")))
+
+
+@pytest.fixture(scope="module")
+def segmentations(series: CtSeries) -> list[Dataset]:
+    grid = (series.volume.affine_lps, series.volume.shape)
+    return [
+        build_seg(small_labels(*grid, structures), series, result_identity(name))
+        for name, structures in (("tissues", TISSUES), ("organs", FLARE22_ORGANS))
+    ]
+
+
+@pytest.fixture(scope="module")
+def document(series: CtSeries, segmentations: list[Dataset]) -> Dataset:
+    return build_sr(full_report(), series, segmentations, result_identity("sr"))
+
+
+def items(item: Dataset) -> list[Dataset]:
+    children = item.get("ContentSequence", [])
+    return [item, *(found for child in children for found in items(child))]
+
+
+def found(document: Dataset, group: str, concept: str) -> list[float]:
+    return [
+        m.value
+        for m in measurements_from_sr(document)
+        if (m.tracking_id, m.concept) == (group, concept)
+    ]
+
+
+def said(document: Dataset, group: str, concept: str) -> list[str]:
+    return [
+        s.value
+        for s in statements_from_sr(document)
+        if (s.tracking_id, s.concept) == (group, concept)
+    ]
+
+
+def test_every_body_composition_number_comes_back_exactly(document: Dataset) -> None:
+    expected = {
+        SrMeasurement(
+            m.structure.value if m.structure else "body",
+            codes.QUANTITY_CODES[m.quantity].value,
+            m.value,
+            m.unit.value,
+        )
+        for m in full_report().body_composition
+    }
+
+    assert expected <= set(measurements_from_sr(document))
+
+
+def test_every_organ_number_comes_back_exactly(document: Dataset) -> None:
+    for organ in full_report().organs:
+        group = organ.structure.value
+        concept = {q: codes.QUANTITY_CODES[q].value for q in Quantity}
+        corners = [found(document, group, code.value)[0] for code in codes.BOX_CORNERS.values()]
+        assert found(document, group, concept[Quantity.VOLUME]) == [organ.volume_ml]
+        assert found(document, group, concept[Quantity.MEAN_HU]) == (
+            [] if organ.mean_hu is None else [organ.mean_hu]
+        )
+        assert found(document, group, concept[Quantity.SD_HU]) == (
+            [] if organ.sd_hu is None else [organ.sd_hu]
+        )
+        assert corners == [*organ.box_lps_mm[0], *organ.box_lps_mm[1]]
+        assert said(document, group, codes.INCOMPLETE.value) == [
+            codes.YES.value if organ.is_incomplete else codes.NO.value
+        ]
+
+
+def test_the_level_comes_back_exactly(document: Dataset) -> None:
+    numbers = {m.concept: m.value for m in measurements_from_sr(document) if m.tracking_id == "l3"}
+
+    assert numbers == {
+        "LEVEL_Z": 112.5001,
+        "LEVEL_LOWER": 98.25,
+        "LEVEL_UPPER": 126.7512345678,
+        "LEVEL_SLICE": 5,
+        "LEVEL_CONFIDENCE": 0.875,
+        "SLAB_HEIGHT": 28.5,
+    }
+
+
+def test_each_cut_off_names_table_population_and_citation(document: Dataset) -> None:
+    for cut_off in full_report().cut_offs:
+        group = cut_off_tracking_id(cut_off)
+        quantity = codes.QUANTITY_CODES[cut_off.quantity].value
+        assert found(document, group, quantity) == [cut_off.value]
+        assert found(document, group, "CUT_OFF") == [cut_off.cut_off]
+        assert found(document, group, "DIFFERENCE") == [cut_off.value - cut_off.cut_off]
+        assert said(document, group, "CUT_OFF_TABLE") == [cut_off.table]
+        assert said(document, group, "CUT_OFF_GROUP") == [cut_off.population]
+        assert said(document, group, "CUT_OFF_CITATION") == [cut_off.citation]
+        assert said(document, group, "CUT_OFF_RESULT") == ["LOW" if cut_off.is_low else "NOT_LOW"]
+
+
+def test_patient_values_and_notes_are_in_the_report(document: Dataset) -> None:
+    report = full_report()
+
+    assert found(document, "patient", codes.HEIGHT.value) == [1.625]
+    assert found(document, "patient", codes.WEIGHT.value) == [58.5]
+    assert found(document, "patient", codes.AGE.value) == [64]
+    assert found(document, "patient", codes.BODY_MASS_INDEX.value) == [58.5 / 1.625**2]
+    assert said(document, "patient", codes.SEX.value) == ["F"]
+    assert said(document, "patient", "PATIENT_NOTE") == list(report.patient.notes)
+
+
+def test_flags_models_and_intended_use_are_in_the_report(document: Dataset) -> None:
+    report = full_report()
+
+    models = said(document, "result", "MODEL")
+
+    assert said(document, "result", "FLAG") == list(report.flags)
+    assert said(document, "result", "RESEARCH_USE") == [codes.RESEARCH_USE]
+    assert len(models) == 2
+    assert all(
+        part in text
+        for text, model in zip(models, report.models, strict=True)
+        for part in (model.name, model.version, model.sha256, model.provider)
+    )
+
+
+def test_the_document_is_unverified_and_titled_for_viewers(document: Dataset) -> None:
+    assert document.VerificationFlag == "UNVERIFIED"
+    assert document.ConceptNameCodeSequence[0].CodeValue == "41806-1"
+    containers = [item for item in items(document) if item.ValueType == "CONTAINER"]
+    assert {item.ContinuityOfContent for item in containers} == {"SEPARATE"}
+
+
+def test_only_the_l3_slice_is_in_the_image_library(document: Dataset, series: CtSeries) -> None:
+    cited = {
+        str(reference.ReferencedSOPInstanceUID)
+        for item in items(document)
+        for reference in item.get("ReferencedSOPSequence", [])
+    }
+
+    assert cited & set(series.sop_uids) == {str(series.headers[5].SOPInstanceUID)}
+
+
+def test_every_structure_refers_to_its_own_segment(
+    document: Dataset, segmentations: list[Dataset]
+) -> None:
+    expected = {
+        (str(s.SOPInstanceUID), int(segment.SegmentNumber))
+        for s in segmentations
+        for segment in s.SegmentSequence
+    }
+
+    referred = {
+        (str(r.ReferencedSOPInstanceUID), int(r.ReferencedSegmentNumber))
+        for item in items(document)
+        for r in item.get("ReferencedSOPSequence", [])
+        if "ReferencedSegmentNumber" in r
+    }
+
+    assert referred == expected
+
+
+def test_viewers_get_rounded_numbers_and_machines_exact_ones(document: Dataset) -> None:
+    numbers = [item for item in items(document) if item.ValueType == "NUM"]
+
+    assert all(len(str(n.MeasuredValueSequence[0].NumericValue)) <= 13 for n in numbers)
+    assert all("FloatingPointValue" in n.MeasuredValueSequence[0] for n in numbers)
+
+
+def test_the_same_job_gives_the_same_bytes(series: CtSeries, segmentations: list[Dataset]) -> None:
+    first = encode_sr(full_report(), series, segmentations, result_identity("sr"))
+
+    assert encode_sr(full_report(), series, segmentations, result_identity("sr")) == first
+
+
+def test_a_report_of_organs_alone_needs_no_level(
+    series: CtSeries, segmentations: list[Dataset]
+) -> None:
+    report = replace(full_report(), level=None, body_composition=(), cut_offs=())
+
+    document = build_sr(report, series, segmentations[1:], result_identity("sr"))
+
+    assert found(document, "liver", "118565006") == [1000 / 3]
+    assert not said(document, "l3", "112039")
+
+
+def test_a_report_without_segmentations_still_carries_the_numbers(series: CtSeries) -> None:
+    document = build_sr(full_report(), series, [], result_identity("sr"))
+
+    assert len(measurements_from_sr(document)) > 150
+
+
+def test_a_report_of_nothing_is_still_a_document(series: CtSeries) -> None:
+    empty = Report(patient=Patient(notes=("height is missing",)), level=None)
+
+    document = build_sr(empty, series, [], result_identity("sr"))
+
+    assert said(document, "patient", "PATIENT_NOTE") == ["height is missing"]
+
+
+def test_an_unknown_language_is_refused(series: CtSeries) -> None:
+    with pytest.raises(ValueError, match="language"):
+        build_sr(full_report(), series, [], result_identity("sr"), language="xx")
