@@ -63,10 +63,8 @@ def normalise_varied(hu: Tensor, config: TrainConfig, chance: Chance) -> Tensor:
     return (unit**exponent - config.mean) / config.sd
 
 
-def vary_hu(
-    hu: Tensor, augmentation: Augmentation, chance: Chance, blur_axis: int | None
-) -> Tensor:
-    """Contrast, offset, noise and blur, each example by its own amount; blur along one axis or in the plane."""
+def vary_hu(hu: Tensor, augmentation: Augmentation, chance: Chance) -> Tensor:
+    """Contrast, offset, noise and blur, each example by its own amounts."""
     shape = _per_example(hu)
     contrast = 1 + chance.uniform(shape, -augmentation.contrast, augmentation.contrast)
     offset = chance.uniform(shape, -augmentation.hu_shift, augmentation.hu_shift)
@@ -74,11 +72,25 @@ def vary_hu(
     noise_sd = augmentation.noise_hu * chance.uniform(shape, 0, 1) ** 2
     varied = (hu - SOFT_TISSUE_HU) * contrast + SOFT_TISSUE_HU + offset
     varied = varied + noise_sd * chance.normal(hu.shape)
-    weight = chance.uniform(shape, 0, augmentation.blur)
-    axes = (hu.ndim - 2, hu.ndim - 1) if blur_axis is None else (blur_axis,)
-    for axis in axes:
-        varied = blur(varied, weight, axis)
+    # Volumes of a scanner are averaged onto the network's grid; examples are painted on it.
+    for axis in range(2, hu.ndim):
+        varied = blur(varied, chance.uniform(shape, 0, augmentation.blur), axis)
     return varied
+
+
+def end_field(
+    hu: Tensor, labels: Tensor, axis: int, shortest: int, augmentation: Augmentation, chance: Chance
+) -> tuple[Tensor, Tensor]:
+    """Some examples [n, 1, ...] end within the patch along an axis: air and background beyond a random stretch."""
+    n, shape = hu.shape[axis], _per_example(hu)
+    length = chance.uniform(shape, min(shortest, n), n)
+    first = chance.uniform(shape, 0, 1) * (n - length)
+    spared = chance.uniform(shape, 0, 1) >= augmentation.crop_probability
+    along = [1] * hu.ndim
+    along[axis] = n
+    position = torch.arange(n, device=hu.device).view(along)
+    inside = ((position >= first) & (position <= first + length)) | spared
+    return torch.where(inside, hu, AIR_HU), torch.where(inside, labels, 0)
 
 
 def blur(voxels: Tensor, weight: Tensor, axis: int) -> Tensor:

@@ -25,7 +25,7 @@ class Augmentation:
     noise_hu: float
     """Standard deviation of added noise."""
     blur: float
-    """Weight of the two neighbours along z (volumes, projections) or in the plane (slices)."""
+    """Weight of the two neighbours along each axis."""
     rotate_deg: float
     scale: float
     """Relative change of size."""

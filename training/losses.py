@@ -6,8 +6,6 @@ from torch.nn import functional
 
 DICE_SMOOTHING_VOXELS = 20.0
 """Keeps the Dice of a structure of a few voxels from jumping."""
-POSITIVE_WEIGHT = 12.0
-"""Rows with a landmark are rare: about 5 in 256."""
 
 
 def segmentation_loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -31,10 +29,13 @@ def soft_dice(probabilities: Tensor, labels: Tensor) -> Tensor:
 
 
 def landmark_loss(logits: Tensor, targets: Tensor, exists: Tensor) -> Tensor:
-    """Weighted cross entropy of curves [n, landmark, row]; landmarks the anatomy lacks [n, landmark] do not count."""
+    """Cross entropy of curves [n, landmark, row]; landmarks the anatomy lacks [n, landmark] do not count.
+
+    Rows with a landmark are rare but have no weight of their own: a curve must stay a probability,
+    because the node takes a peak below one half for "not in the field".
+    """
     entropy = functional.binary_cross_entropy_with_logits(logits.float(), targets, reduction="none")
-    weight = (1 + POSITIVE_WEIGHT * targets) * exists[:, :, None]
-    return (entropy * weight).sum() / weight.sum().clamp(min=1)
+    return (entropy.sum(2) * exists).sum() / exists.sum().clamp(min=1)
 
 
 def landmark_curves(rows: Tensor, row_count: int, sd_rows: float) -> Tensor:

@@ -25,7 +25,6 @@ BUMP_SD_ROWS = 2.0
 SHORTEST_FIELD_ROWS = 30
 SEEN = 0.5
 """A curve above this is a landmark, one below is none."""
-ROW_AXIS = 2
 
 
 class LevelTask:

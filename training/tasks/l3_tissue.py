@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from training.augment import (
     Chance,
     affine_grid,
+    end_field,
     normalise,
     normalise_varied,
     random_affine,
@@ -22,6 +23,8 @@ from training.specification import TISSUE
 from training.tasks.scores import DiceCount
 from training.tasks.store import ExampleStore
 
+SHORTEST_FIELD = 0.65
+"""Part of the grid's side that a narrow field of view still fills."""
 VALIDATION_SLICES_AT_ONCE = 8
 
 
@@ -52,8 +55,12 @@ class TissueTask:
         reach = config.augmentation.shift_mm / TISSUE.spacing_mm[0]
         matrix, shift = random_affine(count, 2, config.augmentation, chance, max_shift=reach)
         grid = affine_grid(matrix, shift, hu.shape[2:], config.input_shape)
-        hu = vary_hu(warp_hu(hu, grid), config.augmentation, chance, None)
-        return normalise_varied(hu, config, chance), (warp_labels(labels, grid)[:, 0],)
+        hu, labels = warp_hu(hu, grid), warp_labels(labels, grid)
+        hu = vary_hu(hu, config.augmentation, chance)
+        for axis in (2, 3):
+            shortest = round(SHORTEST_FIELD * hu.shape[axis])
+            hu, labels = end_field(hu, labels, axis, shortest, config.augmentation, chance)
+        return normalise_varied(hu, config, chance), (labels[:, 0],)
 
     def loss(self, logits: Tensor, targets: tuple[Tensor, ...]) -> Tensor:
         return segmentation_loss(logits, targets[0])

@@ -10,6 +10,7 @@ from inference.stages.grids import AIR_HU
 from training.augment import (
     Chance,
     affine_grid,
+    end_field,
     normalise,
     normalise_varied,
     random_affine,
@@ -26,8 +27,8 @@ from training.tasks.store import Example, ExampleStore
 
 ABDOMEN_SHARE = 0.8
 """Part of the patches about a level that holds an organ; the others come from anywhere in the torso."""
-SHORTEST_FIELD_SLICES = 24
-Z_AXIS = 2
+SHORTEST_FIELD = (0.25, 0.7, 0.7)
+"""Part of the patch along z, y and x that a short or narrow scan still fills."""
 
 
 class OrganTask:
@@ -55,10 +56,12 @@ class OrganTask:
         labels = torch.stack([patch for _, patch in patches])
         matrix, shift = random_affine(count, 3, config.augmentation, chance, max_shift=0.5)
         grid = affine_grid(matrix, shift, self._outer, self._shape)
-        hu, labels = warp_hu(hu, grid), warp_labels(labels, grid)[:, 0]
-        hu = vary_hu(hu, config.augmentation, chance, Z_AXIS)
-        hu, labels = self._shorten(hu, labels, chance)
-        return normalise_varied(hu, config, chance), (labels,)
+        hu, labels = warp_hu(hu, grid), warp_labels(labels, grid)
+        hu = vary_hu(hu, config.augmentation, chance)
+        for axis, share in enumerate(SHORTEST_FIELD, start=2):
+            shortest = round(share * hu.shape[axis])
+            hu, labels = end_field(hu, labels, axis, shortest, config.augmentation, chance)
+        return normalise_varied(hu, config, chance), (labels[:, 0],)
 
     def loss(self, logits: Tensor, targets: tuple[Tensor, ...]) -> Tensor:
         return segmentation_loss(logits, targets[0])
@@ -92,18 +95,6 @@ class OrganTask:
         if len(organ_slices):
             centre[0] = float(organ_slices[len(organ_slices) // 2])
         return centre
-
-    def _shorten(self, hu: Tensor, labels: Tensor, chance: Chance) -> tuple[Tensor, Tensor]:
-        """Some examples end inside the patch, as a short scan does: air above and below."""
-        count, slices = hu.shape[0], hu.shape[Z_AXIS]
-        shortest = min(SHORTEST_FIELD_SLICES, slices)
-        length = chance.uniform((count, 1), shortest, slices)
-        first = chance.uniform((count, 1), 0, 1) * (slices - length)
-        spared = chance.uniform((count, 1), 0, 1) >= self._config.augmentation.crop_probability
-        position = torch.arange(slices, device=hu.device)
-        inside = ((position >= first) & (position <= first + length)) | spared
-        hu = torch.where(inside[:, None, :, None, None], hu, AIR_HU)
-        return hu, torch.where(inside[:, :, None, None], labels, 0)
 
 
 def _organ_slices(example: Example) -> list[int]:
