@@ -51,9 +51,8 @@ class LevelTask:
         length = self._field_rows(rows_in_field / step, chance)
         first = chance.uniform((count, 1), 0, 1) * (rows_in_field - length * step).clamp(min=0)
         position = torch.arange(self._rows, device=self._device)
-        hu = vary_hu(
-            self._warp(hu, first + position * step, chance), config.augmentation, chance, 2
-        )
+        hu = self._warp(hu, first + position * step, chance)
+        hu = vary_hu(hu, config.augmentation, chance)
         outside = position[None] >= length
         hu = hu.masked_fill(outside[:, None, :, None], AIR_HU)
         landmarks = (landmarks - first) / step
