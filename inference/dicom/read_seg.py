@@ -37,12 +37,14 @@ def verify_seg(encoded: bytes, labels: LabelMap, series: CtSeries) -> None:
         text(header, "SOPInstanceUID"): index for index, header in enumerate(series.headers)
     }
     for number, frame in enumerate(segmentation.PerFrameFunctionalGroupsSequence, start=1):
-        segment = int(frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
+        identification = _functional_group(frame, shared, "SegmentIdentificationSequence")
+        segment = int(identification.ReferencedSegmentNumber)
         structure = structures[segment]
         pixels = segmentation.get_stored_frame(number).astype(bool)
         affine = _frame_affine(frame, shared)
         slice_index = _slice_index(affine, pixels.shape, labels)
-        source = frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
+        derivation = _functional_group(frame, shared, "DerivationImageSequence")
+        source = derivation.SourceImageSequence[0].ReferencedSOPInstanceUID
         if slice_of_source.get(str(source)) != slice_index:
             raise _implausible("a frame that refers to another slice", "the slice it was made from")
         position = numbers(series.headers[slice_index], "ImagePositionPatient") or ()
@@ -93,13 +95,25 @@ def _first_code(item: Dataset, keyword: str) -> str:
     return str(codes[0].CodeValue) if codes else ""
 
 
+def _functional_group(frame: Dataset, shared: Dataset, keyword: str) -> Dataset:
+    """The frame's own group, or the one shared by all frames (a single segment or frame is shared)."""
+    holder = frame if keyword in frame else shared
+    items: Any = holder.get(keyword)
+    if not items:
+        raise _implausible(f"no {keyword}", "a place, segment and source for every frame")
+    group: Dataset = items[0]
+    return group
+
+
 def _frame_affine(frame: Dataset, shared: Dataset) -> Affine:
-    measures = shared.PixelMeasuresSequence[0]
-    orientation = np.array(shared.PlaneOrientationSequence[0].ImageOrientationPatient, float)
+    measures = _functional_group(frame, shared, "PixelMeasuresSequence")
+    plane = _functional_group(frame, shared, "PlaneOrientationSequence")
+    orientation = np.array(plane.ImageOrientationPatient, float)
+    position = _functional_group(frame, shared, "PlanePositionSequence").ImagePositionPatient
     column_axis, row_axis = orientation.reshape(2, 3)
     row_mm, column_mm = (float(step) for step in measures.PixelSpacing)
     return affine_from_axes(
-        [float(c) for c in frame.PlanePositionSequence[0].ImagePositionPatient],
+        [float(coordinate) for coordinate in position],
         [np.cross(column_axis, row_axis), row_axis, column_axis],
         (float(measures.SpacingBetweenSlices), row_mm, column_mm),
     )

@@ -68,7 +68,9 @@ def carry_patient_and_study(result: Dataset, series: CtSeries) -> None:
     for keyword, kind in _CARRIED.items():
         # Decoded text, so that a name in any character set is written as UTF-8.
         value = text(header, keyword)
-        if not _is_valid(kind, value):
+        if not _is_valid(kind, value) or (
+            keyword == "PatientSex" and value not in ("", "M", "F", "O")
+        ):
             value = ""
         if value or keyword not in _MAY_BE_ABSENT:
             setattr(result, keyword, PersonName(value) if kind == "PN" else value)

@@ -125,6 +125,22 @@ def test_the_object_says_what_made_it(series: CtSeries) -> None:
     assert segmentation.SeriesInstanceUID == result_identity().series_instance_uid
 
 
+@pytest.mark.parametrize("slices", [slice(5, 6), slice(4, 8)])
+def test_a_single_structure_makes_a_segmentation(slices: slice, series: CtSeries) -> None:
+    labels = labels_of(series, (Structure.SPLEEN,))
+    labels.labels[: slices.start] = 0
+    labels.labels[slices.stop :] = 0
+
+    verify_seg(encode_seg(labels, series, result_identity()), labels, series)
+
+
+def test_slices_without_any_label_in_between_are_left_out(series: CtSeries) -> None:
+    labels = labels_of(series, (Structure.LIVER, Structure.SPLEEN))
+    labels.labels[4:6] = 0
+
+    verify_seg(encode_seg(labels, series, result_identity()), labels, series)
+
+
 def test_one_slice_carries_its_spacing(series: CtSeries) -> None:
     labels = labels_of(series, TISSUES)
     labels.labels[:5] = 0

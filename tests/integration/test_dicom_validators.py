@@ -1,0 +1,121 @@
+"""What we write passes validators that others wrote: dciodvfy (dicom3tools) and dsrdump (DCMTK)."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from inference.dicom.read_series import load_series
+from inference.dicom.write_seg import build_seg
+from inference.dicom.write_sr import build_sr
+from inference.domain.labelmap import FLARE22_ORGANS, TISSUES, LabelMap, Structure
+from tests.synthetic_series import (
+    result_identity,
+    save_all,
+    small_datasets,
+    small_labels,
+    small_volume,
+)
+from tests.unit.inference.dicom.full_report import full_report
+from training.synthetic.series import SeriesHeader, SliceOrder, write_series
+
+pytestmark = pytest.mark.validators
+
+
+def validator(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        pytest.skip(f"{name} is not installed (apt install dicom3tools dcmtk)")
+    return path
+
+
+def dciodvfy_errors(path: Path) -> list[str]:
+    """Its exit status says nothing; only lines that begin with Error count."""
+    run = subprocess.run(
+        [validator("dciodvfy"), "-new", str(path)], capture_output=True, text=True, check=False
+    )
+    assert run.stderr
+    return [line for line in run.stderr.splitlines() if line.startswith("Error")]
+
+
+def dsrdump_errors(path: Path) -> list[str]:
+    run = subprocess.run(
+        [validator("dsrdump"), str(path)], capture_output=True, text=True, check=False
+    )
+    assert "Comprehensive 3D SR" in run.stdout
+    return [line for line in run.stderr.splitlines() if line.startswith(("E:", "F:"))]
+
+
+@pytest.mark.parametrize("order", ["ascending", "descending", "shuffled"])
+def test_synthetic_ct_is_valid(order: SliceOrder, tmp_path: Path) -> None:
+    header = SeriesHeader(order=order, slice_thickness_mm=5.0, contrast_agent="Iohexol")
+
+    paths = write_series(small_volume(spacing_mm=(1.25, 0.7031250001, 2 / 3)), header, tmp_path)
+
+    assert [error for path in paths for error in dciodvfy_errors(path)] == []
+
+
+def test_synthetic_ct_of_an_unknown_patient_is_valid(tmp_path: Path) -> None:
+    header = SeriesHeader(sex="", age_years=None, height_m=None, weight_kg=None)
+
+    paths = write_series(small_volume(), header, tmp_path)
+
+    assert dciodvfy_errors(paths[0]) == []
+
+
+@pytest.mark.parametrize("structures", [FLARE22_ORGANS, TISSUES, tuple(Structure)[13:14]])
+def test_a_segmentation_is_valid(structures: tuple[Structure, ...], tmp_path: Path) -> None:
+    series = load_series(save_all(small_datasets(), tmp_path / "ct"))
+    labels = small_labels(series.volume.affine_lps, series.volume.shape, structures)
+
+    build_seg(labels, series, result_identity()).save_as(tmp_path / "seg.dcm")
+
+    assert dciodvfy_errors(tmp_path / "seg.dcm") == []
+
+
+def test_a_segmentation_of_one_slice_is_valid(tmp_path: Path) -> None:
+    series = load_series(save_all(small_datasets(), tmp_path / "ct"))
+    labels = small_labels(series.volume.affine_lps, series.volume.shape, TISSUES)
+    labels.labels[:5] = 0
+    labels.labels[6:] = 0
+
+    build_seg(labels, series, result_identity()).save_as(tmp_path / "seg.dcm")
+
+    assert dciodvfy_errors(tmp_path / "seg.dcm") == []
+
+
+def test_a_full_report_is_valid_and_readable(tmp_path: Path) -> None:
+    series = load_series(save_all(small_datasets(), tmp_path / "ct"))
+    grid = (series.volume.affine_lps, series.volume.shape)
+    segmentations = [
+        build_seg(small_labels(*grid, structures), series, result_identity(name))
+        for name, structures in (("tissues", TISSUES), ("organs", FLARE22_ORGANS))
+    ]
+
+    document = build_sr(full_report(), series, segmentations, result_identity("sr"))
+    document.save_as(tmp_path / "sr.dcm")
+
+    assert dciodvfy_errors(tmp_path / "sr.dcm") == []
+    assert dsrdump_errors(tmp_path / "sr.dcm") == []
+
+
+def test_results_of_a_damaged_study_header_are_still_valid(tmp_path: Path) -> None:
+    datasets = small_datasets()
+    for dataset in datasets:
+        dataset.PatientSex = "U"
+        dataset.add_new("StudyDate", "LO", "10.01.2024")
+        dataset.add_new("PatientAge", "LO", "old")
+        dataset.StudyDescription = "한글 설명"
+        dataset.SpecificCharacterSet = "ISO_IR 192"
+    series = load_series(save_all(datasets, tmp_path / "ct"))
+    labels: LabelMap = small_labels(series.volume.affine_lps, series.volume.shape, TISSUES)
+    segmentation = build_seg(labels, series, result_identity())
+    segmentation.save_as(tmp_path / "seg.dcm")
+
+    document = build_sr(full_report(), series, [segmentation], result_identity("sr"))
+    document.save_as(tmp_path / "sr.dcm")
+
+    assert dciodvfy_errors(tmp_path / "seg.dcm") == []
+    assert dciodvfy_errors(tmp_path / "sr.dcm") == []
+    assert dsrdump_errors(tmp_path / "sr.dcm") == []
