@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from orthanc_plugin.node.analysis_port import AnalysisRequest
 from orthanc_plugin.node.frames import FrameReader, FrameTimeout, Message, PipeClosed, write_frame
@@ -61,6 +62,26 @@ Outcome = Finished | Refused | EngineLost | Abandoned
 
 Heartbeat = Callable[[str, float], bool]
 """Called with stage and fraction now and then; False abandons the job."""
+
+
+class Engine(Protocol):
+    """What the worker asks of an engine."""
+
+    @property
+    def pid(self) -> int | None:
+        """Of the child, where there is one."""
+
+    def start(self) -> EngineIdentity | Refused | EngineLost:
+        """Load the models."""
+
+    def analyse(self, request: AnalysisRequest, heartbeat: Heartbeat) -> Outcome:
+        """Run one job."""
+
+    def stop(self) -> int | None:
+        """End the child."""
+
+    def is_running(self) -> bool:
+        """Whether there is a living child."""
 
 
 @dataclass(slots=True)

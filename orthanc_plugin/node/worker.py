@@ -10,8 +10,8 @@ from orthanc_plugin.node.analysis_port import AnalysisRequest
 from orthanc_plugin.node.delivery_journal import DeliveryJournal, Destination
 from orthanc_plugin.node.engine_process import (
     Abandoned,
+    Engine,
     EngineLost,
-    EngineProcess,
     Finished,
     Outcome,
     Refused,
@@ -43,7 +43,7 @@ class Bench:
     journal: Journal
     pacs: Pacs
     spool: Spool
-    engine: EngineProcess
+    engine: Engine
     log: Logger
 
 

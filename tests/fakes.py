@@ -1,0 +1,255 @@
+"""Fakes of the node's ports: in memory, honest to the same contract tests as the real ones."""
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pydicom
+
+from orthanc_plugin.node.analysis_port import AnalysisRequest
+from orthanc_plugin.node.delivery_journal import ObjectUids
+from orthanc_plugin.node.engine_process import (
+    EngineLost,
+    Finished,
+    Heartbeat,
+    Outcome,
+    Refused,
+)
+from orthanc_plugin.node.job_key import EngineIdentity
+from orthanc_plugin.node.pacs import (
+    Change,
+    ChangePage,
+    PacsUnavailable,
+    QueryRefused,
+    ResourceGone,
+    SendState,
+    SeriesFacts,
+)
+
+ENGINE = EngineIdentity(profile_hash="p", models=(("m", "0" * 64),), code_version="1")
+
+
+class Clock:
+    """Time that passes only when told to."""
+
+    def __init__(self, now_s: float = 1000.0) -> None:
+        self.now_s = now_s
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def pass_s(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now_s += seconds
+
+
+@dataclass(slots=True)
+class Remote:
+    """A PACS behind the fake Orthanc."""
+
+    received: list[str] = field(default_factory=list)
+    """SOP Instance UIDs, repeats included."""
+    is_away: bool = False
+    answers_queries: bool = True
+    forgets: bool = False
+    """Answers success, keeps nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    content: bytes
+    series_id: str
+    study_id: str
+    sop_uid: str
+    series_uid: str
+    modality: str
+    manufacturer: str
+
+
+class FakePacs:
+    """Orthanc as a dict."""
+
+    def __init__(self, **remotes: Remote) -> None:
+        self.remotes = remotes
+        self.instances: dict[str, _Stored] = {}
+        self.markers: dict[str, str] = {}
+        self.is_away = False
+        self._log: list[Change] = []
+        self._jobs: dict[str, SendState] = {}
+
+    def forget(self, instance_orthanc_id: str) -> None:
+        """Somebody deletes an instance."""
+        del self.instances[instance_orthanc_id]
+        self._log = [row for row in self._log if row.orthanc_id != instance_orthanc_id]
+
+    def begin_anew(self) -> None:
+        """Somebody replaces the index."""
+        self.instances.clear()
+        self._log.clear()
+
+    def last_change(self) -> int:
+        self._answer()
+        return self._log[-1].sequence if self._log else 0
+
+    def changes(self, since: int, limit: int) -> ChangePage:
+        self._answer()
+        newer = [row for row in self._log if row.sequence > since]
+        page = tuple(newer[:limit])
+        return ChangePage(
+            changes=page,
+            last=page[-1].sequence if page else self.last_change(),
+            is_done=len(newer) <= limit,
+        )
+
+    def series_of_instance(self, instance_orthanc_id: str) -> str:
+        return self._stored(instance_orthanc_id).series_id
+
+    def series_facts(self, series_orthanc_id: str) -> SeriesFacts:
+        self._answer()
+        own = {k: v for k, v in self.instances.items() if v.series_id == series_orthanc_id}
+        if not own:
+            raise ResourceGone(found="no such series", wanted="the series")
+        one = next(iter(own.values()))
+        return SeriesFacts(
+            series_orthanc_id=series_orthanc_id,
+            study_orthanc_id=one.study_id,
+            series_uid=one.series_uid,
+            modality=one.modality,
+            manufacturer=one.manufacturer,
+            sop_uids={key: stored.sop_uid for key, stored in own.items()},
+        )
+
+    def fetch_instance_file(self, instance_orthanc_id: str) -> bytes:
+        return self._stored(instance_orthanc_id).content
+
+    def store_instance(self, content: bytes) -> str:
+        self._answer()
+        header = pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True)
+        orthanc_id = f"instance-{header.SOPInstanceUID}"
+        if orthanc_id not in self.instances:
+            self.instances[orthanc_id] = _Stored(
+                content=content,
+                series_id=f"series-{header.SeriesInstanceUID}",
+                study_id=f"study-{header.StudyInstanceUID}",
+                sop_uid=str(header.SOPInstanceUID),
+                series_uid=str(header.SeriesInstanceUID),
+                modality=header.Modality,
+                manufacturer=header.get("Manufacturer", ""),
+            )
+            self._note("NewInstance", orthanc_id)
+        return orthanc_id
+
+    def send(self, modality: str, instance_orthanc_id: str) -> str:
+        stored = self._stored(instance_orthanc_id)
+        if modality not in self.remotes:
+            raise ResourceGone(found="no such modality", wanted="a modality")
+        remote = self.remotes[modality]
+        job_id = f"job-{len(self._jobs)}"
+        self._jobs[job_id] = SendState.FAILURE if remote.is_away else SendState.SUCCESS
+        if not remote.is_away and not remote.forgets:
+            remote.received.append(stored.sop_uid)
+        return job_id
+
+    def job_state(self, orthanc_job_id: str) -> SendState:
+        self._answer()
+        return self._jobs.get(orthanc_job_id, SendState.UNKNOWN)
+
+    def found_at(self, modality: str, uids: ObjectUids) -> bool:
+        self._answer()
+        remote = self.remotes[modality]
+        if remote.is_away or not remote.answers_queries:
+            raise QueryRefused(found="no answer", wanted="an answer")
+        return uids.sop_uid in remote.received
+
+    def set_marker(self, series_orthanc_id: str, text: str) -> None:
+        self.series_facts(series_orthanc_id)
+        self.markers[series_orthanc_id] = text
+        self._note("UpdatedMetadata", series_orthanc_id)
+
+    def _note(self, kind: str, orthanc_id: str) -> None:
+        sequence = self._log[-1].sequence + 1 if self._log else 1
+        self._log.append(Change(sequence=sequence, kind=kind, orthanc_id=orthanc_id))
+
+    def _stored(self, orthanc_id: str) -> _Stored:
+        self._answer()
+        if orthanc_id not in self.instances:
+            raise ResourceGone(found="no such instance", wanted="the instance")
+        return self.instances[orthanc_id]
+
+    def _answer(self) -> None:
+        if self.is_away:
+            raise PacsUnavailable(found="no answer", wanted="an answer")
+
+
+class FakeEngine:
+    """An engine whose outcomes are written down beforehand; without any it writes a report."""
+
+    def __init__(
+        self,
+        outcomes: Sequence[Outcome] = (),
+        identity: EngineIdentity | Refused | EngineLost = ENGINE,
+    ) -> None:
+        self.outcomes = list(outcomes)
+        self.identity = identity
+        self.requests: list[AnalysisRequest] = []
+        self.while_running: Callable[[], None] = lambda: None
+        self._runs = False
+
+    @property
+    def pid(self) -> int | None:
+        return 1 if self._runs else None
+
+    def start(self) -> EngineIdentity | Refused | EngineLost:
+        self._runs = isinstance(self.identity, EngineIdentity)
+        return self.identity
+
+    def analyse(self, request: AnalysisRequest, heartbeat: Heartbeat) -> Outcome:
+        self.requests.append(request)
+        heartbeat("start", 0.0)
+        self.while_running()
+        if not self.outcomes:
+            (request.out_folder / "report.json").write_text("{}")
+            return Finished(files={"report": "report.json"})
+        outcome = self.outcomes.pop(0)
+        if isinstance(outcome, EngineLost):
+            self._runs = False
+        return outcome
+
+    def stop(self) -> int | None:
+        self._runs = False
+        return None
+
+    def is_running(self) -> bool:
+        return self._runs
+
+
+class SilentLog:
+    """A logger that keeps the event names."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def info(self, event: str, **_: object) -> None:
+        self.events.append(event)
+
+    warning = error = critical = info
+
+
+def dicom_bytes(dataset: pydicom.Dataset) -> bytes:
+    """A data set as a DICOM file."""
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def fill(pacs: FakePacs, series: Sequence[pydicom.Dataset]) -> list[str]:
+    """Store a series; the Orthanc ids."""
+    return [pacs.store_instance(dicom_bytes(image)) for image in series]
+
+
+def write(path: Path, text: str) -> Path:
+    """A text file, its folders made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path

@@ -1,0 +1,174 @@
+"""The engine child, for real: it answers, dies, hangs and crashes, and its output leaks nothing."""
+
+import os
+import signal
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from orthanc_plugin.node.analysis_port import AnalysisRequest
+from orthanc_plugin.node.engine_process import (
+    Abandoned,
+    EngineLost,
+    EngineProcess,
+    Finished,
+    Outcome,
+    Refused,
+)
+from orthanc_plugin.node.job_key import EngineIdentity
+from orthanc_plugin.node.settings import EngineSettings
+from tests.dicom_peers import ct_series
+from tests.fakes import dicom_bytes, write
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[EngineProcess]:
+    (tmp_path / "models").mkdir()
+    settings = EngineSettings(
+        models_folder=tmp_path / "models",
+        analyser="tests.fake_analyser",
+        job_wall_clock_s=1.0,
+        start_wall_clock_s=20.0,
+    )
+    process = EngineProcess(settings, tick_s=0.05)
+    yield process
+    process.stop()
+
+
+def run(engine: EngineProcess, folder: Path, *, wanted: bool = True) -> Outcome:
+    """One job over a two-slice series."""
+    for name in ("series", "out"):
+        (folder / name).mkdir(exist_ok=True)
+    for number, image in enumerate(ct_series(2)):
+        (folder / "series" / f"{number}.dcm").write_bytes(dicom_bytes(image))
+    request = AnalysisRequest(
+        series_folder=folder / "series",
+        out_folder=folder / "out",
+        job_key="0" * 32,
+        created=datetime(2024, 1, 1, tzinfo=UTC),
+    )
+    return engine.analyse(request, lambda stage, fraction: wanted)
+
+
+def test_a_started_engine_says_what_it_loaded(engine: EngineProcess) -> None:
+    identity = engine.start()
+
+    assert isinstance(identity, EngineIdentity)
+    assert identity.models == (("fake", "0" * 64),)
+
+
+def test_one_child_serves_many_jobs(engine: EngineProcess, tmp_path: Path) -> None:
+    engine.start()
+    pid = engine.pid
+
+    outcomes = [run(engine, tmp_path), run(engine, tmp_path)]
+
+    assert all(isinstance(outcome, Finished) for outcome in outcomes)
+    assert engine.pid == pid
+
+
+def test_a_broken_model_is_named(engine: EngineProcess, tmp_path: Path) -> None:
+    write(tmp_path / "models" / "broken", "")
+
+    outcome = engine.start()
+
+    assert isinstance(outcome, Refused)
+    assert outcome.code == "model-unusable"
+    assert not engine.is_running()
+
+
+def test_an_analyser_that_does_not_exist_is_a_lost_engine(tmp_path: Path) -> None:
+    engine = EngineProcess(EngineSettings(models_folder=tmp_path, analyser="tests.no_such_module"))
+
+    outcome = engine.start()
+
+    assert isinstance(outcome, EngineLost)
+    assert outcome.error_type == "ModuleNotFoundError"
+
+
+def test_a_rejection_comes_back_with_its_reason(engine: EngineProcess, tmp_path: Path) -> None:
+    write(tmp_path / "models" / "behaviour", "reject")
+    engine.start()
+
+    outcome = run(engine, tmp_path)
+
+    assert isinstance(outcome, Refused)
+    assert (outcome.is_rejection, outcome.reason) == (True, "no-l3")
+
+
+def test_a_killed_child_is_seen_at_once(engine: EngineProcess, tmp_path: Path) -> None:
+    write(tmp_path / "models" / "behaviour", "die")
+    engine.start()
+
+    outcome = run(engine, tmp_path)
+
+    assert outcome == EngineLost(reason="engine-died", exit_code=-signal.SIGKILL)
+
+
+def test_a_child_that_died_between_jobs_is_not_running(engine: EngineProcess) -> None:
+    engine.start()
+    assert engine.pid is not None
+    os.kill(engine.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, engine.pid, os.WEXITED | os.WNOWAIT)
+
+    assert not engine.is_running()
+
+
+def test_a_hanging_child_is_killed_at_the_limit(engine: EngineProcess, tmp_path: Path) -> None:
+    write(tmp_path / "models" / "behaviour", "hang")
+    engine.start()
+
+    outcome = run(engine, tmp_path)
+
+    assert isinstance(outcome, EngineLost)
+    assert outcome.reason == "engine-timeout"
+    assert not engine.is_running()
+
+
+def test_a_job_nobody_wants_any_more_is_abandoned(engine: EngineProcess, tmp_path: Path) -> None:
+    write(tmp_path / "models" / "behaviour", "hang")
+    engine.start()
+
+    outcome = run(engine, tmp_path, wanted=False)
+
+    assert outcome == Abandoned()
+    assert not engine.is_running()
+
+
+def test_a_crash_tells_type_and_place_and_not_its_text(
+    engine: EngineProcess, tmp_path: Path
+) -> None:
+    write(tmp_path / "models" / "behaviour", "crash")
+    engine.start()
+
+    outcome = run(engine, tmp_path)
+
+    assert isinstance(outcome, EngineLost)
+    assert outcome.error_type == "ValueError"
+    assert "fake_analyser.py" in outcome.where
+    assert "anary" not in repr(outcome)
+
+
+def test_what_libraries_print_goes_nowhere(
+    engine: EngineProcess, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "models" / "behaviour", "print")
+    engine.start()
+
+    outcome = run(engine, tmp_path)
+
+    captured = capfd.readouterr()
+    assert isinstance(outcome, Finished)
+    assert captured.out + captured.err == ""
+
+
+def test_a_memory_limit_ends_the_job_and_not_the_machine(tmp_path: Path) -> None:
+    settings = EngineSettings(
+        models_folder=tmp_path, analyser="tests.fake_analyser", memory_limit_bytes=1 << 26
+    )
+
+    outcome = EngineProcess(settings).start()
+
+    assert isinstance(outcome, EngineLost)

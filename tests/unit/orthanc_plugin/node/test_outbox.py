@@ -1,0 +1,226 @@
+"""The outbox: what counts as delivered, what is tried again, and what holds a job back from done."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from orthanc_plugin.node.delivery_journal import DeliveryJournal, Destination
+from orthanc_plugin.node.job_states import DeliveryState, JobState
+from orthanc_plugin.node.journal import Journal, Submission
+from orthanc_plugin.node.outbox import Outbox
+from orthanc_plugin.node.pacs import PacsUnavailable
+from orthanc_plugin.node.settings import OutboxSettings
+from orthanc_plugin.node.spool import Spool
+from tests.dicom_peers import ct_series
+from tests.fakes import ENGINE, Clock, FakePacs, Remote, SilentLog, dicom_bytes
+
+SETTINGS = OutboxSettings(poll_s=1.0, first_retry_s=10.0, longest_retry_s=3600.0)
+PACS = Destination(modality="pacs")
+
+
+@dataclass
+class Scene:
+    pacs: FakePacs
+    journal: Journal
+    spool: Spool
+    clock: Clock
+    key: str = ""
+
+    def computed(self, destinations: Sequence[Destination]) -> Outbox:
+        """A job with one DICOM result and a report, ready to go out."""
+        submission = Submission(
+            series_uid="1.2",
+            series_orthanc_id="s",
+            study_orthanc_id="t",
+            set_hash="h",
+            instance_count=1,
+            engine=ENGINE,
+        )
+        self.journal.submit(submission)
+        job = self.journal.take(60.0)
+        assert job is not None
+        self.key = job.key
+        work = self.spool.open_work(job.key)
+        (work.out_folder / "sr.dcm").write_bytes(dicom_bytes(ct_series(1)[0]))
+        (work.out_folder / "report.json").write_text("{}")
+        results = self.spool.publish(work, job.key, {"sr": "sr.dcm", "report": "report.json"})
+        deliveries = DeliveryJournal(self.journal)
+        assert deliveries.record_results(job, results, destinations)
+        return Outbox(self.pacs, deliveries, self.spool, destinations, SETTINGS, SilentLog())
+
+    def run(self, outbox: Outbox, steps: int, pause_s: float = 0.0) -> None:
+        for _ in range(steps):
+            outbox.step()
+            self.clock.pass_s(pause_s)
+
+    @property
+    def job_state(self) -> JobState:
+        job = self.journal.job(self.key)
+        assert job is not None
+        return job.state
+
+    def deliveries(self) -> dict[str, tuple[str, int]]:
+        rows = self.journal.connection.execute("SELECT destination, state, tries FROM deliveries")
+        return {row["destination"]: (row["state"], row["tries"]) for row in rows}
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    clock = Clock()
+    remotes = {"pacs": Remote(), "research": Remote()}
+    return Scene(
+        FakePacs(**remotes), Journal(tmp_path / "journal.db", clock), Spool(tmp_path / "s"), clock
+    )
+
+
+def test_a_confirmed_delivery_makes_the_job_done(scene: Scene) -> None:
+    scene.run(scene.computed([PACS]), 4)
+
+    assert scene.job_state is JobState.DONE
+    assert scene.deliveries() == {"pacs": (DeliveryState.CONFIRMED, 0)}
+    assert len(scene.pacs.remotes["pacs"].received) == 1
+
+
+def test_without_destinations_a_stored_result_is_done(scene: Scene) -> None:
+    scene.run(scene.computed([]), 1)
+
+    assert scene.job_state is JobState.DONE
+    assert len(scene.pacs.instances) == 1
+
+
+def test_a_pacs_that_is_away_is_tried_again_ever_later(scene: Scene) -> None:
+    scene.pacs.remotes["pacs"].is_away = True
+    outbox = scene.computed([PACS])
+    scene.run(outbox, 3)
+    scene.run(outbox, 10, pause_s=0.5)
+    tries_soon = scene.deliveries()["pacs"]
+    scene.run(outbox, 3, pause_s=10.0)
+
+    assert tries_soon == (DeliveryState.PENDING, 1)
+    assert scene.deliveries()["pacs"][1] == 2
+    assert scene.job_state is JobState.COMPUTED
+
+
+def test_a_pacs_that_comes_back_gets_the_object(scene: Scene) -> None:
+    scene.pacs.remotes["pacs"].is_away = True
+    outbox = scene.computed([PACS])
+    scene.run(outbox, 3)
+    scene.pacs.remotes["pacs"].is_away = False
+    scene.run(outbox, 5, pause_s=10.0)
+
+    assert scene.job_state is JobState.DONE
+
+
+def test_the_longest_wait_is_an_hour(scene: Scene) -> None:
+    scene.pacs.remotes["pacs"].is_away = True
+    outbox = scene.computed([PACS])
+    scene.run(outbox, 60, pause_s=3600.0)
+
+    (row,) = scene.journal.connection.execute("SELECT next_try_at FROM deliveries").fetchall()
+    assert row["next_try_at"] - scene.clock.now_s <= 3600.0
+
+
+def test_a_best_effort_destination_never_blocks(scene: Scene) -> None:
+    scene.pacs.remotes["research"].is_away = True
+    scene.run(scene.computed([PACS, Destination(modality="research", required=False)]), 4)
+
+    assert scene.job_state is JobState.DONE
+    assert scene.deliveries()["research"][0] == DeliveryState.PENDING
+
+
+def test_a_best_effort_delivery_goes_on_after_the_job_is_done(scene: Scene) -> None:
+    scene.pacs.remotes["research"].is_away = True
+    outbox = scene.computed([PACS, Destination(modality="research", required=False)])
+    scene.run(outbox, 4)
+    scene.pacs.remotes["research"].is_away = False
+    scene.run(outbox, 5, pause_s=10.0)
+
+    assert scene.deliveries()["research"][0] == DeliveryState.CONFIRMED
+
+
+def test_an_object_that_a_pacs_took_and_lost_is_sent_again(scene: Scene) -> None:
+    scene.pacs.remotes["pacs"].forgets = True
+    outbox = scene.computed([PACS])
+    scene.run(outbox, 8, pause_s=40.0)
+    assert scene.job_state is JobState.COMPUTED
+    scene.pacs.remotes["pacs"].forgets = False
+    scene.run(outbox, 8, pause_s=400.0)
+
+    assert scene.job_state is JobState.DONE
+
+
+def test_a_pacs_that_cannot_be_asked_leaves_the_job_visibly_unverified(scene: Scene) -> None:
+    scene.pacs.remotes["pacs"].answers_queries = False
+    scene.run(scene.computed([PACS]), 4)
+
+    assert scene.deliveries()["pacs"][0] == DeliveryState.UNVERIFIED
+    assert scene.job_state is JobState.COMPUTED
+
+
+def test_an_unverified_delivery_is_asked_for_again_and_not_sent_again(scene: Scene) -> None:
+    scene.pacs.remotes["pacs"].answers_queries = False
+    outbox = scene.computed([PACS])
+    scene.run(outbox, 4)
+    scene.pacs.remotes["pacs"].answers_queries = True
+    scene.run(outbox, 3, pause_s=20.0)
+
+    assert scene.job_state is JobState.DONE
+    assert len(scene.pacs.remotes["pacs"].received) == 1
+
+
+def test_the_operator_may_take_a_success_answer_as_confirmation(scene: Scene) -> None:
+    scene.pacs.remotes["pacs"].answers_queries = False
+    scene.run(scene.computed([Destination(modality="pacs", confirm="store-status")]), 4)
+
+    assert scene.job_state is JobState.DONE
+
+
+def test_a_result_deleted_from_our_orthanc_is_stored_again_from_the_spool(scene: Scene) -> None:
+    outbox = scene.computed([PACS])
+    scene.pacs.remotes["pacs"].is_away = True
+    scene.run(outbox, 3)
+    for orthanc_id in list(scene.pacs.instances):
+        scene.pacs.forget(orthanc_id)
+    scene.pacs.remotes["pacs"].is_away = False
+    scene.run(outbox, 8, pause_s=40.0)
+
+    assert scene.job_state is JobState.DONE
+
+
+def test_bytes_that_are_not_the_published_ones_are_never_sent(scene: Scene) -> None:
+    outbox = scene.computed([PACS])
+    (scene.spool.result_folder(scene.key) / "sr.dcm").write_bytes(b"other")
+    scene.run(outbox, 3)
+
+    assert scene.pacs.instances == {}
+    assert scene.job_state is JobState.COMPUTED
+
+
+def test_results_of_a_superseded_job_are_not_sent(scene: Scene) -> None:
+    outbox = scene.computed([PACS])
+    newer = Submission(
+        series_uid="1.2",
+        series_orthanc_id="s",
+        study_orthanc_id="t",
+        set_hash="more",
+        instance_count=2,
+        engine=ENGINE,
+    )
+    scene.journal.submit(newer)
+    scene.run(outbox, 3)
+
+    assert scene.pacs.remotes["pacs"].received == []
+    assert scene.deliveries()["pacs"][0] == DeliveryState.CANCELLED
+
+
+def test_an_orthanc_that_is_away_changes_nothing(scene: Scene) -> None:
+    outbox = scene.computed([PACS])
+    scene.pacs.is_away = True
+    with pytest.raises(PacsUnavailable):
+        outbox.step()
+    scene.pacs.is_away = False
+    scene.run(outbox, 4)
+
+    assert scene.job_state is JobState.DONE

@@ -1,0 +1,290 @@
+"""The worker: which end each outcome leads to, and what no outcome may do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from orthanc_plugin.node.engine_process import EngineLost, Finished, Outcome, Refused
+from orthanc_plugin.node.job_states import JobState
+from orthanc_plugin.node.journal import Job, Journal
+from orthanc_plugin.node.settings import EngineSettings
+from orthanc_plugin.node.spool import Spool
+from orthanc_plugin.node.submissions import requeue, submission_of
+from orthanc_plugin.node.worker import Bench, Worker
+from tests.dicom_peers import ct_series
+from tests.fakes import ENGINE, Clock, FakeEngine, FakePacs, SilentLog, dicom_bytes, fill
+
+DIED = EngineLost(reason="engine-died", exit_code=-11)
+REJECTED = Refused(
+    is_rejection=True,
+    code="no-l3",
+    reason="no-l3",
+    sentence="Found no L3; wanted L3.",
+    is_retryable=False,
+    error_type="LevelNotFound",
+)
+
+
+@dataclass
+class Scene:
+    pacs: FakePacs
+    journal: Journal
+    spool: Spool
+    engine: FakeEngine
+    clock: Clock
+    folder: Path
+
+    def worker(self, outcomes: Sequence[Outcome] = ()) -> Worker:
+        self.engine.outcomes = list(outcomes)
+        settings = EngineSettings(models_folder=self.folder, retry_backoff_s=1.0)
+        bench = Bench(
+            journal=self.journal,
+            pacs=self.pacs,
+            spool=self.spool,
+            engine=self.engine,
+            log=SilentLog(),
+        )
+        worker = Worker(bench, settings, [])
+        worker.ensure_engine()
+        return worker
+
+    def queue(self, seed: str = "one", slices: int = 3) -> str:
+        ids = fill(self.pacs, ct_series(slices, seed=seed))
+        facts = self.pacs.series_facts(self.pacs.series_of_instance(ids[0]))
+        key = self.journal.submit(submission_of(facts, ENGINE))
+        assert key is not None
+        return key
+
+    def job(self, key: str) -> Job:
+        job = self.journal.job(key)
+        assert job is not None
+        return job
+
+    def states(self) -> list[str]:
+        rows = self.journal.connection.execute("SELECT state FROM jobs ORDER BY rowid")
+        return [row["state"] for row in rows]
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    clock = Clock()
+    journal = Journal(tmp_path / "journal.db", clock)
+    return Scene(FakePacs(), journal, Spool(tmp_path / "spool"), FakeEngine(), clock, tmp_path)
+
+
+def test_a_finished_analysis_is_computed_with_its_bytes_in_the_spool(scene: Scene) -> None:
+    key = scene.queue()
+
+    scene.worker().step()
+
+    assert scene.job(key).state is JobState.COMPUTED
+    assert (scene.spool.result_folder(key) / "report.json").read_text() == "{}"
+
+
+def test_the_engine_gets_every_slice_that_the_key_names(scene: Scene) -> None:
+    key = scene.queue(slices=3)
+    seen: list[bytes] = []
+
+    def look() -> None:
+        folder = scene.engine.requests[0].series_folder
+        seen.extend(path.read_bytes() for path in folder.iterdir())
+
+    scene.engine.while_running = look
+    scene.worker().step()
+
+    assert set(seen) == {dicom_bytes(image) for image in ct_series(3)}
+    assert scene.engine.requests[0].job_key == key
+
+
+def test_received_pixels_do_not_outlive_the_job(scene: Scene) -> None:
+    scene.queue()
+
+    scene.worker([DIED]).step()
+
+    assert list((scene.folder / "spool" / "work").iterdir()) == []
+
+
+def test_a_rejection_is_an_end_with_a_reason(scene: Scene) -> None:
+    key = scene.queue()
+
+    scene.worker([REJECTED]).step()
+
+    assert scene.job(key).state is JobState.REJECTED
+    assert scene.job(key).reason == "no-l3"
+
+
+def test_a_poison_job_is_dead_after_three_tries_and_the_next_job_runs(scene: Scene) -> None:
+    poison = scene.queue("poison")
+    scene.clock.pass_s(1.0)
+    worker = scene.worker([DIED, DIED, DIED])
+    for _ in range(3):
+        worker.ensure_engine()
+        worker.step()
+        scene.clock.pass_s(100.0)
+    good = scene.queue("good")
+    worker.ensure_engine()
+    worker.step()
+
+    assert scene.job(poison).state is JobState.DEAD
+    assert scene.job(poison).reason == "engine-died"
+    assert scene.job(good).state is JobState.COMPUTED
+
+
+def test_a_retry_waits_longer_each_time(scene: Scene) -> None:
+    scene.queue()
+    worker = scene.worker([DIED, DIED])
+    worker.step()
+    first_wait = _wait_s(scene)
+    scene.clock.pass_s(first_wait)
+    worker.step()
+
+    assert (first_wait, _wait_s(scene)) == (2.0, 4.0)
+
+
+def _wait_s(scene: Scene) -> float:
+    (row,) = scene.journal.connection.execute("SELECT run_at FROM jobs").fetchall()
+    return float(row["run_at"]) - scene.clock.now_s
+
+
+def test_an_error_that_will_not_go_away_is_not_tried_again(scene: Scene) -> None:
+    key = scene.queue()
+    failed = replace(REJECTED, is_rejection=False, code="unreadable-input")
+
+    scene.worker([failed]).step()
+
+    assert scene.job(key).state is JobState.DEAD
+
+
+def test_a_broken_model_stops_the_engine_and_costs_the_job_nothing(scene: Scene) -> None:
+    key = scene.queue()
+    broken = replace(REJECTED, is_rejection=False, code="checksum-mismatch")
+    worker = scene.worker([broken])
+
+    worker.step()
+
+    assert scene.job(key).state is JobState.QUEUED
+    assert scene.job(key).attempts == 0
+    assert worker.identity is None
+
+
+def test_an_engine_that_cannot_start_is_a_fact_for_the_page(scene: Scene) -> None:
+    scene.engine.identity = replace(REJECTED, is_rejection=False, code="model-unusable")
+    worker = scene.worker()
+
+    assert not worker.ensure_engine()
+    assert "model-unusable" in (scene.journal.fact("engine") or "")
+
+
+def test_an_orthanc_that_is_away_costs_the_job_nothing(scene: Scene) -> None:
+    key = scene.queue()
+    worker = scene.worker()
+    scene.pacs.is_away = True
+
+    worker.step()
+
+    assert scene.job(key).state is JobState.QUEUED
+    assert scene.job(key).attempts == 0
+
+
+def test_a_series_that_was_deleted_is_rejected(scene: Scene) -> None:
+    key = scene.queue()
+    for orthanc_id in list(scene.pacs.instances):
+        scene.pacs.forget(orthanc_id)
+
+    scene.worker().step()
+
+    assert scene.job(key).state is JobState.REJECTED
+    assert scene.job(key).reason == "source-deleted"
+
+
+def test_a_series_that_changed_is_queued_as_it_is_now(scene: Scene) -> None:
+    key = scene.queue(slices=3)
+    fill(scene.pacs, ct_series(4)[3:])
+    worker = scene.worker()
+
+    worker.step()
+    worker.step()
+
+    assert scene.job(key).state is JobState.SUPERSEDED
+    assert scene.states() == [JobState.SUPERSEDED, JobState.COMPUTED]
+
+
+def test_a_job_for_another_engine_gets_the_key_of_this_one(scene: Scene) -> None:
+    scene.queue()
+    scene.engine.identity = replace(ENGINE, code_version="2")
+    worker = scene.worker()
+
+    worker.step()
+    worker.step()
+
+    assert scene.states() == [JobState.SUPERSEDED, JobState.COMPUTED]
+
+
+def test_going_back_to_an_earlier_engine_analyses_again(scene: Scene) -> None:
+    scene.queue()
+    scene.engine.identity = replace(ENGINE, code_version="2")
+    scene.worker().step()
+    scene.engine.identity = ENGINE
+    worker = scene.worker()
+
+    worker.step()
+    worker.step()
+
+    assert scene.states() == [JobState.SUPERSEDED, JobState.SUPERSEDED, JobState.COMPUTED]
+
+
+def test_a_job_superseded_while_it_ran_publishes_nothing_to_the_journal(scene: Scene) -> None:
+    key = scene.queue()
+    worker = scene.worker()
+    scene.engine.while_running = lambda: _supersede(scene, key)
+
+    worker.step()
+
+    assert scene.job(key).state is JobState.SUPERSEDED
+    rows = scene.journal.connection.execute("SELECT * FROM results").fetchall()
+    assert rows == []
+
+
+def _supersede(scene: Scene, key: str) -> None:
+    scene.journal.submit(replace(scene.job(key).submission, set_hash="more"))
+
+
+def test_an_engine_that_names_a_file_it_did_not_write_is_a_failure(scene: Scene) -> None:
+    key = scene.queue()
+
+    scene.worker([Finished(files={"sr": "../../../etc/passwd"})]).step()
+
+    assert scene.job(key).state is JobState.DEAD
+
+
+def test_an_error_of_our_own_making_does_not_end_the_node(scene: Scene) -> None:
+    key = scene.queue()
+
+    def trip() -> None:
+        raise RuntimeError("a bug that quotes Canary^Melchior")
+
+    scene.engine.while_running = trip
+    scene.worker().step()
+
+    assert scene.job(key).state is JobState.QUEUED
+    assert scene.job(key).reason == "internal-error"
+    assert "Canary" not in "\n".join(scene.journal.connection.iterdump())
+
+
+def test_a_done_job_is_run_again_under_a_new_key(scene: Scene) -> None:
+    key = scene.queue()
+    scene.worker().step()
+    scene.journal.connection.execute("UPDATE jobs SET state = 'done'")
+
+    outcome = requeue(scene.journal, key, "operator", ENGINE)
+
+    assert outcome == "new-run"
+    assert scene.states() == [JobState.DONE, JobState.QUEUED]
+
+
+def test_a_queued_job_is_not_queued_twice(scene: Scene) -> None:
+    key = scene.queue()
+
+    assert requeue(scene.journal, key, "operator", ENGINE) == "already-queued"
