@@ -109,7 +109,7 @@ class Ranges:
     sat_back: Intervals = ((0.8, 1.4),)
     sat_hip: Intervals = ((1.0, 1.5),)
     skin_mm: Intervals = ((1.4, 2.4),)
-    vat_mm: Intervals = ((0.0, 40.0),)
+    vat_mm: Intervals = ((-16.0, 40.0),)
     muscle_scale: Intervals = ((0.76, 1.18),)
     myosteatosis: Intervals = ((0.0, 0.8),)
     alba_mm: Intervals = ((3.0, 22.0),)
@@ -168,8 +168,10 @@ def sample_anatomy(rng: np.random.Generator, ranges: Ranges) -> Anatomy:
     if sex == "F":
         values["sat_hip"] *= 1.12
         values["vat_mm"] *= 0.75
+        values["muscle_scale"] *= 0.9
+        values["width_scale"] *= 0.98
     height_m = 1.72 * spine.stature_scale + float(rng.normal(0, 0.03)) - 0.03 * (sex == "F")
-    shift = {name: tuple(draw(rng, ranges.organ_shift_mm) for _ in range(3)) for name in MOVABLE}
+    shift = {name: _shift_mm(rng, ranges) for name in MOVABLE}
     return Anatomy(
         sex=sex,
         height_m=round(height_m, 3),
@@ -183,6 +185,12 @@ def sample_anatomy(rng: np.random.Generator, ranges: Ranges) -> Anatomy:
         vertebrae=MappingProxyType(vertebrae(spine)),
         **values,
     )
+
+
+def _shift_mm(rng: np.random.Generator, ranges: Ranges) -> tuple[float, float, float]:
+    """One organ's own displacement."""
+    x, y, z = (draw(rng, ranges.organ_shift_mm) for _ in range(3))
+    return x, y, z
 
 
 def _weight_kg(values: Mapping[str, float], height_m: float) -> float:

@@ -112,5 +112,5 @@ ENHANCEMENT_HU: dict[Tissue, tuple[float, float, float]] = {
     Tissue.PELVIC_ORGAN: (20, 35, 35),
     Tissue.AIRWAY_VESSEL: (170, 90, 60),
     Tissue.SKIN: (5, 10, 10),
-    **{muscle: (4.0, 9.0, 10.0) for muscle in MUSCLES},
+    **dict.fromkeys(MUSCLES, (4.0, 9.0, 10.0)),
 }

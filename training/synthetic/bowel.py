@@ -39,12 +39,13 @@ def small_bowel(anatomy: Anatomy) -> Iterator[Shape]:
     """Loops that wander through the middle of the abdomen, and vessels that fan out to them."""
     rng = np.random.default_rng((anatomy.detail_seed, 61))
     centres = []
-    for _ in range(int(round(5 + 13 * anatomy.bowel_fill))):
-        start = rng.uniform([-75, -92, -150], [100, -52, 40])
+    for _ in range(round(13 + 22 * anatomy.bowel_fill)):
+        start = rng.uniform([-85, -94, -165], [105, -38, 40])
         steps = np.cumsum(rng.normal(0, [24, 9, 20], (7, 3)), axis=0)
         points = start + steps
         points[:, 0] = _folded(points[:, 0], -85, 108)
-        points[:, 1] = _folded(points[:, 1], -96, -44)
+        back = np.where(np.abs(points[:, 0]) > 62, -10.0, -38.0)
+        points[:, 1] = _folded(points[:, 1], -97, back)
         points[:, 2] = _folded(points[:, 2], -160, 55)
         radius = rng.uniform(9.0, 14.0)
         centres.append(points[3])
@@ -53,17 +54,25 @@ def small_bowel(anatomy: Anatomy) -> Iterator[Shape]:
         gas = anatomy.bowel_gas * rng.uniform(0.2, 0.8) if rng.random() < 0.25 else 0.0
         yield from _filled(path, Tissue.BOWEL_CONTENT, wall_mm=rng.uniform(2.0, 3.5), gas=gas)
     for centre in centres:
-        root = np.array([rng.uniform(-8, 10), -50, rng.uniform(0, 50)])
-        middle = (root + centre) / 2 + rng.normal(0, 8, 3)
-        fan = np.array([[*root, 2.6], [*middle, 2.1], [*centre, 1.5]])
+        yield from _fan(anatomy, rng, centre)
+
+
+def _fan(anatomy: Anatomy, rng: np.random.Generator, centre: Points) -> Iterator[Shape]:
+    """Vessels from the mesentery's root to a loop, branching on the way."""
+    root = np.array([rng.uniform(-8, 12), -52, rng.uniform(-10, 50)])
+    fork = root + 0.55 * (centre - root) + rng.normal(0, 7, 3)
+    for start, width_mm in ((root, 2.4), (fork, 1.7), (fork, 1.5)):
+        end = fork if start is root else centre + rng.normal(0, 18, 3)
+        middle = (start + end) / 2 + rng.normal(0, 5, 3)
+        knots = np.array([[*start, width_mm], [*middle, width_mm * 0.9], [*end, width_mm * 0.7]])
         yield from tube(
             Tissue.MESENTERIC_VESSEL,
-            smooth_path(place(anatomy, fan, mobility=0.7), 14.0),
+            smooth_path(place(anatomy, knots, mobility=0.7), 12.0),
             over=frozenset({Tissue.VISCERAL_FAT}),
         )
 
 
-def _folded(values: Points, low: float, high: float) -> Points:
+def _folded(values: Points, low: float, high: float | Points) -> Points:
     """Values reflected at both ends of a range."""
     span = high - low
     t = np.mod(values - low, 2 * span)

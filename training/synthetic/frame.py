@@ -28,9 +28,9 @@ OUTLINE = np.array(
         [213, 146, -130, 62, 0.60, 0.05, 18],
         [160, 148, -130, 61, 0.65, 0.35, 17],
         [102, 145, -122, 62, 0.75, 0.75, 17],
-        [50, 139, -106, 66, 0.90, 1.0, 20],
-        [0, 136, -96, 69, 1.00, 1.0, 21],
-        [-35, 139, -92, 69, 1.08, 0.95, 20],
+        [50, 139, -106, 66, 0.90, 1.0, 17],
+        [0, 136, -96, 69, 1.00, 1.0, 17],
+        [-35, 139, -92, 69, 1.08, 0.95, 17],
         [-65, 146, -86, 68, 1.15, 0.8, 16],
         [-110, 152, -80, 64, 1.25, 0.45, 12],
         [-160, 158, -76, 50, 1.30, 0.2, 10],
@@ -146,4 +146,4 @@ def place(anatomy: Anatomy, points: npt.ArrayLike, *, mobility: float = 0.0) -> 
 
 def _standard_spine_y(standard_z_mm: npt.ArrayLike) -> Points:
     """The spine's line of the standard body."""
-    return np.asarray(np.interp(standard_z_mm, STANDARD_Z_MM, STANDARD_Y_MM))
+    return np.asarray(np.interp(np.asarray(standard_z_mm, float), STANDARD_Z_MM, STANDARD_Y_MM))

@@ -27,8 +27,8 @@ FINE: dict[Tissue, float] = {
     Tissue.FAECES: 60.0,
     Tissue.VERTEBRA_TRABECULAR: 28.0,
     Tissue.VERTEBRA_ARCH: 120.0,
-    Tissue.PELVIS_TRABECULAR: 45.0,
-    Tissue.FEMUR_TRABECULAR: 45.0,
+    Tissue.PELVIS_TRABECULAR: 26.0,
+    Tissue.FEMUR_TRABECULAR: 30.0,
     Tissue.RIB_TRABECULAR: 30.0,
     Tissue.PANCREAS: 9.0,
     Tissue.STOMACH_CONTENT: 14.0,
@@ -166,7 +166,7 @@ def _thick(hu: Array, anatomy: Anatomy, acquisition: Acquisition, grid: Grid, se
         shifted = replace(grid, origin_lps_mm=(x, y, z + float(offset)))
         labels = label_map(anatomy, shifted, with_table=acquisition.has_table)
         total += _clean(labels, acquisition, shifted, seed)
-    return total / n
+    return np.asarray(total / n, np.float32)
 
 
 def _clean(labels: Labels, acquisition: Acquisition, grid: Grid, seed: int) -> Array:

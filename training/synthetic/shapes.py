@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -38,16 +39,19 @@ class Shape(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class HalfSpace:
-    """The points p with normal · (p − point) < 0."""
+class Hollow:
+    """A dent left by a ball that touches a point from the side the normal shows to."""
 
     normal: Points
     point: Points
+    radius_mm: float
 
-    def contains(self, x: Array, y: Array, z: Array) -> Mask:
-        """Which points lie on the kept side."""
-        n, limit = self.normal.astype(np.float32), np.float32(self.normal @ self.point)
-        return np.asarray(x * n[0] + y * n[1] + z * n[2] < limit)
+    def spares(self, x: Array, y: Array, z: Array) -> Mask:
+        """Which points lie outside the ball."""
+        unit = self.normal / np.linalg.norm(self.normal)
+        c = (self.point + unit * self.radius_mm).astype(np.float32)
+        distance2 = (x - c[0]) ** 2 + (y - c[1]) ** 2 + (z - c[2]) ** 2
+        return np.asarray(distance2 > np.float32(self.radius_mm**2))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,7 +65,7 @@ class Ellipsoid:
     """Rows: the directions of u, v and w."""
     squareness: int = 1
     """k: 1, 2 or 4."""
-    cuts: tuple[HalfSpace, ...] = ()
+    hollows: tuple[Hollow, ...] = ()
     over: Over = ANYTHING
 
     def box(self) -> Box:
@@ -81,8 +85,8 @@ class Ellipsoid:
         for _ in range({1: 0, 2: 1, 4: 2}[self.squareness]):
             q, w2 = q * q, w2 * w2
         result: Mask = q + w2 < 1
-        for cut in self.cuts:
-            result &= cut.contains(x, y, z)
+        for hollow in self.hollows:
+            result &= hollow.spares(x, y, z)
         return result
 
     def shrunk(self, by_mm: float, tissue: Tissue) -> "Ellipsoid":
@@ -98,6 +102,7 @@ class Column:
     knots: Points
     """[n, 6]: z, centre x, centre y, half axis u, half axis v, turn in radians; z ascending."""
     over: Over = ANYTHING
+    hollows: tuple[Hollow, ...] = ()
 
     def box(self) -> Box:
         """Lowest and highest x, y, z."""
@@ -119,6 +124,8 @@ class Column:
         v = dy * (np.cos(turn) / b) - dx * (np.sin(turn) / b)
         within: Mask = u * u + v * v < 1
         within &= ((flat >= k[0, 0]) & (flat <= k[-1, 0]))[:, None, None]
+        for hollow in self.hollows:
+            within &= hollow.spares(x, y, z)
         return within
 
     def shrunk(self, by_mm: float, tissue: Tissue) -> "Column":
@@ -182,7 +189,7 @@ def smooth_path(points: Points, step_mm: float) -> Points:
 
 def tube(tissue: Tissue, path: Points, *, over: Over = ANYTHING) -> Iterator[Capsule]:
     """Capsules along a path [n, 4] of x, y, z and radius."""
-    for a, b in zip(path, path[1:], strict=False):
+    for a, b in pairwise(path):
         yield Capsule(
             tissue=tissue,
             start=a[:3],
@@ -200,11 +207,12 @@ def thinner(path: Points, by_mm: float) -> Points:
     return result
 
 
-def mirrored(points: Points) -> Points:
-    """Left becomes right."""
-    result = np.array(points, float)
-    result[..., 0] *= -1
-    return result
+def both_sides(points: npt.ArrayLike) -> tuple[Points, Points]:
+    """Points as given and mirrored to the other side."""
+    given = np.array(points, float)
+    mirrored = given.copy()
+    mirrored[..., 0] *= -1
+    return given, mirrored
 
 
 def shell(

@@ -1,8 +1,10 @@
 """Bones: vertebrae with their processes, discs, ribs, sternum, pelvis and femora."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from training.synthetic.anatomy import Anatomy
 from training.synthetic.frame import place
@@ -12,7 +14,7 @@ from training.synthetic.shapes import (
     Ellipsoid,
     Points,
     Shape,
-    mirrored,
+    both_sides,
     shell,
     smooth_path,
     tube,
@@ -50,7 +52,7 @@ def _spine(anatomy: Anatomy) -> Iterator[Shape]:
     for name in names:
         yield from _arch(anatomy, name)
     yield _canal(anatomy)
-    for low, high in zip(names, names[1:], strict=False):
+    for low, high in pairwise(names):
         a = np.array(anatomy.vertebrae[low].centre_lps_mm)
         b = np.array(anatomy.vertebrae[high].centre_lps_mm)
         z_low, z_high = anatomy.vertebrae[low].z_high_mm, anatomy.vertebrae[high].z_low_mm
@@ -96,7 +98,7 @@ def _arch(anatomy: Anatomy, name: str) -> Iterator[Shape]:
     reach = wide + (21 if name != "S1" else 8) if lumbar else wide + 17
     half = (vertebra.z_high_mm - vertebra.z_low_mm) / 2
     spine_end = [0, tip[0], tip[1], 3.5]
-    middle = [
+    middle: list[list[list[float]]] = [
         [[0, behind - 3, -5, 4.5], [0, (behind + tip[0]) / 2, (tip[1] - 5) / 2, 3.0], spine_end],
         [[0, behind - 3, -12, 4.0], [0, tip[0] - 1, tip[1] - 7, 3.5]],
     ]
@@ -118,8 +120,8 @@ def _arch(anatomy: Anatomy, name: str) -> Iterator[Shape]:
         yield from _in_frame(np.array(part, float), centre, axes)
     for part in side:
         points = np.array(part, float)
-        yield from _in_frame(points, centre, axes)
-        yield from _in_frame(mirrored(points), centre, axes)
+        for own in both_sides(points):
+            yield from _in_frame(own, centre, axes)
 
 
 def _in_frame(points: Points, centre: Points, axes: Points) -> Iterator[Shape]:
@@ -210,17 +212,15 @@ def _sternum_and_shoulder(anatomy: Anatomy) -> Iterator[Shape]:
     sternum = Column(tissue=Tissue.RIB_CORTICAL, knots=knots, over=IN_BODY)
     yield sternum
     yield sternum.shrunk(1.5, Tissue.RIB_TRABECULAR)
-    for flip in (np.array, mirrored):
-        clavicle = flip(
-            [[14, -82, 322, 6.5], [60, -80, 338, 6], [105, -45, 350, 6], [128, -18, 352, 6]]
-        )
-        blade = [
-            [[120, 25, 348, 9], [95, 55, 340, 5], [66, 62, 330, 4]],
-            [[126, 28, 330, 7], [98, 58, 312, 3], [70, 66, 306, 3.5]],
-            [[124, 34, 308, 5], [98, 60, 286, 3], [76, 67, 280, 3.5]],
-            [[112, 46, 280, 4], [92, 63, 250, 3.5]],
-        ]
-        for points in [clavicle, *(flip(b) for b in blade)]:
+    shoulder: list[list[list[float]]] = [
+        [[14, -82, 322, 6.5], [60, -80, 338, 6], [105, -45, 350, 6], [128, -18, 352, 6]],
+        [[120, 25, 348, 9], [95, 55, 340, 5], [66, 62, 330, 4]],
+        [[126, 28, 330, 7], [98, 58, 312, 3], [70, 66, 306, 3.5]],
+        [[124, 34, 308, 5], [98, 60, 286, 3], [76, 67, 280, 3.5]],
+        [[112, 46, 280, 4], [92, 63, 250, 3.5]],
+    ]
+    for bone in shoulder:
+        for points in both_sides(bone):
             path = smooth_path(place(anatomy, points), 10.0)
             yield from shell(
                 path, Tissue.RIB_CORTICAL, Tissue.RIB_TRABECULAR, by_mm=1.5, over=IN_BODY
@@ -232,52 +232,44 @@ def _pelvis(anatomy: Anatomy) -> Iterator[Shape]:
     s1 = np.array(anatomy.vertebrae["S1"].centre_lps_mm)
     scale = 0.5 * anatomy.spine.stature_scale + 0.5 * anatomy.width_scale
 
-    def at(points: object) -> Points:
+    def at(points: npt.ArrayLike) -> Points:
         path = np.array(points, float)
         path[:, :3] = path[:, :3] * scale + s1
         path[:, 3] *= scale
         return path
 
-    sacrum = at(
-        [[0, 8, -8, 17], [0, 30, -32, 15], [0, 46, -56, 12], [0, 52, -80, 9], [0, 40, -108, 5]]
-    )
-    wings = at([[26, 14, -4, 13], [30, 34, -30, 13], [22, 46, -52, 10]])
-    for path in (sacrum, wings, mirrored(wings)):
+    sacrum: list[list[float]] = [
+        [0, 8, -8, 17],
+        [0, 30, -32, 15],
+        [0, 46, -56, 12],
+        [0, 52, -80, 9],
+        [0, 40, -108, 5],
+    ]
+    wing: list[list[float]] = [[26, 14, -4, 13], [30, 34, -30, 13], [22, 46, -52, 10]]
+    hips = [side for path in (wing, *_hip_paths()) for side in both_sides(path)]
+    for points in (np.array(sacrum, float), *hips):
         yield from shell(
-            smooth_path(path, 12.0),
+            smooth_path(at(points), 10.0),
             Tissue.PELVIS_CORTICAL,
             Tissue.PELVIS_TRABECULAR,
-            by_mm=1.6,
+            by_mm=1.7,
             over=IN_BODY,
         )
-    for flip in (np.array, mirrored):
-        for path in _hip_paths():
+    shaft: list[list[float]] = [
+        [112, -8, -104, 16],
+        [126, -8, -122, 17],
+        [122, -10, -150, 15],
+        [112, -14, -215, 14],
+    ]
+    head: list[list[float]] = [[88, -20, -92, 23], [91, -19, -93, 23]]
+    neck: list[list[float]] = [[90, -19, -93, 15], [116, -10, -112, 15]]
+    for part, cortex_mm in ((neck, 2.5), (shaft, 4.0), (head, 1.5)):
+        for points in both_sides(part):
             yield from shell(
-                smooth_path(at(flip(path)), 10.0),
-                Tissue.PELVIS_CORTICAL,
-                Tissue.PELVIS_TRABECULAR,
-                by_mm=1.8,
-                over=IN_BODY,
-            )
-    for flip in (np.array, mirrored):
-        femur = at(
-            flip(
-                [
-                    [112, -8, -104, 16],
-                    [126, -8, -122, 17],
-                    [122, -10, -150, 15],
-                    [112, -14, -215, 14],
-                ]
-            )
-        )
-        head = at(flip([[88, -20, -92, 23], [91, -19, -93, 23]]))
-        neck = at(flip([[90, -19, -93, 15], [116, -10, -112, 15]]))
-        for path, by_mm in ((neck, 2.5), (femur, 4.0), (head, 1.5)):
-            yield from shell(
-                smooth_path(path, 12.0),
+                smooth_path(at(points), 12.0),
                 Tissue.FEMUR_CORTICAL,
                 Tissue.FEMUR_TRABECULAR,
-                by_mm=by_mm,
+                by_mm=cortex_mm,
                 over=IN_BODY,
             )
 

@@ -9,10 +9,12 @@ from scipy.interpolate import CubicSpline
 Points = npt.NDArray[np.float64]
 
 THORACIC = tuple(f"T{n}" for n in range(12, 0, -1))
-STANDARD_Z_MM = np.array(
-    [-380, -96, -68, -35, 0, 36, 70, 102, 132, 160.5, 187.5, 213.5, 238.5, 263, 287, 310, 332, 353]
-    + [373.5, 480],
-    float,
+STANDARD_Z_MM = np.concatenate(
+    [
+        [-380, -96, -68, -35, 0, 36, 70],
+        [102, 132, 160.5, 187.5, 213.5, 238.5, 263, 287, 310, 332, 353, 373.5],
+        [480],
+    ]
 )
 """Coccyx end of the range, S1, L5 … L1, T12 … T1, top of the neck; read off whole-torso label maps."""
 STANDARD_Y_MM = np.array(
@@ -52,13 +54,13 @@ def z_knots(form: SpineForm) -> tuple[Points, Points]:
 
 def to_own_z(form: SpineForm, standard_z_mm: npt.ArrayLike) -> Points:
     """This spine's z of a standard z."""
-    return np.asarray(np.interp(standard_z_mm, *z_knots(form)))
+    return np.asarray(np.interp(np.asarray(standard_z_mm, float), *z_knots(form)))
 
 
 def to_standard_z(form: SpineForm, z_mm: npt.ArrayLike) -> Points:
     """The standard z of this spine's z."""
     standard, own = z_knots(form)
-    return np.asarray(np.interp(z_mm, own, standard))
+    return np.asarray(np.interp(np.asarray(z_mm, float), own, standard))
 
 
 def spine_xy(form: SpineForm, z_mm: npt.ArrayLike) -> tuple[Points, Points]:

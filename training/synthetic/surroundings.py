@@ -1,12 +1,13 @@
 """What lies beside the trunk: arms and the couch."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from training.synthetic.anatomy import Anatomy, Arms
 from training.synthetic.labels import Tissue
-from training.synthetic.shapes import Capsule, Column, Over, Shape, mirrored, thinner, tube
+from training.synthetic.shapes import Column, Hollow, Over, Shape, both_sides, thinner, tube
 from training.synthetic.spine import to_own_z
 from training.synthetic.wall import rings
 
@@ -40,8 +41,7 @@ def arms(anatomy: Anatomy) -> Iterator[Shape]:
                 [side[3] + thick * 0.9, 0, z[3], thick * 0.65],
             ]
         )
-    for flip in (np.array, mirrored):
-        whole = flip(path)
+    for whole in both_sides(path):
         yield from tube(Tissue.ARM_FAT, whole, over=OUTSIDE)
         yield from tube(Tissue.ARM_MUSCLE, thinner(whole, 4 + 0.3 * anatomy.sat_mm), over=ARM)
         bone = np.array(whole)
@@ -59,28 +59,12 @@ def couch(anatomy: Anatomy) -> Sequence[Shape]:
     ends = np.array([-600.0, 900.0])
     one = np.ones(2)
     knots = np.stack([ends, 0 * one, back * one, half_width * one, depth * one, 0 * one], 1)
-    hollow = frozenset({Tissue.TABLE_SHELL})
-    shell = Column(tissue=Tissue.TABLE_SHELL, knots=knots, over=OUTSIDE)
-    filling = shell.shrunk(2.5, Tissue.TABLE)
-    filling = Column(tissue=Tissue.TABLE, knots=filling.knots, over=hollow)
-    return [_LowerHalf(shell, back), _LowerHalf(filling, back + 2.5)]
-
-
-class _LowerHalf:
-    """The part of a column behind a plane."""
-
-    def __init__(self, column: Column, from_y_mm: float) -> None:
-        self._column = column
-        self._from_y_mm = from_y_mm
-        self.tissue = column.tissue
-        self.over = column.over
-
-    def box(self) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
-        low, high = self._column.box()
-        return np.array([low[0], self._from_y_mm, low[2]]), high
-
-    def inside(self, x, y, z):  # type: ignore[no-untyped-def]
-        return self._column.inside(x, y, z) & (y > self._from_y_mm)
-
-
-__all__ = ["Capsule", "arms", "couch"]
+    behind = Hollow(
+        normal=np.array([0.0, -1.0, 0.0]), point=np.array([0.0, back, 0.0]), radius_mm=1e4
+    )
+    shell = Column(tissue=Tissue.TABLE_SHELL, knots=knots, over=OUTSIDE, hollows=(behind,))
+    inner = replace(behind, point=np.array([0.0, back + 2.5, 0.0]))
+    filling = replace(
+        shell.shrunk(2.5, Tissue.TABLE), over=frozenset({Tissue.TABLE_SHELL}), hollows=(inner,)
+    )
+    return [shell, filling]

@@ -1,6 +1,6 @@
 """A patient as a label map on any grid: layers first, then every solid in one order, slab by slab."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -10,13 +10,13 @@ import numpy.typing as npt
 from inference.domain.volume import Affine, affine_from_axes
 from training.synthetic.anatomy import Anatomy
 from training.synthetic.fields import WaveField, wave_field
-from training.synthetic.labels import Labels, Tissue
+from training.synthetic.labels import Labels
 from training.synthetic.muscles import muscles
 from training.synthetic.shapes import Over, Shape
 from training.synthetic.skeleton import skeleton
 from training.synthetic.surroundings import arms, couch
 from training.synthetic.viscera import viscera
-from training.synthetic.wall import Slab, layers
+from training.synthetic.wall import Slab, infiltrate, layers
 
 SLAB_POINTS = 1_500_000
 """Points evaluated at once: small enough for the working arrays to stay in the cache."""
@@ -75,16 +75,9 @@ def warp(anatomy: Anatomy) -> Warp:
     return Warp(x=parts(1), y=parts(3))
 
 
-def solids(anatomy: Anatomy) -> Iterator[Shape]:
-    """Everything set into the layers; a later one wins where both may be."""
-    yield from muscles(anatomy)
-    yield from viscera(anatomy)
-    yield from skeleton(anatomy)
-
-
 def label_map(anatomy: Anatomy, grid: Grid, *, with_table: bool = False) -> Labels:
-    """The tissue of every voxel's centre."""
-    shapes = list(solids(anatomy))
+    """The tissue of every voxel's centre: layers, muscles, organs, bones, then arms and couch; later ones win."""
+    soft, hard = list(muscles(anatomy)), [*viscera(anatomy), *skeleton(anatomy)]
     around = [*arms(anatomy), *(couch(anatomy) if with_table else [])]
     result = np.zeros(grid.shape, np.uint8)
     step = max(1, SLAB_POINTS // (grid.shape[1] * grid.shape[2]))
@@ -93,7 +86,9 @@ def label_map(anatomy: Anatomy, grid: Grid, *, with_table: bool = False) -> Labe
         part = slice(first, first + step)
         slab = _slab(bend, grid, part)
         labels = layers(anatomy, slab)
-        _set_in(labels, shapes, slab, bend.bound_mm)
+        _set_in(labels, soft, slab, bend.bound_mm)
+        infiltrate(anatomy, slab, labels)
+        _set_in(labels, hard, slab, bend.bound_mm)
         _set_in(labels, around, _straight(slab), 0.0)
         result[part] = labels
     return result
@@ -154,13 +149,3 @@ def _set_in(labels: Labels, shapes: Sequence[Shape], slab: Slab, margin_mm: floa
 def _range(axis_mm: npt.NDArray[np.float32], low: float, high: float) -> slice:
     """The indices of an ascending axis within limits."""
     return slice(int(np.searchsorted(axis_mm, low)), int(np.searchsorted(axis_mm, high, "right")))
-
-
-TRUNK_TISSUES = frozenset(Tissue) - {
-    Tissue.AIR,
-    Tissue.TABLE,
-    Tissue.TABLE_SHELL,
-    Tissue.ARM_BONE,
-    Tissue.ARM_FAT,
-    Tissue.ARM_MUSCLE,
-}

@@ -1,61 +1,32 @@
-"""Organs and vessels of chest and abdomen, placed by vertebral level with a shift and a size of their own."""
+"""Abdominal and pelvic organs and vessels, placed by vertebral level with a shift and a size of their own."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from training.synthetic.anatomy import Anatomy
 from training.synthetic.bowel import colon, small_bowel
-from training.synthetic.frame import place
-from training.synthetic.labels import ORGANS, Tissue
-from training.synthetic.shapes import (
-    Column,
-    Ellipsoid,
-    HalfSpace,
-    Over,
-    Points,
-    Shape,
-    smooth_path,
-    thinner,
-    tube,
+from training.synthetic.chest import chest
+from training.synthetic.labels import Tissue
+from training.synthetic.organ_forms import (
+    ABDOMEN,
+    TRUNK,
+    OrganForm,
+    organ_ellipsoid,
+    organ_path,
+    turned,
 )
-from training.synthetic.spine import spine_xy
+from training.synthetic.shapes import Ellipsoid, Shape, thinner, tube
 
-ABDOMEN: Over = frozenset(
-    {
-        Tissue.VISCERAL_FAT,
-        Tissue.BOWEL_WALL,
-        Tissue.BOWEL_CONTENT,
-        Tissue.BOWEL_GAS,
-        Tissue.FAECES,
-        Tissue.RENAL_PELVIS,
-        Tissue.ARTERY,
-        Tissue.VEIN,
-        Tissue.MESENTERIC_VESSEL,
-        *(tissue for tissues in ORGANS.values() for tissue in tissues),
-    }
-)
-"""What an abdominal organ may push aside."""
-
-CHEST: Over = frozenset(
-    {
-        Tissue.LUNG,
-        Tissue.AIRWAY_VESSEL,
-        Tissue.MEDIASTINAL_FAT,
-        Tissue.HEART,
-        Tissue.ARTERY,
-        Tissue.VEIN,
-        Tissue.DIAPHRAGM,
-        Tissue.WALL_MUSCLE,
-        Tissue.AORTA,
-    }
-)
-TRUNK: Over = ABDOMEN | CHEST
+Limb = list[list[float]]
+"""Points x, y, z, radius of a standard tube."""
+Limbs = list[Limb]
 
 
 def viscera(anatomy: Anatomy) -> Iterator[Shape]:
     """Every organ, in painting order: later ones win."""
-    yield from _chest(anatomy)
+    yield from chest(anatomy)
     yield from _pelvic_organs(anatomy)
     yield from small_bowel(anatomy)
     yield from colon(anatomy)
@@ -69,142 +40,43 @@ def viscera(anatomy: Anatomy) -> Iterator[Shape]:
     yield from _gallbladder(anatomy)
 
 
-def organ_path(
-    anatomy: Anatomy, name: str, points: Sequence[Sequence[float]], *, mobility: float
-) -> Points:
-    """Standard points x, y, z, radius of an organ, in this patient, smooth."""
-    p = np.array(points, float)
-    shift, scale = anatomy.organ_shift_mm.get(name, (0, 0, 0)), anatomy.organ_scale.get(name, 1.0)
-    middle = p[:, :3].mean(0)
-    p[:, :3] = middle + (p[:, :3] - middle) * (0.5 + 0.5 * scale) + shift
-    p[:, 3] *= scale
-    return smooth_path(place(anatomy, p, mobility=mobility), max(6.0, float(p[:, 3].min()) * 0.8))
-
-
-def turned(degrees_xyz: tuple[float, float, float]) -> Points:
-    """Axes turned about x, then y, then z."""
-    a, b, c = np.radians(degrees_xyz)
-    rx = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
-    ry = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
-    rz = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
-    return np.asarray(rz @ ry @ rx).T
-
-
-def organ_ellipsoid(
-    anatomy: Anatomy,
-    name: str,
-    tissue: Tissue,
-    form: tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]],
-    *,
-    mobility: float,
-    over: Over = ABDOMEN,
-) -> Ellipsoid:
-    """An organ of one ellipsoid: standard centre, radii and turn in degrees."""
-    centre, radii, degrees = form
-    shifted = np.array(centre) + anatomy.organ_shift_mm.get(name, (0, 0, 0))
-    size = anatomy.organ_scale.get(name, 1.0) * (0.4 + 0.6 * anatomy.spine.stature_scale)
-    return Ellipsoid(
-        tissue=tissue,
-        centre=place(anatomy, shifted, mobility=mobility),
-        radii=np.array(radii) * size,
-        axes=turned(degrees),
-        over=over,
-    )
-
-
-def _chest(anatomy: Anatomy) -> Iterator[Shape]:
-    """Mediastinum, heart, great vessels, trachea."""
-    z = place(anatomy, [[0, 0, v] for v in (100, 140, 200, 240, 290, 340, 380)])
-    x, y = spine_xy(anatomy.spine, z[:, 2])
-    half_x = np.array([26, 30, 30, 30, 30, 34, 40.0]) * anatomy.width_scale
-    half_y = np.array([50, 72, 76, 74, 62, 50, 45.0]) * anatomy.depth_scale
-    knots = np.stack([z[:, 2], x + 4, y - half_y + 12, half_x, half_y, 0 * x], 1)
-    lung = frozenset({Tissue.LUNG, Tissue.AIRWAY_VESSEL})
-    yield Column(tissue=Tissue.MEDIASTINAL_FAT, knots=knots, over=lung)
-    yield organ_ellipsoid(
-        anatomy,
-        "heart",
-        Tissue.HEART,
-        ((22, -66, 192), (58, 46, 50), (0, 25, 35)),
-        mobility=0.5,
-        over=CHEST,
-    )
-    paths: list[tuple[Tissue, list[list[float]]]] = [
-        (
-            Tissue.VEIN,
-            [[-20, -40, 185, 12], [-34, -46, 240, 10], [-38, -48, 300, 9], [-40, -48, 340, 7]],
-        ),
-        (
-            Tissue.ARTERY,
-            [[-6, -55, 225, 15], [-14, -62, 265, 15], [0, -50, 294, 14], [18, -24, 296, 12]],
-        ),
-        (
-            Tissue.ARTERY,
-            [[10, -62, 225, 14], [16, -52, 250, 13], [-30, -34, 246, 9], [-60, -22, 244, 6]],
-        ),
-        (Tissue.ARTERY, [[16, -50, 250, 10], [46, -18, 252, 8], [66, -6, 250, 5]]),
-        (Tissue.ARTERY, [[-12, -52, 295, 7], [-26, -50, 330, 5], [-24, -50, 400, 4]]),
-        (Tissue.ARTERY, [[14, -40, 298, 5], [22, -46, 330, 4], [24, -52, 400, 4]]),
-    ]
-    for tissue, points in paths:
-        yield from tube(tissue, organ_path(anatomy, "", points, mobility=0.3), over=CHEST)
-    windpipe = [
-        [0, -24, 252, 9],
-        [0, -32, 300, 9],
-        [0, -46, 350, 9],
-        [0, -75, 420, 9],
-        [0, -98, 475, 9],
-    ]
-    bronchi = [[[0, -22, 254, 7], [s * 34, -12, 236, 6], [s * 56, -8, 224, 4]] for s in (-1, 1)]
-    for points in (windpipe, *bronchi):
-        yield from tube(Tissue.TRACHEA, organ_path(anatomy, "", points, mobility=0.2), over=CHEST)
-
-
 def _pelvic_organs(anatomy: Anatomy) -> Iterator[Shape]:
     """Bladder, and prostate or uterus behind and below it."""
-    low = (0, 0, 0)
+    prostate = OrganForm(centre=(0, 0, -215), radii=(21, 18, 14))
+    uterus = OrganForm(centre=(0, 8, -165), radii=(24, 22, 34), turn_degrees=(30, 0, 0))
     yield organ_ellipsoid(
-        anatomy, "bladder", Tissue.BLADDER, ((0, -26, -178), (40, 34, 28), low), mobility=0.3
+        anatomy,
+        "bladder",
+        Tissue.BLADDER,
+        OrganForm(centre=(0, -26, -178), radii=(40, 34, 28), mobility=0.3),
     )
-    form = (
-        ((0, 0, -215), (21, 18, 14), low)
-        if anatomy.sex == "M"
-        else ((0, 8, -165), (24, 22, 34), (30, 0, 0))
+    yield organ_ellipsoid(
+        anatomy, "", Tissue.PELVIC_ORGAN, prostate if anatomy.sex == "M" else uterus
     )
-    yield organ_ellipsoid(anatomy, "", Tissue.PELVIC_ORGAN, form, mobility=0.0)
 
 
 def _liver(anatomy: Anatomy) -> Iterator[Shape]:
-    """Two lobes cut by the visceral surface, with portal and hepatic branches."""
-    right = organ_ellipsoid(
-        anatomy, "liver", Tissue.LIVER, ((-80, -28, 98), (74, 92, 92), (0, -8, 8)), mobility=0.45
+    """Two lobes dented by the viscera below them, with portal and hepatic branches."""
+    right = OrganForm(
+        centre=(-80, -26, 98),
+        radii=(74, 94, 92),
+        turn_degrees=(0, -8, 8),
+        mobility=0.45,
+        dents=(
+            ((0.62, 0.10, -0.78), (30, -16, -18), 120.0),
+            ((0.80, 0.58, 0.1), (52, 6, 10), 110.0),
+        ),
     )
-    left = organ_ellipsoid(
-        anatomy, "liver", Tissue.LIVER, ((2, -76, 122), (78, 42, 44), (0, -14, 6)), mobility=0.7
+    left = OrganForm(
+        centre=(2, -76, 122),
+        radii=(78, 44, 44),
+        turn_degrees=(0, -14, 6),
+        mobility=0.7,
+        dents=(((0.1, 0.55, -0.83), (-10, 10, -14), 90.0),),
     )
-    hilum = place(
-        anatomy, np.array((-48, -44, 78)) + anatomy.organ_shift_mm["liver"], mobility=0.45
-    )
-    under = HalfSpace(normal=np.array([0.62, 0.18, -0.76]), point=hilum)
-    medial = HalfSpace(normal=np.array([0.86, 0.45, 0.2]), point=hilum + [26, 16, 30])
-    below_left = HalfSpace(normal=np.array([0.1, 0.55, -0.83]), point=hilum + [34, 6, 10])
-    yield Ellipsoid(
-        tissue=right.tissue,
-        centre=right.centre,
-        radii=right.radii,
-        axes=right.axes,
-        over=ABDOMEN,
-        cuts=(under, medial),
-    )
-    yield Ellipsoid(
-        tissue=left.tissue,
-        centre=left.centre,
-        radii=left.radii,
-        axes=left.axes,
-        over=ABDOMEN,
-        cuts=(below_left,),
-    )
-    branches = [
+    yield organ_ellipsoid(anatomy, "liver", Tissue.LIVER, right)
+    yield organ_ellipsoid(anatomy, "liver", Tissue.LIVER, left)
+    branches: Limbs = [
         [[-20, -12, 148, 5], [-52, -22, 140, 4], [-90, -30, 120, 2.5]],
         [[-18, -14, 148, 5], [-36, -50, 142, 4], [-60, -85, 122, 2.5]],
         [[-16, -16, 148, 5], [-4, -50, 142, 4], [14, -80, 130, 2.5]],
@@ -218,28 +90,20 @@ def _liver(anatomy: Anatomy) -> Iterator[Shape]:
 
 def _spleen(anatomy: Anatomy) -> Iterator[Shape]:
     """A bean under the left dome."""
-    whole = organ_ellipsoid(
-        anatomy,
-        "spleen",
-        Tissue.SPLEEN,
-        ((100, 20, 106), (34, 46, 48), (20, -8, -28)),
+    bean = OrganForm(
+        centre=(97, 18, 104),
+        radii=(35, 50, 52),
+        turn_degrees=(15, -8, -28),
         mobility=0.1,
+        dents=(((-0.88, -0.42, -0.05), (-20, -9, 0), 70.0),),
     )
-    hollow = HalfSpace(normal=np.array([-0.88, -0.42, -0.05]), point=whole.centre + [-20, -10, 0])
-    yield Ellipsoid(
-        tissue=whole.tissue,
-        centre=whole.centre,
-        radii=whole.radii,
-        axes=whole.axes,
-        over=ABDOMEN,
-        cuts=(hollow,),
-    )
+    yield organ_ellipsoid(anatomy, "spleen", Tissue.SPLEEN, bean)
 
 
 def _stomach(anatomy: Anatomy) -> Iterator[Shape]:
     """A curved bag: wall, content, gas in front."""
     fill = 0.72 + 0.36 * float(np.random.default_rng((anatomy.detail_seed, 51)).random())
-    points = [
+    points: Limb = [
         [66, 4, 142, 26],
         [76, -22, 128, 33],
         [80, -52, 106, 31],
@@ -255,17 +119,7 @@ def _stomach(anatomy: Anatomy) -> Iterator[Shape]:
     yield from tube(Tissue.STOMACH_CONTENT, inner, over=wall)
     level = float(np.quantile(path[:, 1], 0.15 + 0.3 * (1 - anatomy.bowel_gas)))
     for piece in tube(Tissue.STOMACH_GAS, inner, over=frozenset({Tissue.STOMACH_CONTENT})):
-        yield _floating(piece, level)
-
-
-def _floating(piece: Shape, level_y_mm: float) -> Shape:
-    """The part of a piece in front of a fluid level."""
-    from dataclasses import replace
-
-    from training.synthetic.shapes import Capsule
-
-    assert isinstance(piece, Capsule)
-    return replace(piece, front_of_mm=level_y_mm)
+        yield replace(piece, front_of_mm=level)
 
 
 def _kidneys(anatomy: Anatomy) -> Iterator[Shape]:
@@ -276,7 +130,9 @@ def _kidneys(anatomy: Anatomy) -> Iterator[Shape]:
     }
     for name, (sign, centre, cortex, medulla) in forms.items():
         turn = (-8.0, sign * 14.0, sign * 28.0)
-        body = organ_ellipsoid(anatomy, name, cortex, (centre, (26, 29, 55), turn), mobility=0.0)
+        body = organ_ellipsoid(
+            anatomy, name, cortex, OrganForm(centre=centre, radii=(27, 30, 56), turn_degrees=turn)
+        )
         yield body
         u, _, w = body.axes
         for k in range(5):
@@ -307,7 +163,7 @@ def _kidneys(anatomy: Anatomy) -> Iterator[Shape]:
 
 def _duodenum_and_pancreas(anatomy: Anatomy) -> Iterator[Shape]:
     """The C of the duodenum round the pancreatic head."""
-    loop = [
+    loop: Limb = [
         [-20, -64, 60, 10],
         [-38, -54, 58, 13],
         [-48, -42, 44, 13],
@@ -321,8 +177,8 @@ def _duodenum_and_pancreas(anatomy: Anatomy) -> Iterator[Shape]:
     yield from tube(
         Tissue.DUODENUM, organ_path(anatomy, "duodenum", loop, mobility=0.25), over=ABDOMEN
     )
-    head = [[-26, -44, 22, 12], [-24, -46, 40, 15], [-14, -52, 54, 12], [6, -58, 62, 9]]
-    tail = [
+    head: Limb = [[-26, -44, 22, 12], [-24, -46, 40, 15], [-14, -52, 54, 12], [6, -58, 62, 9]]
+    tail: Limb = [
         [6, -58, 62, 9],
         [28, -54, 70, 10],
         [54, -38, 78, 11],
@@ -337,12 +193,12 @@ def _duodenum_and_pancreas(anatomy: Anatomy) -> Iterator[Shape]:
 
 def _adrenals(anatomy: Anatomy) -> Iterator[Shape]:
     """An inverted Y above each kidney."""
-    right = [
+    right: Limbs = [
         [[-34, -10, 116, 3.4], [-38, -6, 102, 3.6]],
         [[-38, -6, 102, 3.2], [-34, 6, 88, 2.8]],
         [[-38, -6, 102, 3.2], [-48, 2, 90, 2.8]],
     ]
-    left = [
+    left: Limbs = [
         [[46, -24, 100, 3.4], [48, -18, 86, 3.6]],
         [[48, -18, 86, 3.2], [42, -10, 68, 2.8]],
         [[48, -18, 86, 3.2], [58, -8, 72, 2.8]],
@@ -353,7 +209,7 @@ def _adrenals(anatomy: Anatomy) -> Iterator[Shape]:
     ):
         half = 0.5 * np.array(anatomy.organ_shift_mm[name])
         for limb in limbs:
-            moved = [[*(np.array(p[:3]) + half), p[3] * 1.15] for p in limb]
+            moved = [[*(np.array(p[:3]) + half), p[3] * 1.4] for p in limb]
             yield from tube(tissue, organ_path(anatomy, "", moved, mobility=0.0), over=ABDOMEN)
 
 
@@ -361,37 +217,37 @@ def _vessels(anatomy: Anatomy) -> Iterator[Shape]:
     """Aorta, vena cava, oesophagus, portal and splenic vein, their main branches."""
     age = float(np.clip((anatomy.age_years - 20) / 70, 0, 1))
     wide = 0.86 + 0.24 * age
-    aorta = [
+    aorta: Limb = [
         [16, -20, 296, 12], [24, -12, 270, 12], [26, -8, 230, 12], [22, -10, 180, 11.5], [14, -16, 130, 11],
         [10, -24, 90, 10], [10, -28, 40, 9.5], [9, -27, 0, 9], [6, -26, -42, 8.5],
     ]  # fmt: skip
-    cava = [
+    cava: Limb = [
         [-20, -32, 176, 12], [-22, -28, 140, 13], [-24, -26, 95, 12], [-25, -27, 50, 11], [-23, -27, 0, 10.5],
         [-17, -24, -44, 10],
     ]  # fmt: skip
-    gullet = [
-        [2, -38, 400, 6], [2, -30, 350, 7], [2, -20, 300, 7.5], [6, -18, 250, 7.5], [8, -22, 200, 8],
-        [14, -30, 160, 8.5], [26, -30, 138, 9], [44, -24, 130, 9],
+    gullet: Limb = [
+        [2, -38, 400, 5.5], [2, -30, 350, 6], [2, -20, 300, 6.5], [6, -18, 250, 6.5], [8, -22, 200, 7],
+        [14, -30, 160, 7.5], [26, -30, 138, 8], [44, -24, 130, 8.5],
     ]  # fmt: skip
-    portal = [
+    portal: Limb = [
         [104, 2, 100, 4], [76, -14, 92, 4.5], [44, -34, 82, 5], [14, -48, 72, 5.5], [-10, -46, 68, 7],
         [-28, -42, 82, 7], [-46, -46, 96, 7], [-58, -46, 100, 5.5],
     ]  # fmt: skip
-    mesenteric = [[-6, -50, 66, 5.5], [-4, -56, 35, 5], [-6, -62, 0, 4], [-14, -64, -30, 3]]
+    mesenteric: Limb = [[-6, -50, 66, 5.5], [-4, -56, 35, 5], [-6, -62, 0, 4], [-14, -64, -30, 3]]
     yield from tube(Tissue.VEIN, organ_path(anatomy, "", mesenteric, mobility=0.4), over=ABDOMEN)
-    celiac = [
+    celiac: Limbs = [
         [[9, -34, 100, 4], [4, -48, 96, 3]],
         [[9, -34, 86, 4], [8, -52, 60, 3.5], [6, -60, 10, 3]],
     ]
-    renal = [
+    renal: Limbs = [
         [[18, -22, 66, 3.5], [42, -4, 62, 3], [56, 4, 60, 2.5]],
         [[0, -20, 62, 3.5], [-40, -2, 54, 3], [-54, 6, 52, 2.5]],
     ]
     for points in celiac + renal:
         yield from tube(Tissue.ARTERY, organ_path(anatomy, "", points, mobility=0.1), over=ABDOMEN)
     for sign in (-1, 1):
-        artery = [[5 + sign * 2, -26, -42, 6], [sign * 28, -26, -85, 6], [sign * 46, -22, -120, 5.5], [sign * 72, -62, -190, 5], [sign * 78, -66, -260, 4.5]]  # fmt: skip
-        vein = [[-17 + sign * 2, -22, -46, 8], [sign * 30, -14, -88, 7.5], [sign * 44, -12, -125, 7], [sign * 62, -56, -190, 6], [sign * 66, -58, -260, 5]]  # fmt: skip
+        artery: Limb = [[5 + sign * 2, -26, -42, 6], [sign * 28, -26, -85, 6], [sign * 46, -22, -120, 5.5], [sign * 72, -62, -190, 5], [sign * 78, -66, -260, 4.5]]  # fmt: skip
+        vein: Limb = [[-17 + sign * 2, -22, -46, 8], [sign * 30, -14, -88, 7.5], [sign * 44, -12, -125, 7], [sign * 62, -56, -190, 6], [sign * 66, -58, -260, 5]]  # fmt: skip
         yield from tube(
             Tissue.VEIN,
             organ_path(anatomy, "", vein, mobility=0.0),
@@ -417,7 +273,7 @@ def _gallbladder(anatomy: Anatomy) -> Iterator[Shape]:
     """A pear under the right lobe."""
     if not anatomy.has_gallbladder:
         return
-    pear = [[-48, -54, 76, 5], [-56, -64, 62, 10], [-64, -76, 46, 14], [-67, -81, 40, 13]]
+    pear: Limb = [[-48, -54, 76, 5], [-56, -64, 62, 10], [-64, -76, 46, 14], [-67, -81, 40, 13]]
     path = organ_path(anatomy, "gallbladder", pear, mobility=0.55)
     path[:, :3] += np.array(anatomy.organ_shift_mm["liver"]) * 0.7
     yield from tube(Tissue.GALLBLADDER, path, over=ABDOMEN)

@@ -97,7 +97,7 @@ def _wall_mm(anatomy: Anatomy, around: Outline, fascia: Points) -> Points:
     half_rectus = rectus_half_width_mm(anatomy)
     q = np.clip((x - anatomy.alba_mm / 2) / half_rectus, 0, 1)
     belly = np.where(
-        turn < 70, 9.5 * anatomy.muscle_scale * np.sqrt(np.clip(4 * q * (1 - q), 0, 1)), 0
+        turn < 70, 11.5 * anatomy.muscle_scale * np.sqrt(np.clip(4 * q * (1 - q), 0, 1)), 0
     )
     abdomen = np.maximum(np.maximum(belly, 3.0), around.wall_mm[:, None] * flank)
     abdomen = np.maximum(abdomen, np.where(turn > 128, 7.0, 0.0))
@@ -146,7 +146,33 @@ def layers(anatomy: Anatomy, slab: Slab) -> Labels:
     _muscle_ring(anatomy, slab, ring, labels, within & ~hollow, (dx, turn, wall_depth))
     labels[hollow] = Tissue.VISCERAL_FAT
     _thorax(anatomy, slab, labels, hollow, (dx, turn, radius / np.maximum(cavity, 1.0)))
+    _fork(anatomy, ring, labels, dx)
     return labels
+
+
+def _fork(anatomy: Anatomy, ring: Rings, labels: Labels, dx: Array) -> None:
+    """Air between the thighs below the pelvic floor."""
+    gap = (0.16 * (-242.0 - ring.around.standard_z_mm)).astype(np.float32)[:, None, None]
+    side = np.abs(dx)
+    trunk = labels > Tissue.AIR
+    for reach, tissue in (
+        (8.0 + 0.35 * anatomy.sat_mm, Tissue.SUBCUTANEOUS_FAT),
+        (anatomy.skin_mm, Tissue.SKIN),
+        (0.0, Tissue.AIR),
+    ):
+        labels[trunk & (gap > 0) & (side < gap + np.float32(reach))] = tissue
+
+
+def infiltrate(anatomy: Anatomy, slab: Slab, labels: Labels) -> None:
+    """Streaks of fat within the back muscles, by the degree of myosteatosis, in place."""
+    streak = wave_field(
+        (anatomy.detail_seed, 24), waves=24, wavelength_mm=(12, 40), rms=1.0
+    ).on_grid(slab.x_mm, slab.y_mm, slab.z_mm)
+    amount = wave_field(
+        (anatomy.detail_seed, 25), waves=10, wavelength_mm=(50, 140), rms=1.0
+    ).on_grid(slab.x_mm, slab.y_mm, slab.z_mm)
+    thin = np.abs(streak) < 0.10 * anatomy.myosteatosis * np.clip(amount + 0.7, 0, 2)
+    labels[(labels == Tissue.ERECTOR_SPINAE) & thin] = Tissue.INTERMUSCULAR_FAT
 
 
 def _limited(anatomy: Anatomy, ring: Rings, dx: Array, y: Array) -> Mask:
@@ -189,7 +215,10 @@ def _muscle_ring(
     kind[(depth > 1) & (standard > 260)] = Tissue.WALL_MUSCLE
     hip = (standard < -50) & ((turn > 48) | (depth > 1))
     kind[hip] = Tissue.GLUTEAL
-    kind[hip & (np.abs(streak) < 0.05 + 0.16 * anatomy.myosteatosis)] = Tissue.INTERMUSCULAR_FAT
+    planes = wave_field(
+        (anatomy.detail_seed, 23), waves=12, wavelength_mm=(45, 120), rms=1.0
+    ).on_grid(slab.x_mm, slab.y_mm, slab.z_mm)
+    kind[hip & (np.abs(planes) < 0.04 + 0.05 * anatomy.myosteatosis)] = Tissue.INTERMUSCULAR_FAT
     labels[where] = kind[where]
 
 
@@ -197,11 +226,11 @@ def diaphragm_z_mm(anatomy: Anatomy, polar: tuple[Array, Array, Array]) -> Array
     """Height of the diaphragm over points given by x, turn and the fraction of the way to the wall."""
     dx, turn, fraction = polar
     top_right, top_left = to_own_z(anatomy.spine, np.array([168.0, 158.0]))
-    top = np.where(dx < 0, np.float32(top_right), np.float32(top_left))
-    top = top - 16 * np.exp(-((dx / 38) ** 2))
-    drop = np.interp(turn.ravel(), [0, 60, 120, 180], [40, 72, 92, 88]).reshape(turn.shape)
-    drop = drop.astype(np.float32) * np.float32(anatomy.spine.stature_scale)
-    return np.asarray(top - drop * np.minimum(fraction, 1.0) ** 5, np.float32)
+    domes = np.where(dx < 0, np.float32(top_right), np.float32(top_left))
+    top = domes - 16 * np.exp(-((dx / 38) ** 2))
+    deep = np.interp(turn.ravel(), [0, 60, 120, 180], [40, 72, 92, 88]).reshape(turn.shape)
+    drop = deep.astype(np.float32) * np.float32(anatomy.spine.stature_scale)
+    return np.asarray(top - drop * np.minimum(fraction, 1.0) ** 8, np.float32)
 
 
 def _thorax(
