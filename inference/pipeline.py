@@ -42,7 +42,7 @@ from inference.stages.segment_tissue import segment_compartments, tissues_from_c
 
 CODE_VERSION = "0.1.0"
 COARSE_MM = 3.0
-"""Step of the grid that the level and organ networks read."""
+"""Step of the grid that projections are made from."""
 BODY_MARGIN = 4
 """Voxels kept around the body when the organ network's field is cropped to it."""
 
@@ -192,7 +192,7 @@ def analyse_volume(volume: Volume, facts: Facts, models: Models, clock: Stopwatc
     organs = None
     if models.organs is not None:
         with clock.stage("organs"):
-            organs = _segment_organs(upright, coarse, models.organs, clock.progress)
+            organs = _segment_organs(upright, models.organs, clock.progress)
     found = Findings(upright=upright, spine=spine, level=level, tissues=tissues, organs=organs)
     with clock.stage("measure"):
         report = _measure(facts, found, models)
@@ -283,11 +283,10 @@ def _slices_of_interest(upright: Volume, level: Level) -> list[int]:
     return sorted(k for k in wanted if 0 <= k < upright.shape[0])
 
 
-def _segment_organs(
-    upright: Volume, coarse: Volume, predictor: Predictor, progress: Progress
-) -> LabelMap:
+def _segment_organs(upright: Volume, predictor: Predictor, progress: Progress) -> LabelMap:
     """Organ labels on the volume's grid from one low-resolution 3D network."""
     spec = predictor.manifest.input
+    coarse = resample(upright, spec.spacing_mm)
     body = body_mask(coarse.hu)
     box = tuple(
         slice(max(0, used[0] - BODY_MARGIN), used[-1] + 1 + BODY_MARGIN)

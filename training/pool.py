@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from inference.domain.errors import ConfigurationInvalid, InferenceFailed
+from inference.domain.volume import Volume
 from training.pool_samples import (
     THICKNESS_MM,
     TISSUE_SHAPE_RC,
@@ -33,7 +34,8 @@ from training.synthetic.torso import label_map
 
 FIRST_UNSEEN_SEED = 1_000_000
 """Seeds from here on belong to evaluation."""
-RANDOM_FIELDS_PER_TORSO = 3
+SCANS_PER_TORSO = 2
+RANDOM_FIELDS_PER_SCAN = 3
 POLL_S = 0.5
 REPORT_EVERY_S = 10.0
 FAILURES_BEFORE_GIVING_UP = 20
@@ -133,7 +135,7 @@ class _Crew:
 
     def made(self) -> int:
         """Anatomies in the pool."""
-        return len(self._seeds())
+        return len(set(self._seeds()))
 
     def progress(self) -> str:
         """For one line of text."""
@@ -164,15 +166,20 @@ def work(
 
 
 def write_torso(seed: int, out: Path) -> None:
-    """One torso, and projections of it whole and of random fields."""
+    """One anatomy scanned several times; of each scan the torso, and projections of it whole and of random fields."""
     case = make_case(seed, spacing_mm=TORSO_STEP_MM, shape_rc=TORSO_SHAPE_RC)
     rng = np.random.default_rng([seed, 1])
-    fields = [case.volume]
-    fields += [random_field(case.volume, rng) for _ in range(RANDOM_FIELDS_PER_TORSO)]
-    for number, field in enumerate(fields):
-        sample = projection_sample(field, case.anatomy.vertebrae)
-        sample.write(out / "projections" / f"{seed:06d}-{number}.npz")
-    torso_sample(case.volume, case.tissue_labels).write(out / "torso" / f"{seed:06d}.npz")
+    for scan in range(SCANS_PER_TORSO):
+        # Shapes cost seven times what painting them costs.
+        acquisition = sample_acquisition(rng, TRAINING) if scan else case.acquisition
+        hu = paint(case.tissue_labels, case.anatomy, acquisition, case.grid, rng)
+        volume = Volume(hu=hu, affine_lps=case.volume.affine_lps)
+        fields = [volume, *(random_field(volume, rng) for _ in range(RANDOM_FIELDS_PER_SCAN))]
+        for number, field in enumerate(fields):
+            sample = projection_sample(field, case.anatomy.vertebrae)
+            sample.write(out / "projections" / f"{seed:06d}-{scan}-{number}.npz")
+        torso = torso_sample(volume, case.tissue_labels)
+        torso.write(out / "torso" / f"{seed:06d}-{scan}.npz")
 
 
 def write_slices(seed: int, out: Path) -> None:

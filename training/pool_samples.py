@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.domain.volume import Volume, index_at
-from inference.stages.grids import body_centre_mm, body_mask
+from inference.stages.grids import body_centre_mm, body_mask, resample
 from inference.stages.projections import LANDMARKS, ROW_MM, project
 from training.samples import ProjectionSample, SliceSample, TorsoSample
+from training.specification import ORGANS
 from training.synthetic.labels import COMPARTMENT_LUT, ORGAN_LUT
 
 TORSO_STEP_MM = (3.0, 3.0, 3.0)
@@ -36,14 +37,29 @@ class VertebralBody(Protocol):
 
 
 def torso_sample(volume: Volume, tissue_labels: npt.NDArray[np.uint8]) -> TorsoSample:
-    """A torso with organ labels and its body's middle."""
-    hu = np.asarray(volume.hu, np.float32)
-    centre_mm = body_centre_mm(body_mask(hu), volume.affine_lps)
+    """A torso on the organ network's grid, reduced as the node reduces a scan, with labels and its body's middle."""
+    coarse = resample(volume, ORGANS.spacing_mm)
+    centre_mm = body_centre_mm(body_mask(coarse.hu), coarse.affine_lps)
     return TorsoSample(
-        hu=np.asarray(volume.hu, np.int16),
-        labels=ORGAN_LUT[tissue_labels],
-        body_centre=index_at(volume.affine_lps, centre_mm).astype(np.float32),
+        hu=np.rint(coarse.hu).astype(np.int16),
+        labels=nearest_labels(ORGAN_LUT[tissue_labels], volume, coarse),
+        body_centre=index_at(coarse.affine_lps, centre_mm).astype(np.float32),
     )
+
+
+def nearest_labels(
+    labels: npt.NDArray[np.uint8], fine: Volume, coarse: Volume
+) -> npt.NDArray[np.uint8]:
+    """The label at the middle of each voxel of a coarser grid over the same field."""
+    offset = index_at(fine.affine_lps, coarse.affine_lps[:3, 3])
+    picks = []
+    for axis, n in enumerate(coarse.shape):
+        scale = coarse.spacing_mm[axis] / fine.spacing_mm[axis]
+        picks.append(
+            np.clip(np.rint(np.arange(n) * scale + offset[axis]), 0, labels.shape[axis] - 1)
+        )
+    picked: npt.NDArray[np.uint8] = labels[np.ix_(*(p.astype(np.intp) for p in picks))]
+    return picked
 
 
 def projection_sample(volume: Volume, vertebrae: Mapping[str, VertebralBody]) -> ProjectionSample:

@@ -1,4 +1,4 @@
-"""Organs: random patches of torsos at 3 mm, cut about the body's middle."""
+"""Organs: random patches of torsos at 4 mm, cut about the body's middle."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from inference.domain.labelmap import Structure
 from inference.stages.grids import AIR_HU
 from training.augment import (
     Chance,
@@ -27,6 +28,12 @@ from training.tasks.store import Example, ExampleStore
 
 ABDOMEN_SHARE = 0.8
 """Part of the patches about a level that holds an organ; the others come from anywhere in the torso."""
+THROUGH_THE_CHEST = (Structure.AORTA, Structure.INFERIOR_VENA_CAVA, Structure.ESOPHAGUS)
+ABDOMINAL = [
+    channel
+    for channel, label in enumerate(ORGANS.labels)
+    if channel > 0 and label not in THROUGH_THE_CHEST
+]
 SHORTEST_FIELD = (0.25, 0.7, 0.7)
 """Part of the patch along z, y and x that a short or narrow scan still fills."""
 
@@ -98,9 +105,11 @@ class OrganTask:
 
 
 def _organ_slices(example: Example) -> list[int]:
-    """Slices with any organ; found once per torso."""
+    """Slices with an organ of the abdomen; found once per torso."""
     if "organ_slices" not in example:
-        present = (example["labels"] > 0).flatten(1).any(1)
+        labels = example["labels"]
+        wanted = torch.tensor(ABDOMINAL, dtype=torch.uint8, device=labels.device)
+        present = torch.isin(labels, wanted).flatten(1).any(1)
         example["organ_slices"] = present.nonzero()[:, 0].cpu()
     slices: list[int] = example["organ_slices"].tolist()
     return slices
