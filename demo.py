@@ -1,0 +1,387 @@
+"""make demo: a synthetic CT sent by C-STORE to a real Orthanc with the node comes back as SEG and SR at a second Orthanc."""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pynetdicom import AE, evt
+
+from inference.domain.errors import HabitusError, InferenceFailed
+from inference.domain.labelmap import Structure
+from orthanc_plugin.node.orthanc_config import (
+    OrthancOptions,
+    Peer,
+    environment_of,
+    write_configuration,
+)
+from orthanc_plugin.node.private_network import enter_private_network
+from training.synthetic.demo_series import SeriesTruth, write_demo_series
+
+ROOT = Path(__file__).parent
+FOLDER = ROOT / ".demo"
+ORTHANC = "/usr/sbin/Orthanc"
+SEED = 11
+JOB_LIMIT_S = 600.0
+ENDED = ("done", "rejected", "dead")
+SETTINGS = """\
+data_folder = "node"
+
+[intake]
+quiet_s = 1.5
+poll_s = 0.3
+
+[engine]
+models_folder = "{models}"
+profile = "{profile}"
+
+[outbox]
+poll_s = 0.3
+
+[[destinations]]
+modality = "pacs"
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Where everything listens, on 127.0.0.1."""
+
+    node_dicom: int
+    node_http: int
+    pacs_dicom: int
+    pacs_http: int
+
+
+def main() -> int:
+    """Run the demo; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--keep", default="0", help="1: leave it running until Ctrl-C")
+    parser.add_argument("--profile", default="abdomen", help="abdomen (default), l3 or l3-small")
+    options = parser.parse_args()
+    try:
+        return demonstrate(options.profile, keep=options.keep == "1")
+    except HabitusError as error:
+        sys.stderr.write(f"demo: {error}\n")
+        return error.exit_status
+    except KeyboardInterrupt:
+        return 130
+
+
+def demonstrate(profile: str, *, keep: bool) -> int:
+    """All of it, in the order it happens."""
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(mode=0o700)
+    ports = Ports(**{name: _free_port() for name in Ports.__dataclass_fields__})
+    outside = _forwarder("outside", ports) if keep else None
+    if enter_private_network():
+        say("network", "a namespace of its own: Orthanc is reachable from nowhere else")
+    else:
+        say("network", "no namespace allowed here: guarded by password and AE allow-list only")
+    say("CT", "painting a synthetic patient (no real person)")
+    truth = write_series(profile)
+    with _orthancs(ports, profile) as node:
+        inside = _forwarder("inside", ports) if keep else None
+        try:
+            job = run_job(node, ports)
+            status = show(node, job, truth, ports)
+            if keep:
+                wait_for_ctrl_c(node, ports)
+        finally:
+            for process in (inside, outside):
+                if process is not None:
+                    process.terminate()
+    return status
+
+
+def write_series(profile: str) -> SeriesTruth:
+    """The CT: a full abdomen, or the small L3 series of the tests."""
+    small = profile == "l3-small"
+    return write_demo_series(
+        FOLDER / "ct",
+        seed=SEED,
+        field="l3" if small else "abdomen",
+        shape_rc=(128, 128) if small else (256, 256),
+        spacing_mm=(5.0, 3.2, 3.2) if small else (4.0, 1.6, 1.6),
+    )
+
+
+def run_job(node: "Server", ports: Ports) -> dict[str, Any]:
+    """Send the series, watch the job, return it when it has ended."""
+    paths = sorted((FOLDER / "ct").glob("*.dcm"))
+    started = time.monotonic()
+    send(paths, ports.node_dicom)
+    say("C-STORE", f"{len(paths)} images sent in {time.monotonic() - started:.1f} s")
+    seen = ""
+    while time.monotonic() - started < JOB_LIMIT_S:
+        jobs = node.get("/habitus/jobs") or []
+        if jobs:
+            job: dict[str, Any] = jobs[0]
+            shown = f"{job['state']} {job['stage'] or ''}".strip()
+            if shown != seen:
+                say("job", f"{shown} ({time.monotonic() - started:.1f} s)")
+                seen = shown
+            if job["state"] in ENDED:
+                return job
+        time.sleep(0.25)
+    raise InferenceFailed(
+        found=f"no finished job after {JOB_LIMIT_S:.0f} s ({seen or 'none begun'})",
+        wanted="done",
+        advice=f"See {FOLDER / 'node.log'}.",
+    )
+
+
+def send(paths: list[Path], port: int) -> None:
+    """C-STORE, as a scanner would."""
+    scanner = AE(ae_title="SCANNER")
+    scanner.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
+    association = scanner.associate(
+        "127.0.0.1", port, ae_title="HABITUS", evt_handlers=[(evt.EVT_CONN_OPEN, _no_delay)]
+    )
+    if not association.is_established:
+        raise InferenceFailed(found="an association refused", wanted="a DICOM association")
+    for number, path in enumerate(paths, start=1):
+        status = association.send_c_store(path).get("Status")
+        if status != 0:
+            raise InferenceFailed(found=f"C-STORE status {status}", wanted="0x0000")
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r\033[K  sending {number} of {len(paths)}")
+    association.release()
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\033[K")
+
+
+def show(node: "Server", job: dict[str, Any], truth: SeriesTruth, ports: Ports) -> int:
+    """Numbers beside the truth, what arrived at the PACS, and the pictures."""
+    if job["state"] != "done":
+        say("job", f"ended as {job['state']}: {job['reason']} {job['detail'] or ''}")
+        return 1
+    report = node.get(f"/habitus/report/{job['key']}")
+    pictures = FOLDER / "pictures"
+    pictures.mkdir()
+    for name in job["pictures"]:
+        content = node.fetch(f"/habitus/jobs/{job['key']}/pictures/{name}.png")
+        (pictures / f"{name}.png").write_bytes(content)
+    sys.stdout.write("\n" + comparison(report, truth) + "\n")
+    pacs = Server(port=ports.pacs_http, user="pacs", password=_password("pacs"))
+    arrived = [
+        f"  {tags['Modality']:4} {tags.get('SeriesDescription', ''):38} {len(series['Instances'])} object(s)"
+        for series in pacs.get("/series?expand")
+        if (tags := series["MainDicomTags"])
+    ]
+    sys.stdout.write(
+        "Arrived at the second DICOM server (AE PACS):\n" + "\n".join(arrived) + "\n\n"
+    )
+    for flag in report["flags"]:
+        sys.stdout.write(f"! {flag}\n")
+    sys.stdout.write(f"\nPictures: {', '.join(str(p) for p in sorted(pictures.glob('*.png')))}\n")
+    sys.stdout.write(f"Input CT: {FOLDER / 'ct'}. Synthetic patient; for research use only.\n")
+    modalities = {line.split()[0] for line in arrived}
+    if not {"SEG", "SR"} <= modalities:
+        say("PACS", f"only {sorted(modalities)} arrived; wanted SEG and SR")
+        return 1
+    return 0
+
+
+def comparison(report: dict[str, Any], truth: SeriesTruth) -> str:
+    """Measured beside true, as text."""
+    level = report["level"]
+    rows = [("L3 level, z in mm", level["z_mm"], truth.l3_z_mm)]
+    areas = {
+        m["structure"]: m["value"] for m in report["body_composition"] if m["quantity"] == "area"
+    }
+    rows += [
+        (f"{s.value.replace('_', ' ')} at L3, cm²", areas[s.value], truth.area_cm2[s])
+        for s in truth.area_cm2
+    ]
+    found = {organ["structure"]: organ["volume_ml"] for organ in report["organs"]}
+    if found:
+        rows += [
+            (f"{s.value.replace('_', ' ')}, ml", found.get(s.value), truth.organ_ml.get(s))
+            for s in tuple(Structure)[:14]
+        ]
+    lines = [f"{'':32} {'measured':>10} {'true':>10} {'difference':>11}"]
+    for name, measured, true in rows:
+        if measured is None or true is None:
+            cells = f"{_cell(measured)} {_cell(true)}"
+            lines.append(f"{name:32} {cells}")
+            continue
+        is_level = name.startswith("L3 level")
+        apart = measured - true if is_level else 100 * (measured - true) / true
+        unit = "mm" if is_level else "%"
+        lines.append(f"{name:32} {measured:10.1f} {true:10.1f} {apart:+9.1f} {unit}")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: float | None) -> str:
+    return f"{'–':>10}" if value is None else f"{value:10.1f}"
+
+
+def wait_for_ctrl_c(node: "Server", ports: Ports) -> None:
+    """Say where everything is and stay."""
+    sys.stdout.write(
+        f"\nRunning. Page: http://127.0.0.1:{ports.node_http}/habitus/ (user habitus, password {node.password})\n"
+        f"PACS: http://127.0.0.1:{ports.pacs_http}/app/explorer.html (user pacs, password {_password('pacs')})\n"
+        f"DICOM: HABITUS@127.0.0.1:{ports.node_dicom}, calling AE title SCANNER. Ctrl-C ends it.\n"
+    )
+    sys.stdout.flush()
+    signal.pause()
+
+
+class Server:
+    """An Orthanc's REST API."""
+
+    def __init__(self, *, port: int, user: str, password: str) -> None:
+        self.password = password
+        self._url = f"http://127.0.0.1:{port}"
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.auth = (user, password)
+
+    def get(self, path: str) -> Any:
+        """JSON of a route; None while it is not there."""
+        response = self._session.get(self._url + path, timeout=30)
+        return response.json() if response.ok else None
+
+    def fetch(self, path: str) -> bytes:
+        """Bytes of a route."""
+        response = self._session.get(self._url + path, timeout=30)
+        response.raise_for_status()
+        return response.content
+
+    def wait(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
+        """Until it answers; raises InferenceFailed when its process ends first."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                if self.get("/system"):
+                    return
+            except requests.ConnectionError:
+                time.sleep(0.1)
+        raise InferenceFailed(
+            found="an Orthanc that does not answer",
+            wanted="its REST API within 30 s",
+            advice=f"See {log}.",
+        )
+
+
+@contextmanager
+def _orthancs(ports: Ports, profile: str) -> Iterator[Server]:
+    """The node's Orthanc and the PACS, both running; the node's REST API."""
+    settings = FOLDER / "habitus.toml"
+    settings.write_text(SETTINGS.format(models=ROOT / "models", profile=profile), encoding="utf-8")
+    options = OrthancOptions(
+        storage_folder=FOLDER / "storage",
+        settings_path=settings,
+        node_python=Path(sys.executable),
+        peers=(
+            Peer(name="scanner", ae_title="SCANNER", host="127.0.0.1", port=104, may_store=True),
+            Peer(name="pacs", ae_title="PACS", host="127.0.0.1", port=ports.pacs_dicom),
+        ),
+        dicom_port=ports.node_dicom,
+        http_port=ports.node_http,
+    )
+    files = write_configuration(options, FOLDER / "etc")
+    pacs_process = _start(_pacs_configuration(ports), FOLDER / "pacs.log")
+    node_process = _start(files.configuration, FOLDER / "node.log")
+    node = Server(
+        port=ports.node_http, user=options.user, password=files.password.read_text().strip()
+    )
+    pacs = Server(port=ports.pacs_http, user="pacs", password=_password("pacs"))
+    try:
+        pacs.wait(pacs_process, FOLDER / "pacs.log")
+        node.wait(node_process, FOLDER / "node.log")
+        say("Orthanc", "the node's and the PACS's are up")
+        yield node
+    finally:
+        for process in (node_process, pacs_process):
+            process.send_signal(signal.SIGTERM)
+        for process in (node_process, pacs_process):
+            process.wait(30)
+
+
+def _pacs_configuration(ports: Ports) -> Path:
+    """A plain Orthanc that knows HABITUS and answers its queries."""
+    password = os.urandom(12).hex()
+    path = FOLDER / "pacs.password"
+    path.touch(mode=0o600)
+    path.write_text(password)
+    configuration = FOLDER / "pacs.json"
+    configuration.touch(mode=0o600)
+    configuration.write_text(
+        json.dumps(
+            {
+                "Name": "PACS of the demo",
+                "StorageDirectory": str(FOLDER / "pacs"),
+                "IndexDirectory": str(FOLDER / "pacs"),
+                "DicomAet": "PACS",
+                "DicomPort": ports.pacs_dicom,
+                "HttpPort": ports.pacs_http,
+                "AuthenticationEnabled": True,
+                "RegisteredUsers": {"pacs": password},
+                "RemoteAccessAllowed": False,
+                "DicomCheckCalledAet": True,
+                "DicomAlwaysAllowStore": False,
+                "DicomModalities": {
+                    "habitus": {"AET": "HABITUS", "Host": "127.0.0.1", "Port": ports.node_dicom}
+                },
+                "Plugins": [],
+            }
+        )
+    )
+    return configuration
+
+
+def _password(name: str) -> str:
+    return (FOLDER / f"{name}.password").read_text().strip()
+
+
+def _start(configuration: Path, log: Path) -> "subprocess.Popen[bytes]":
+    with log.open("ab") as file:
+        return subprocess.Popen(
+            [ORTHANC, str(configuration)],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=environment_of(os.environ),
+            start_new_session=True,
+        )
+
+
+def _forwarder(side: str, ports: Ports) -> "subprocess.Popen[bytes]":
+    listed = [str(getattr(ports, name)) for name in Ports.__dataclass_fields__]
+    module = "orthanc_plugin.node.loopback_forwarder"
+    folder = str(FOLDER / "sockets")
+    return subprocess.Popen([sys.executable, "-m", module, side, folder, *listed], cwd=ROOT)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _no_delay(event: Any) -> None:
+    # Without it every image waits 40 ms for a delayed ACK.
+    event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def say(what: str, text: str) -> None:
+    """One line of progress."""
+    sys.stdout.write(f"{what:8} {text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
