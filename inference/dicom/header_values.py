@@ -11,8 +11,8 @@ def raw_value(header: Dataset, keyword: str) -> Any:
     """The element's value, or None where it is absent, empty or cannot be parsed."""
     try:
         value = header.get(keyword)
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, NotImplementedError):
-        # pydicom parses an element when it is first touched, so a damaged value surfaces here.
+    except Exception:  # noqa: BLE001 - the library has an error of its own for every kind of damage
+        # An element is parsed when it is first touched, so a damaged value surfaces here.
         return None
     return None if value is None or value == "" else value
 

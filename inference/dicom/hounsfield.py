@@ -1,6 +1,5 @@
 """From the stored pixels of one slice to Hounsfield units: decoding, sign, padding, rescale."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +8,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
-from inference.dicom.header_values import number, text, whole_number
+from inference.dicom.header_values import number, raw_value, text, whole_number
 from inference.domain.errors import UnreadableInput, UnsupportedGeometry
 
 AIR_HU = -1024
@@ -158,20 +157,24 @@ def _wrapped(value: int, half: int, span: int) -> int:
 
 def _decoded(image: Dataset, form: PixelFormat) -> npt.NDArray[np.integer]:
     syntax = _transfer_syntax(image)
-    data = image.get("PixelData")
-    if data is None or (not syntax.is_compressed and len(data) < form.frame_bytes):
+    if not syntax.is_transfer_syntax:
+        raise UnreadableInput(
+            found="a slice of an unknown transfer syntax",
+            wanted="an intact CT image",
+            advice="The file is broken; send the series again.",
+        )
+    data = raw_value(image, "PixelData")
+    if not isinstance(data, bytes) or (not syntax.is_compressed and len(data) < form.frame_bytes):
         raise UnreadableInput(
             found="a slice with too little pixel data",
             wanted=f"{form.frame_bytes} bytes",
             advice="The file is truncated; send the series again.",
         )
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            decoder = get_decoder(syntax)
-            if not decoder.is_available:
-                raise _refused("no-decoder", f"pixels coded as {syntax.name}", "a coding we decode")
-            stored, _ = decoder.as_array(image, index=0)
+        decoder = get_decoder(syntax)
+        if not decoder.is_available:
+            raise _refused("no-decoder", f"pixels coded as {syntax.name}", "a coding we decode")
+        stored, _ = decoder.as_array(image, index=0)
     except UnsupportedGeometry:
         raise
     except Exception:  # noqa: BLE001 - decoders of several libraries, each with errors of its own

@@ -1,6 +1,5 @@
 """Read a Segmentation back and compare it with a label map voxel by voxel in patient space."""
 
-import warnings
 from io import BytesIO
 from typing import Any
 
@@ -11,6 +10,7 @@ from pydicom.dataset import Dataset
 from inference.dicom.codes import STRUCTURE_CODES
 from inference.dicom.ct_series import CtSeries
 from inference.dicom.header_values import numbers, text
+from inference.dicom.quiet import quietly
 from inference.domain.errors import ImplausibleResult
 from inference.domain.labelmap import LabelMap, Structure
 from inference.domain.volume import Affine, affine_from_axes, index_at, position_mm
@@ -21,15 +21,14 @@ GRID_TOLERANCE = (0.3, 0.5, 0.5)
 """Of a voxel, between a frame and the even grid: the reader accepts slices a little off it."""
 
 
+@quietly()
 def verify_seg(encoded: bytes, labels: LabelMap, series: CtSeries) -> None:
     """Prove that a Segmentation file holds exactly these labels at these places.
 
     Structures are told by their codes, places by the frames' own geometry, so a swapped side, a shifted
     slice or a wrong reference is found. Raises ImplausibleResult.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        segmentation = hd.seg.segread(BytesIO(encoded))
+    segmentation = hd.seg.segread(BytesIO(encoded))
     structures = _structures(segmentation)
     found_voxels = dict.fromkeys(structures.values(), 0)
     shared = segmentation.SharedFunctionalGroupsSequence[0]

@@ -1,6 +1,5 @@
 """Read a CT series from files: find it in a folder, check it, stack it into Hounsfield units."""
 
-import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from inference.dicom.geometry import Plane, Stack, checked_plane, stack_planes
 from inference.dicom.header_values import number, numbers, text
 from inference.dicom.hounsfield import PixelFormat, hounsfield, pixel_format
 from inference.dicom.patient import patient_from_header
+from inference.dicom.quiet import quietly
 from inference.dicom.suitability import unsuitable_because
 from inference.domain.errors import NoSuitableSeries, UnreadableInput, UnsupportedGeometry
 from inference.domain.volume import Volume
@@ -37,6 +37,7 @@ class _File:
     header: Dataset
 
 
+@quietly()
 def load_series(paths: Sequence[Path]) -> CtSeries:
     """The series made of exactly these files, in any order.
 
@@ -51,6 +52,7 @@ def load_series(paths: Sequence[Path]) -> CtSeries:
     return _load(files)
 
 
+@quietly()
 def find_series(folder: Path) -> CtSeries:
     """The axial CT series of a folder tree that covers most of the body and can be measured.
 
@@ -131,10 +133,7 @@ def _read_header(path: Path) -> Dataset:
 
 def _read(path: Path, *, pixels: bool) -> Dataset:
     try:
-        with warnings.catch_warnings():
-            # pydicom warns with the offending value, which may be a patient's name.
-            warnings.simplefilter("ignore")
-            return dcmread(path, stop_before_pixels=not pixels)
+        return dcmread(path, stop_before_pixels=not pixels)
     except InvalidDicomError:
         raise _broken("a file that is not DICOM") from None
     except OSError:

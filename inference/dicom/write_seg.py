@@ -1,6 +1,5 @@
 """Write a label map as a DICOM Segmentation, and prove it by reading it back in patient space."""
 
-import warnings
 from collections.abc import Sequence
 
 import highdicom as hd
@@ -14,6 +13,7 @@ from pydicom.valuerep import DS
 from inference.dicom.codes import AI_FAMILY, MANUFACTURER, STRUCTURE_CODES
 from inference.dicom.ct_series import CtSeries
 from inference.dicom.identity import ResultIdentity
+from inference.dicom.quiet import quietly
 from inference.dicom.read_seg import verify_seg
 from inference.dicom.source_images import (
     carry_patient_and_study,
@@ -47,6 +47,7 @@ def present_structures(labels: LabelMap) -> tuple[Structure, ...]:
     return tuple(structure for structure in Structure if structure in present)
 
 
+@quietly()
 def _verified(
     labels: LabelMap, series: CtSeries, identity: ResultIdentity
 ) -> tuple[Dataset, bytes]:
@@ -64,20 +65,18 @@ def _segmentation(labels: LabelMap, series: CtSeries, identity: ResultIdentity) 
         raise ValueError(f"labels {labels.labels.shape} on a volume {series.volume.shape}")
     used = np.flatnonzero(labels.labels.any(axis=(1, 2)))
     first, last = int(used[0]), int(used[-1])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        segmentation: Dataset = hd.seg.Segmentation(
-            source_images=[source_image(series, index) for index in range(first, last + 1)],
-            pixel_array=_numbered(labels, structures)[first : last + 1],
-            segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
-            segment_descriptions=[
-                _description(number, structure, identity)
-                for number, structure in enumerate(structures, start=1)
-            ],
-            pixel_measures=_pixel_measures(series),
-            transfer_syntax_uid=ExplicitVRLittleEndian,
-            **_object_arguments(structures, identity),
-        )
+    segmentation: Dataset = hd.seg.Segmentation(
+        source_images=[source_image(series, index) for index in range(first, last + 1)],
+        pixel_array=_numbered(labels, structures)[first : last + 1],
+        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=[
+            _description(number, structure, identity)
+            for number, structure in enumerate(structures, start=1)
+        ],
+        pixel_measures=_pixel_measures(series),
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        **_object_arguments(structures, identity),
+    )
     _fix_spacing(segmentation, series)
     _add_laterality(segmentation, structures)
     _fix_dimension_uid(segmentation, identity)

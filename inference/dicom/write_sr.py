@@ -1,6 +1,5 @@
 """Write a report as a Comprehensive 3D SR of TID 1500 groups, readable in viewers and by machines."""
 
-import warnings
 from collections.abc import Iterator, Sequence
 
 from highdicom.sr import (
@@ -18,6 +17,7 @@ from pydicom.valuerep import DS
 from inference.dicom import codes
 from inference.dicom.ct_series import CtSeries
 from inference.dicom.identity import ResultIdentity, derive_uid
+from inference.dicom.quiet import quietly
 from inference.dicom.source_images import (
     carry_patient_and_study,
     created_date_time,
@@ -33,6 +33,7 @@ from inference.domain.measurement import Report
 LANGUAGES = {"en": codes.concept("en", "RFC5646", "English")}
 
 
+@quietly()
 def build_sr(
     report: Report,
     series: CtSeries,
@@ -53,20 +54,18 @@ def build_sr(
         source_series_uid=series.series_uid,
         segments=_segments(references),
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        content = MeasurementReport(
-            observation_context=_observer(identity),
-            procedure_reported=codes.PROCEDURE,
-            imaging_measurements=report_groups(report, context, series.contrast),
-            title=codes.REPORT_TITLE,
-            language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(
-                LANGUAGES[language]
-            ),
-            # The L3 slice only: a library of the whole series makes metadata of megabytes.
-            referenced_images=[level_image] if level_image is not None else None,
-        )
-        document = _document(content, series, references, identity)
+    content = MeasurementReport(
+        observation_context=_observer(identity),
+        procedure_reported=codes.PROCEDURE,
+        imaging_measurements=report_groups(report, context, series.contrast),
+        title=codes.REPORT_TITLE,
+        language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(
+            LANGUAGES[language]
+        ),
+        # The L3 slice only: a library of the whole series makes metadata of megabytes.
+        referenced_images=[level_image] if level_image is not None else None,
+    )
+    document = _document(content, series, references, identity)
     for item in _items(document):
         if item.ValueType == "CONTAINER":
             # OHIF prints the labels of SEPARATE containers only.
