@@ -97,10 +97,14 @@ def _arch(anatomy: Anatomy, name: str) -> Iterator[Shape]:
     tip = (behind + (26 if lumbar else 22), -13 if lumbar else -26)
     reach = wide + (21 if name != "S1" else 8) if lumbar else wide + 17
     half = (vertebra.z_high_mm - vertebra.z_low_mm) / 2
-    spine_end = [0, tip[0], tip[1], 3.5]
+    heights = (-1.0, -7.0, -14.0) if lumbar else (-5.0, -12.0)
     middle: list[list[list[float]]] = [
-        [[0, behind - 3, -5, 4.5], [0, (behind + tip[0]) / 2, (tip[1] - 5) / 2, 3.0], spine_end],
-        [[0, behind - 3, -12, 4.0], [0, tip[0] - 1, tip[1] - 7, 3.5]],
+        [
+            [0, behind - 3, z, 4.5],
+            [0, (behind + tip[0]) / 2, (tip[1] + z) / 2, 3.2],
+            [0, tip[0], tip[1] + z + 6, 4.0],
+        ]
+        for z in heights
     ]
     side = [
         [[wide * 0.62, deep - 3, half * 0.35, 5.5], [wide * 0.66, deep + 10, half * 0.3, 5.5]],
@@ -277,9 +281,9 @@ def _pelvis(anatomy: Anatomy) -> Iterator[Shape]:
 def _hip_paths() -> list[list[list[float]]]:
     """Left hip bone from the first sacral body: rows of the iliac wing, then the rami."""
     crest, rows = 40.0, []
-    for k in range(9):
-        t = k / 8
-        z = crest - 11.5 * k
+    for k in range(17):
+        t = k / 16
+        z = crest - 5.75 * k
         back = [44 - 8 * t, 52 - 16 * t, z - 14, 7 + 2 * t]
         bend = [92 - 18 * t, 26 - 14 * t, z - 2 * t, 5.0 + 3 * t]
         front = [124 - 32 * t, -24 - 4 * t, z - 12 - 6 * t, 5.5 + 4 * t]
