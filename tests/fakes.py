@@ -22,6 +22,7 @@ from orthanc_plugin.node.pacs import (
     ChangePage,
     PacsUnavailable,
     QueryRefused,
+    RequestRefused,
     ResourceGone,
     SendState,
     SeriesFacts,
@@ -75,6 +76,8 @@ class FakePacs:
         self.instances: dict[str, _Stored] = {}
         self.markers: dict[str, str] = {}
         self.is_away = False
+        self.refuses: set[str] = set()
+        """Ids (or "store") whose requests are answered with an error."""
         self._log: list[Change] = []
         self._jobs: dict[str, SendState] = {}
 
@@ -106,7 +109,7 @@ class FakePacs:
         return self._stored(instance_orthanc_id).series_id
 
     def series_facts(self, series_orthanc_id: str) -> SeriesFacts:
-        self._answer()
+        self._answer(series_orthanc_id)
         own = {k: v for k, v in self.instances.items() if v.series_id == series_orthanc_id}
         if not own:
             raise ResourceGone(found="no such series", wanted="the series")
@@ -124,7 +127,7 @@ class FakePacs:
         return self._stored(instance_orthanc_id).content
 
     def store_instance(self, content: bytes) -> str:
-        self._answer()
+        self._answer("store")
         header = pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True)
         orthanc_id = f"instance-{header.SOPInstanceUID}"
         if orthanc_id not in self.instances:
@@ -172,14 +175,16 @@ class FakePacs:
         self._log.append(Change(sequence=sequence, kind=kind, orthanc_id=orthanc_id))
 
     def _stored(self, orthanc_id: str) -> _Stored:
-        self._answer()
+        self._answer(orthanc_id)
         if orthanc_id not in self.instances:
             raise ResourceGone(found="no such instance", wanted="the instance")
         return self.instances[orthanc_id]
 
-    def _answer(self) -> None:
+    def _answer(self, asked_for: str = "") -> None:
         if self.is_away:
             raise PacsUnavailable(found="no answer", wanted="an answer")
+        if asked_for in self.refuses:
+            raise RequestRefused(found="HTTP 500", wanted="HTTP 200")
 
 
 class FakeEngine:

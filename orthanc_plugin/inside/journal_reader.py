@@ -16,6 +16,14 @@ _JOB_COLUMNS = (
 
 Row = dict[str, Any]
 
+NOTHING_COUNTED: Row = {
+    "jobs": {},
+    "deliveries": {},
+    "skipped_series": {},
+    "oldest_queued_s": None,
+}
+"""What JournalReader.counts says of an empty journal."""
+
 
 class JournalReader:
     """Each call opens the file anew: routes run in Orthanc's HTTP threads."""

@@ -71,7 +71,9 @@ def _rest_callback(routes: Routes, method: str, route: Route) -> Any:
 def _send(output: Any, answer: Answer) -> None:
     for name, value in _SAFE_HEADERS.items():
         output.SetHttpHeader(name, value)
-    if answer.status == 200:
+    if answer.location:
+        output.Redirect(answer.location)
+    elif answer.status == 200:
         output.AnswerBuffer(answer.body, answer.mime)
     else:
         # SendHttpStatus, which has a body, has a broken signature before plugin 4.2.

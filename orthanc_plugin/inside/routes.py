@@ -7,11 +7,12 @@ import time
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from orthanc_plugin.inside.journal_reader import PICTURE_PREFIX, JournalReader
+from orthanc_plugin.inside.journal_reader import NOTHING_COUNTED, PICTURE_PREFIX, JournalReader
 from orthanc_plugin.inside.supervisor import NodeCondition
 
 KEY = r"([0-9a-f]{32})"
@@ -19,9 +20,9 @@ JSON = "application/json"
 _ACTOR = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 
 PAGE_FILES = {
-    "": ("index.html", "text/html; charset=utf-8"),
-    "page.js": ("page.js", "text/javascript; charset=utf-8"),
-    "page.css": ("page.css", "text/css; charset=utf-8"),
+    "index.html": "text/html; charset=utf-8",
+    "page.js": "text/javascript; charset=utf-8",
+    "page.css": "text/css; charset=utf-8",
 }
 
 
@@ -43,6 +44,8 @@ class Answer:
     body: bytes = b""
     mime: str = JSON
     status: int = 200
+    location: str = ""
+    """Where a redirection leads."""
 
 
 class NodeControl(Protocol):
@@ -78,8 +81,9 @@ class Routes:
             rf"/habitus/jobs/{KEY}/requeue": ("POST", self.requeue),
             rf"/habitus/jobs/{KEY}/pictures/([a-z0-9-]{{1,40}})\.png": ("GET", self.picture),
             rf"/habitus/report/{KEY}": ("GET", self.report),
-            r"/habitus/": ("GET", self.page),
-            r"/habitus/(page\.js|page\.css)": ("GET", self.page),
+            # Orthanc drops a trailing slash, and without it the page's relative links would miss.
+            r"/habitus": ("GET", self.home),
+            r"/habitus/(index\.html|page\.js|page\.css)": ("GET", self.page),
         }
 
     def answer(self, allowed_method: str, route: Route, request: Request) -> Answer:
@@ -100,13 +104,14 @@ class Routes:
                 "pid": condition.pid,
                 "starts": condition.starts,
                 "last_exit_code": condition.last_exit_code,
-            }
+            },
+            "engine": None,
+            **NOTHING_COUNTED,
         }
-        try:
+        # Before the node's first start there is no journal yet.
+        with suppress(sqlite3.OperationalError):
             body |= self._reader.counts(time.time())
             body["engine"] = json.loads(self._reader.fact("engine") or "null")
-        except sqlite3.OperationalError:
-            body["engine"] = None
         return _json(body)
 
     def jobs(self, _: Request) -> Answer:
@@ -141,8 +146,12 @@ class Routes:
 
     def page(self, request: Request) -> Answer:
         """The web page and its two files."""
-        name, mime = PAGE_FILES[request.groups[0] if request.groups else ""]
-        return Answer(body=(self._page_folder / name).read_bytes(), mime=mime)
+        name = request.groups[0]
+        return Answer(body=(self._page_folder / name).read_bytes(), mime=PAGE_FILES[name])
+
+    def home(self, _: Request) -> Answer:
+        """Lead to the page."""
+        return Answer(status=302, location="/habitus/index.html")
 
     def _file(self, key: str, role: str, mime: str) -> Answer:
         name = self._reader.result_file(key, role)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from orthanc_plugin.node.job_key import EngineIdentity
 from orthanc_plugin.node.journal import Journal
 from orthanc_plugin.node.logs import Logger, StudyPseudonyms
-from orthanc_plugin.node.pacs import Change, Pacs, ResourceGone, SeriesFacts
+from orthanc_plugin.node.pacs import Change, Pacs, RequestRefused, ResourceGone, SeriesFacts
 from orthanc_plugin.node.submissions import fresh_submission, submission_of
 
 CURSOR = "cursor"
@@ -70,9 +70,15 @@ class Intake:
         self._read_changes()
         submitted = 0
         for series, arrival in list(self._moving.items()):
-            if self._clock() - arrival.last_seen_s >= self._quiet_s:
+            if self._clock() - arrival.last_seen_s < self._quiet_s:
+                continue
+            try:
                 submitted += self._submit(series, engine)
                 del self._moving[series]
+            except RequestRefused as error:
+                # This one waits another quiet time; the others go on.
+                arrival.last_seen_s = self._clock()
+                self._log.warning("series-not-read", reason=error.code)
         self._save_cursor()
         return submitted
 

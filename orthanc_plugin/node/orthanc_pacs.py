@@ -12,6 +12,7 @@ from orthanc_plugin.node.pacs import (
     ChangePage,
     PacsUnavailable,
     QueryRefused,
+    RequestRefused,
     ResourceGone,
     SendState,
     SeriesFacts,
@@ -106,7 +107,12 @@ class OrthancPacs:
         """Start an asynchronous send of one instance; the id of the job."""
         # Permissive hid a lost instance (reported Success with 1 of 2 delivered).
         order = {"Resources": [instance_orthanc_id], "Synchronous": False, "Permissive": False}
-        return str(self._json("POST", f"/modalities/{modality}/store", order)["ID"])
+        try:
+            return str(self._json("POST", f"/modalities/{modality}/store", order)["ID"])
+        except RequestRefused:
+            # A deleted instance is answered by 400 here, not by 404: ask for it to tell the two apart.
+            self._json("GET", f"/instances/{instance_orthanc_id}")
+            raise
 
     def job_state(self, orthanc_job_id: str) -> SendState:
         """How a send is doing; UNKNOWN when Orthanc has forgotten it."""
@@ -128,7 +134,7 @@ class OrthancPacs:
         }
         try:
             answer = self._json("POST", f"/modalities/{modality}/query", query)
-        except PacsUnavailable as exc:
+        except RequestRefused as exc:
             raise QueryRefused(
                 found="no answer to a C-FIND", wanted="a peer that answers C-FIND"
             ) from exc
@@ -147,7 +153,7 @@ class OrthancPacs:
         try:
             return response.json()
         except requests.exceptions.JSONDecodeError as exc:
-            raise PacsUnavailable(found="an answer that is not JSON", wanted="JSON") from exc
+            raise RequestRefused(found="an answer that is not JSON", wanted="JSON") from exc
 
     def _request(
         self, method: str, path: str, body: bytes | dict[str, Any] | None = None
@@ -166,8 +172,14 @@ class OrthancPacs:
             ) from exc
         if response.status_code == requests.codes.not_found:
             raise ResourceGone(found="HTTP 404 from Orthanc", wanted="the resource")
-        if not response.ok:
+        if response.status_code in (requests.codes.unauthorized, requests.codes.forbidden):
             raise PacsUnavailable(
+                found=f"HTTP {response.status_code} from Orthanc",
+                wanted="to be let in",
+                advice="Check user and password_file in habitus.toml.",
+            )
+        if not response.ok:
+            raise RequestRefused(
                 found=f"HTTP {response.status_code} from Orthanc", wanted="HTTP 200"
             )
         return response

@@ -1,8 +1,9 @@
 """The outbox: brings every DICOM result into our own Orthanc and from there to each destination, until confirmed."""
 
+import time
 from collections.abc import Sequence
 
-from inference.domain.errors import HabitusError
+from inference.domain.errors import InferenceFailed
 from orthanc_plugin.node.delivery_journal import (
     Delivery,
     DeliveryJournal,
@@ -11,9 +12,12 @@ from orthanc_plugin.node.delivery_journal import (
 )
 from orthanc_plugin.node.job_states import DeliveryState
 from orthanc_plugin.node.logs import Logger
-from orthanc_plugin.node.pacs import Pacs, QueryRefused, ResourceGone, SendState
+from orthanc_plugin.node.pacs import Pacs, QueryRefused, RequestRefused, ResourceGone, SendState
 from orthanc_plugin.node.settings import OutboxSettings
 from orthanc_plugin.node.spool import Spool
+
+STORE_PAUSE_S = 60.0
+"""Before a result that our own Orthanc refused is offered to it again."""
 
 
 class Outbox:
@@ -34,25 +38,35 @@ class Outbox:
         self._destinations = {d.modality: d for d in destinations}
         self._settings = settings
         self._log = log
+        self._held_until_s: dict[tuple[str, str], float] = {}
+        """Monotonic; results that could not be stored just now."""
 
     def step(self) -> None:
         """Store, send, poll, confirm and settle what is due; raises PacsUnavailable when Orthanc is away."""
         self._store()
         for delivery in self._deliveries.due():
-            self._deliveries.step(delivery, self._next(delivery))
+            try:
+                step = self._next(delivery)
+            except RequestRefused as error:
+                step = self._again(delivery, error.code)
+            self._deliveries.step(delivery, step)
         for key in self._deliveries.settle():
             self._log.info("job-done", job=key)
 
     def _store(self) -> None:
+        """One result that cannot be stored holds up no other."""
         for result in self._deliveries.results_to_store():
+            name = (result.key, result.role)
+            if time.monotonic() < self._held_until_s.get(name, 0.0):
+                continue
             try:
                 content = self._spool.read_result(result.key, result.file_name, result.sha256)
-            except HabitusError as error:
-                self._log.error(  # codes only, no traceback
-                    "result-unreadable", job=result.key, role=result.role, reason=error.code
+                self._deliveries.mark_stored(result, self._pacs.store_instance(content))
+            except (InferenceFailed, RequestRefused) as error:
+                self._held_until_s[name] = time.monotonic() + STORE_PAUSE_S
+                self._log.error(
+                    "result-not-stored", job=result.key, role=result.role, reason=error.code
                 )
-                continue
-            self._deliveries.mark_stored(result, self._pacs.store_instance(content))
 
     def _next(self, delivery: Delivery) -> DeliveryStep:
         match delivery.state:

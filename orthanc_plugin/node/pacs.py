@@ -11,9 +11,17 @@ from orthanc_plugin.node.delivery_journal import ObjectUids
 
 @dataclass(kw_only=True)
 class PacsUnavailable(HabitusError):
-    """Orthanc does not answer, or answers with a fault of its own; worth another try."""
+    """Orthanc does not answer at all, or does not let us in; everything waits."""
 
     code: ClassVar[str] = "pacs-unavailable"
+    retryable: ClassVar[bool] = True
+
+
+@dataclass(kw_only=True)
+class RequestRefused(HabitusError):
+    """Orthanc answers this one request with an error; other requests may well succeed."""
+
+    code: ClassVar[str] = "request-refused"
     retryable: ClassVar[bool] = True
 
 
@@ -77,7 +85,7 @@ class SendState(StrEnum):
 
 
 class Pacs(Protocol):
-    """Everything the node asks of Orthanc. Each method may raise PacsUnavailable."""
+    """Everything the node asks of Orthanc. Each method may raise PacsUnavailable or RequestRefused."""
 
     def last_change(self) -> int:
         """Sequence number of the newest change."""

@@ -20,7 +20,13 @@ from orthanc_plugin.node.job_key import EngineIdentity, instance_set_hash
 from orthanc_plugin.node.job_states import JobState
 from orthanc_plugin.node.journal import Job, Journal, Verdict
 from orthanc_plugin.node.logs import Logger, where
-from orthanc_plugin.node.pacs import Pacs, PacsUnavailable, ResourceGone, SeriesFacts
+from orthanc_plugin.node.pacs import (
+    Pacs,
+    PacsUnavailable,
+    RequestRefused,
+    ResourceGone,
+    SeriesFacts,
+)
 from orthanc_plugin.node.settings import EngineSettings
 from orthanc_plugin.node.spool import Spool, WorkFolder
 from orthanc_plugin.node.submissions import fresh_submission, submission_of
@@ -88,6 +94,8 @@ class Worker:
             self._run(job)
         except PacsUnavailable as error:
             self._bench.journal.put_back(job, Verdict(reason=error.code), PACS_RETRY_S)
+        except RequestRefused as error:
+            self._retry(job, Verdict(reason=error.code, detail=str(error)))
         except ResourceGone as error:
             self._end(job, JobState.REJECTED, Verdict(reason="source-deleted", detail=str(error)))
         except HabitusError as error:

@@ -203,3 +203,18 @@ def test_the_marker_names_the_job(scene: Scene) -> None:
     (job,) = scene.journal.connection.execute("SELECT key FROM jobs").fetchall()
     (marker,) = scene.pacs.markers.values()
     assert job["key"] in marker
+
+
+def test_a_series_that_orthanc_cannot_show_waits_and_the_others_go_on(scene: Scene) -> None:
+    intake = scene.intake()
+    (first,) = fill(scene.pacs, ct_series(1, seed="broken"))
+    fill(scene.pacs, ct_series(1, seed="whole"))
+    scene.pacs.refuses.add(scene.pacs.instances[first].series_id)
+    intake.step(ENGINE)
+    scene.clock.pass_s(QUIET_S)
+    while_refused = intake.step(ENGINE)
+    scene.pacs.refuses.clear()
+    scene.clock.pass_s(QUIET_S)
+
+    assert while_refused == 1
+    assert intake.step(ENGINE) == 1

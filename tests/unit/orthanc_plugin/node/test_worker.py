@@ -288,3 +288,13 @@ def test_a_queued_job_is_not_queued_twice(scene: Scene) -> None:
     key = scene.queue()
 
     assert requeue(scene.journal, key, "operator", ENGINE) == "already-queued"
+
+
+def test_a_slice_that_orthanc_cannot_give_costs_a_try(scene: Scene) -> None:
+    key = scene.queue()
+    scene.pacs.refuses.add(next(iter(scene.pacs.instances)))
+
+    scene.worker().step()
+
+    assert scene.job(key).state is JobState.QUEUED
+    assert (scene.job(key).attempts, scene.job(key).reason) == (1, "request-refused")
