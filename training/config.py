@@ -63,6 +63,7 @@ class TrainConfig:
     validation_share: float
     """Part of the pool kept back, chosen by seed."""
     validation_examples: int
+    """At most so many kept-back files are scored: torsos, projected fields, or anatomies with eight slices each."""
     augmentation: Augmentation
 
     def __post_init__(self) -> None:

@@ -1,0 +1,170 @@
+"""What the networks are shown: normalised as the node does, varied, and still true."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="PyTorch is not installed (make test-training)")
+
+import torch
+
+from inference.stages import grids
+from training import augment
+from training.config import Augmentation, TrainConfig
+from training.losses import landmark_curves, landmark_loss, segmentation_loss
+from training.networks import build_network
+from training.specification import SPECIFICATIONS
+from training.tasks.organs import cut
+from training.tasks.registry import open_task
+
+pytestmark = pytest.mark.torch
+CPU = torch.device("cpu")
+STILL = Augmentation(
+    hu_shift=0.0,
+    contrast=0.0,
+    gamma=0.0,
+    noise_hu=0.0,
+    blur=0.0,
+    rotate_deg=0.0,
+    scale=0.0,
+    shift_mm=0.0,
+    mirror_probability=0.0,
+    crop_probability=0.0,
+)
+
+
+@pytest.mark.parametrize("task", list(SPECIFICATIONS))
+def test_the_shipped_configuration_makes_a_network_of_the_specified_shape(
+    task: str, tiny_configs: dict[str, TrainConfig]
+) -> None:
+    spec, config = SPECIFICATIONS[task], tiny_configs[task]
+    network = build_network(spec.network, config.network).eval()
+
+    with torch.inference_mode():
+        output = network(torch.zeros(2, spec.channels, *config.input_shape))
+
+    assert output.shape[:2] == (2, len(spec.labels))
+    assert output.shape[2] == config.input_shape[0]
+
+
+def test_tensors_are_normalised_as_the_node_normalises_arrays(
+    tiny_configs: dict[str, TrainConfig],
+) -> None:
+    config = tiny_configs["organs"]
+    hu = np.linspace(-1200, 1500, 500, dtype=np.float32)
+
+    ours = augment.normalise(torch.from_numpy(hu), config).numpy()
+
+    low, high = config.hu_window
+    np.testing.assert_allclose(
+        ours, grids.normalise(hu, (low, high), config.mean, config.sd), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("task", list(SPECIFICATIONS))
+def test_the_same_seed_makes_the_same_batch(
+    task: str, tiny_configs: dict[str, TrainConfig], box_pool: Path
+) -> None:
+    opened = open_task(tiny_configs[task], box_pool, CPU)
+    opened.grow()
+
+    first, _ = opened.batch(augment.chance_for(CPU, 5))
+    second, _ = opened.batch(augment.chance_for(CPU, 5))
+    other, _ = opened.batch(augment.chance_for(CPU, 6))
+
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+
+
+def test_landmarks_move_with_the_projection(
+    tiny_configs: dict[str, TrainConfig], box_pool: Path
+) -> None:
+    config = replace(
+        tiny_configs["l3-level"],
+        augmentation=replace(STILL, scale=0.1, crop_probability=1.0),
+        batch_size=12,
+    )
+    task = open_task(config, box_pool, CPU)
+    task.grow()
+
+    image, (curves, exists) = task.batch(augment.chance_for(CPU, 1))
+
+    bright = image[:, 0, :, 40:70].mean(2) > 1.0
+    seen = (curves.amax(2) > 0.9) & (exists > 0)
+    peaks = curves.argmax(2)
+    assert seen.sum() > 20
+    assert all(bright[n, peaks[n, k]] for n, k in seen.nonzero().tolist())
+    assert not exists[:, 7].any()
+
+
+def test_labels_move_with_the_volume(tiny_configs: dict[str, TrainConfig], box_pool: Path) -> None:
+    config = replace(
+        tiny_configs["organs"],
+        augmentation=replace(STILL, rotate_deg=10.0, scale=0.1, crop_probability=0.5),
+        batch_size=8,
+    )
+    task = open_task(config, box_pool, CPU)
+    task.grow()
+
+    image, (labels,) = task.batch(augment.chance_for(CPU, 1))
+
+    inside, outside = image[:, 0][labels == 3], image[:, 0][labels == 0]
+    assert len(inside) > 100
+    assert inside.mean() > outside.mean() + 1.0
+
+
+def test_nothing_varied_gives_the_stored_slice(
+    tiny_configs: dict[str, TrainConfig], box_pool: Path
+) -> None:
+    config = replace(tiny_configs["l3-tissue"], augmentation=STILL)
+    task = open_task(config, box_pool, CPU)
+    task.grow()
+
+    _, (labels,) = task.batch(augment.chance_for(CPU, 0))
+
+    assert labels[0].unique().tolist() == [0, 1, 2, 3]
+    assert (labels[0] == 1).sum() == 76**2 - 48**2
+
+
+def test_a_patch_beyond_the_volume_is_air() -> None:
+    example = {
+        "hu": torch.full((10, 10, 10), 50, dtype=torch.int16),
+        "labels": torch.ones((10, 10, 10), dtype=torch.uint8),
+    }
+
+    hu, labels = cut(example, [0.0, 5.0, 5.0], (8, 8, 8))
+    far, _ = cut(example, [100.0, 5.0, 5.0], (8, 8, 8))
+
+    assert hu.shape == (1, 8, 8, 8)
+    assert (hu[0, :4] == -1000).all()
+    assert (hu[0, 4:] == 50).all()
+    assert labels.sum() == 4 * 64
+    assert (far == -1000).all()
+
+
+def test_a_landmark_outside_the_field_has_a_flat_curve() -> None:
+    rows = torch.tensor([[-1.0, 0.0, 15.0, 15.5]])
+
+    curves = landmark_curves(rows, 16, 2.0)
+
+    assert curves.amax(2)[0].tolist() == [0.0, 1.0, 1.0, 0.0]
+
+
+def test_a_landmark_the_anatomy_lacks_costs_nothing() -> None:
+    logits, targets = torch.zeros(1, 2, 8), torch.zeros(1, 2, 8)
+    wrong = logits.clone()
+    wrong[0, 1] = 9.0
+
+    exists = torch.tensor([[1.0, 0.0]])
+
+    assert landmark_loss(wrong, targets, exists) == landmark_loss(logits, targets, exists)
+
+
+def test_a_perfect_segmentation_costs_almost_nothing() -> None:
+    labels = torch.tensor([[[0, 1], [2, 1]]])
+    right = 20.0 * torch.nn.functional.one_hot(labels, 3).permute(0, 3, 1, 2)
+
+    assert segmentation_loss(right, labels) < 0.01
+    assert segmentation_loss(-right, labels) > 1.0

@@ -1,0 +1,93 @@
+"""The training loop: it learns, it ends in time, it goes on where it stopped."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="PyTorch is not installed (make test-training)")
+
+import torch
+
+from training.checkpoint import CHECKPOINT_NAME, load_checkpoint, read_tensors
+from training.config import TrainConfig
+from training.loop import METRICS_NAME, Run, train
+
+pytestmark = pytest.mark.torch
+TASKS = ("l3-level", "l3-tissue", "organs")
+
+
+def losses(out: Path) -> list[float]:
+    rows = [json.loads(line) for line in (out / METRICS_NAME).read_text().splitlines()]
+    return [row["loss"] for row in rows if "loss" in row]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_loss_falls_within_twenty_steps(
+    task: str, tiny_configs: dict[str, TrainConfig], box_pool: Path, tmp_path: Path
+) -> None:
+    run = Run(pool=box_pool, out=tmp_path, seconds=60, max_steps=20)
+
+    history = train(tiny_configs[task], run)
+
+    found = losses(tmp_path)
+    assert history.step == 20
+    assert sum(found[-4:]) < 0.97 * sum(found[:4])
+
+
+def test_a_resumed_run_goes_on_at_its_step_with_its_moments(
+    tiny_configs: dict[str, TrainConfig], box_pool: Path, tmp_path: Path
+) -> None:
+    config = tiny_configs["l3-tissue"]
+    train(config, Run(pool=box_pool, out=tmp_path, seconds=60, max_steps=5))
+    before, _ = read_tensors(tmp_path / "resume.safetensors")
+
+    history = train(config, Run(pool=box_pool, out=tmp_path, seconds=60, max_steps=3, resume=True))
+
+    after, progress = read_tensors(tmp_path / "resume.safetensors")
+    assert history.step == 8
+    assert progress["step"] == "8"
+    assert float(before["optimiser.0.step"]) == 5
+    assert float(after["optimiser.0.step"]) == 8
+
+
+def test_a_resume_without_steps_keeps_weights_and_their_average(
+    tiny_configs: dict[str, TrainConfig], box_pool: Path, tmp_path: Path
+) -> None:
+    config = tiny_configs["l3-tissue"]
+    train(config, Run(pool=box_pool, out=tmp_path, seconds=60, max_steps=5))
+    raw_before, _ = read_tensors(tmp_path / "resume.safetensors")
+    mean_before, _ = read_tensors(tmp_path / CHECKPOINT_NAME)
+
+    train(config, Run(pool=box_pool, out=tmp_path, seconds=60, max_steps=0, resume=True))
+
+    raw_after, _ = read_tensors(tmp_path / "resume.safetensors")
+    mean_after, _ = read_tensors(tmp_path / CHECKPOINT_NAME)
+    assert all(torch.equal(raw_before[name], raw_after[name]) for name in raw_before)
+    assert all(torch.equal(mean_before[name], mean_after[name]) for name in mean_before)
+
+
+def test_without_resume_a_run_starts_anew(
+    tiny_configs: dict[str, TrainConfig], box_pool: Path, tmp_path: Path
+) -> None:
+    config = tiny_configs["l3-tissue"]
+    train(config, Run(pool=box_pool, out=tmp_path, seconds=60, max_steps=5))
+
+    history = train(config, Run(pool=box_pool, out=tmp_path, seconds=60, max_steps=2))
+
+    assert history.step == 2
+
+
+def test_the_time_box_ends_a_run_and_leaves_a_checkpoint(
+    tiny_configs: dict[str, TrainConfig], box_pool: Path, tmp_path: Path
+) -> None:
+    history = train(
+        tiny_configs["l3-tissue"],
+        Run(pool=box_pool, out=tmp_path, seconds=2.0, code_revision="abc"),
+    )
+
+    stored = load_checkpoint(tmp_path / CHECKPOINT_NAME).history
+    assert history.elapsed_s < 2.5
+    assert stored.step == history.step > 0
+    assert stored.code_revision == "abc"
+    assert "synthetic" in stored.training_data
