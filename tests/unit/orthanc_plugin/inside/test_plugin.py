@@ -1,0 +1,167 @@
+"""The plugin's registration, with a fake of the orthanc module."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from orthanc_plugin.inside import plugin
+from orthanc_plugin.inside.configuration import PluginMisconfigured, read_configuration
+from tests.fakes import write
+
+
+class FakeOrthanc:
+    """What of the orthanc module the plugin uses."""
+
+    ChangeType = SimpleNamespace(ORTHANC_STARTED=1, ORTHANC_STOPPED=2, NEW_INSTANCE=3)
+
+    def __init__(self, configuration: dict[str, Any]) -> None:
+        self._configuration = configuration
+        self.on_change: Callable[[int, int, str], None] | None = None
+        self.routes: dict[str, Any] = {}
+        self.errors: list[str] = []
+        self.explorer = ""
+
+    def GetConfiguration(self) -> str:  # noqa: N802 # Orthanc's names
+        return json.dumps(self._configuration)
+
+    def GenerateRestApiAuthorizationToken(self) -> str:  # noqa: N802
+        return "Bearer token"
+
+    def LogWarning(self, text: str) -> None:  # noqa: N802
+        return
+
+    def LogError(self, text: str) -> None:  # noqa: N802
+        self.errors.append(text)
+
+    def RegisterOnChangeCallback(self, callback: Callable[[int, int, str], None]) -> None:  # noqa: N802
+        self.on_change = callback
+
+    def RegisterRestCallback(self, pattern: str, callback: Any) -> None:  # noqa: N802
+        self.routes[pattern] = callback
+
+    def ExtendOrthancExplorer(self, script: str) -> None:  # noqa: N802
+        self.explorer = script
+
+
+class FakeOutput:
+    """One HTTP answer."""
+
+    def __init__(self) -> None:
+        self.headers: dict[str, str] = {}
+        self.status = 200
+        self.body = b""
+        self.redirection = ""
+
+    def SetHttpHeader(self, name: str, value: str) -> None:  # noqa: N802
+        self.headers[name] = value
+
+    def AnswerBuffer(self, body: bytes, mime: str) -> None:  # noqa: N802
+        self.body, self.headers["Content-Type"] = body, mime
+
+    def SendHttpStatusCode(self, status: int) -> None:  # noqa: N802
+        self.status = status
+
+    def Redirect(self, location: str) -> None:  # noqa: N802
+        self.redirection = location
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> dict[str, Any]:
+    settings = write(tmp_path / "habitus.toml", 'data_folder = "data"')
+    return {"HttpPort": 9000, "Habitus": {"Python": sys.executable, "Settings": str(settings)}}
+
+
+def test_the_plugin_registers_its_routes_and_one_callback(configured: dict[str, Any]) -> None:
+    orthanc = FakeOrthanc(configured)
+
+    plugin.start(orthanc)
+
+    assert orthanc.on_change is not None
+    assert "/habitus/status" in orthanc.routes
+    assert "habitus-link" in orthanc.explorer
+
+
+def test_status_is_answered_with_safe_headers(configured: dict[str, Any]) -> None:
+    orthanc, output = FakeOrthanc(configured), FakeOutput()
+    plugin.start(orthanc)
+
+    orthanc.routes["/habitus/status"](output, "/habitus/status", method="GET", groups=())
+
+    assert json.loads(output.body)["node"]["running"] is False
+    assert output.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_fault_is_a_status_code(configured: dict[str, Any]) -> None:
+    orthanc, output = FakeOrthanc(configured), FakeOutput()
+    plugin.start(orthanc)
+
+    # A POST request has no "get" key and may have no groups.
+    orthanc.routes["/habitus/status"](output, "/habitus/status", method="POST", body=b"")
+
+    assert output.status == 405
+
+
+def test_the_short_address_is_a_redirection(configured: dict[str, Any]) -> None:
+    orthanc, output = FakeOrthanc(configured), FakeOutput()
+    plugin.start(orthanc)
+
+    orthanc.routes["/habitus"](output, "/habitus", method="GET")
+
+    assert output.redirection == "/habitus/index.html"
+
+
+def test_a_change_of_another_kind_does_nothing(configured: dict[str, Any]) -> None:
+    orthanc = FakeOrthanc(configured)
+    plugin.start(orthanc)
+    assert orthanc.on_change is not None
+
+    orthanc.on_change(99, 0, "id")
+    orthanc.on_change(FakeOrthanc.ChangeType.NEW_INSTANCE, 0, "id")
+    orthanc.on_change(FakeOrthanc.ChangeType.ORTHANC_STOPPED, 0, "")
+
+
+def test_a_wrong_configuration_leaves_orthanc_an_archive_and_says_why() -> None:
+    orthanc = FakeOrthanc({})
+
+    plugin.start(orthanc)
+
+    assert orthanc.routes == {}
+    assert "no node is started" in orthanc.errors[0]
+
+
+@pytest.mark.parametrize(
+    ("section", "named"),
+    [
+        (None, "Habitus"),
+        ({"Settings": "SETTINGS"}, "Habitus.Python"),
+        ({"Python": "/no/such/python", "Settings": "SETTINGS"}, "Habitus.Python"),
+        ({"Python": sys.executable}, "Habitus.Settings"),
+        ({"Python": sys.executable, "Settings": "BROKEN"}, "broken.toml"),
+        ({"Python": sys.executable, "Settings": "EMPTY"}, "data_folder"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, section: dict[str, str] | None, named: str) -> None:
+    paths = {
+        "SETTINGS": write(tmp_path / "habitus.toml", 'data_folder = "data"'),
+        "BROKEN": write(tmp_path / "broken.toml", "= ="),
+        "EMPTY": write(tmp_path / "empty.toml", ""),
+    }
+    filled = section and {name: str(paths.get(value, value)) for name, value in section.items()}
+
+    with pytest.raises(PluginMisconfigured, match=named):
+        read_configuration(json.dumps({"Habitus": filled}), tmp_path)
+
+
+def test_address_and_folders_come_from_the_two_files(
+    tmp_path: Path, configured: dict[str, Any]
+) -> None:
+    configuration = read_configuration(json.dumps(configured), tmp_path)
+
+    assert configuration.orthanc_url == "http://127.0.0.1:9000"
+    assert configuration.journal_path == tmp_path / "data" / "journal.db"
+    assert configuration.results_folder == tmp_path / "data" / "spool" / "results"

@@ -1,0 +1,123 @@
+"""The supervisor with a stand-in for the node: started, told, restarted, ended."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from orthanc_plugin.inside.configuration import PluginConfiguration
+from orthanc_plugin.inside.supervisor import Supervisor, node_environment
+
+STAND_IN = """#!{python}
+import sys
+with open({lines!r}, "a", buffering=1) as file:
+    file.write("start " + " ".join(sys.argv[-4:]) + chr(10))
+    for line in sys.stdin:
+        file.write(line)
+        if "fail" in line:
+            sys.exit(9)
+    file.write("eof" + chr(10))
+"""
+
+
+@dataclass
+class Scene:
+    supervisor: Supervisor
+    path: Path
+
+    def lines(self) -> list[str]:
+        return self.path.read_text().splitlines() if self.path.exists() else []
+
+    def wait(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 10.0
+        while not condition():
+            assert time.monotonic() < deadline, self.lines()
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    lines = tmp_path / "lines"
+    python = tmp_path / "python"
+    python.write_text(STAND_IN.format(python=sys.executable, lines=str(lines)))
+    python.chmod(0o700)
+    configuration = PluginConfiguration(
+        node_python=python,
+        settings_path=tmp_path / "habitus.toml",
+        data_folder=tmp_path,
+        orthanc_url="http://127.0.0.1:8042",
+        repository_root=tmp_path,
+    )
+    supervisor = Supervisor(configuration, lambda: "Bearer token", lambda _: None)
+    yield Scene(supervisor, lines)
+    supervisor.stop()
+
+
+def test_the_node_is_told_address_and_token_on_its_first_line(scene: Scene) -> None:
+    scene.supervisor.start()
+    scene.wait(lambda: len(scene.lines()) == 2)
+
+    start, first = scene.lines()
+    assert start.endswith(f"--parent {os.getpid()}")
+    assert json.loads(first) == {"url": "http://127.0.0.1:8042", "token": "Bearer token"}
+
+
+def test_many_events_become_few_lines(scene: Scene) -> None:
+    scene.supervisor.start()
+    scene.wait(lambda: len(scene.lines()) == 2)
+
+    for _ in range(500):
+        scene.supervisor.wake()
+    scene.wait(lambda: len(scene.lines()) > 2)
+    time.sleep(0.5)
+
+    assert 1 <= len(scene.lines()) - 2 <= 3
+
+
+def test_an_operators_wish_reaches_the_node(scene: Scene) -> None:
+    scene.supervisor.start()
+    scene.wait(lambda: len(scene.lines()) == 2)
+
+    accepted = scene.supervisor.requeue("a" * 32, "maria")
+    scene.wait(lambda: len(scene.lines()) == 3)
+
+    assert accepted
+    assert json.loads(scene.lines()[2]) == {
+        "command": "requeue",
+        "key": "a" * 32,
+        "actor": "maria",
+    }
+
+
+def test_a_node_that_ended_is_started_again(scene: Scene) -> None:
+    scene.supervisor.start()
+    scene.wait(lambda: len(scene.lines()) == 2)
+    scene.supervisor.requeue("fail", "test")
+    scene.wait(lambda: scene.supervisor.condition().starts == 2)
+
+    assert scene.supervisor.condition().last_exit_code == 9
+
+
+def test_a_wish_while_the_node_is_down_is_refused(scene: Scene) -> None:
+    assert not scene.supervisor.requeue("a" * 32, "maria")
+
+
+def test_stopping_ends_the_node_by_closing_its_input(scene: Scene) -> None:
+    scene.supervisor.start()
+    scene.wait(lambda: len(scene.lines()) == 2)
+
+    scene.supervisor.stop()
+
+    assert scene.lines()[-1] == "eof"
+    assert scene.supervisor.condition().pid is None
+
+
+def test_the_node_does_not_inherit_what_steers_an_interpreter() -> None:
+    inherited = node_environment({"PATH": "/bin", "PYTHONPATH": "/x", "PYTHONHOME": "/y"})
+
+    assert inherited == {"PATH": "/bin"}
