@@ -260,7 +260,7 @@ def _depths(
         (Tissue.STOMACH_WALL, 4.0, Tissue.STOMACH_CONTENT),
     )
     for tissue, depth_mm, content in inner:
-        deep = ndimage.distance_transform_edt(known == tissue, sampling=spacing_mm) > depth_mm
+        deep = _depth_mm(known == tissue, spacing_mm) > depth_mm
         labels[deep] = content
         if tissue in (Tissue.BOWEL_WALL, Tissue.STOMACH_WALL):
             _gas(labels, deep, anatomy.bowel_gas)
@@ -271,8 +271,13 @@ def _depths(
         (Tissue.FEMUR_TRABECULAR, Tissue.FEMUR_CORTICAL),
     ):
         mask = known == bone
-        shallow = ndimage.distance_transform_edt(mask, sampling=spacing_mm) < 2.0
-        labels[mask & shallow] = cortex
+        labels[mask & (_depth_mm(mask, spacing_mm) <= 2.0)] = cortex
+
+
+def _depth_mm(mask: Mask, spacing_mm: tuple[float, float, float]) -> Array:
+    """How far a voxel's centre is from the surface, which lies half a voxel outside the mask."""
+    depth = ndimage.distance_transform_edt(mask, sampling=spacing_mm)
+    return np.asarray(depth - 0.5 * min(spacing_mm), np.float32)
 
 
 def _gas(labels: Labels, lumen: Mask, share: float) -> None:
