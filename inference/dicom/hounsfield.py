@@ -31,8 +31,6 @@ class PixelFormat:
     rows: int
     columns: int
     bits_allocated: int
-    bits_stored: int
-    is_signed: bool
     slope: float
     intercept: float
     padding: tuple[int, int] | None
@@ -74,23 +72,16 @@ def pixel_format(header: Dataset) -> PixelFormat:
         rows=rows,
         columns=columns,
         bits_allocated=allocated,
-        bits_stored=stored,
-        is_signed=sign == 1,
         slope=slope,
         intercept=intercept,
-        padding=_padding(header, allocated, sign == 1),
+        padding=_padding(header),
     )
 
 
 def hounsfield(image: Dataset, form: PixelFormat) -> npt.NDArray[np.float32]:
     """HU [row, column] of one slice, never below −1024; raises UnreadableInput or UnsupportedGeometry."""
     stored = _decoded(image, form)
-    spare_bits = form.bits_allocated - form.bits_stored
-    values = stored.astype(np.int16 if form.bits_allocated == 16 and form.is_signed else np.int32)
-    if form.is_signed and spare_bits:
-        # Bits above the stored ones need not repeat the sign.
-        values = np.left_shift(values, spare_bits) >> spare_bits
-    hu = values.astype(np.float32) * np.float32(form.slope) + np.float32(form.intercept)
+    hu = stored.astype(np.float32) * np.float32(form.slope) + np.float32(form.intercept)
     if form.padding is not None:
         hu[(stored >= form.padding[0]) & (stored <= form.padding[1])] = AIR_HU
     np.maximum(hu, AIR_HU, out=hu)
@@ -138,21 +129,13 @@ def _rescale(header: Dataset) -> tuple[float, float]:
     return slope, intercept
 
 
-def _padding(header: Dataset, bits: int, is_signed: bool) -> tuple[int, int] | None:
+def _padding(header: Dataset) -> tuple[int, int] | None:
     value = whole_number(header, "PixelPaddingValue")
     if value is None:
         return None
     limit = whole_number(header, "PixelPaddingRangeLimit")
     ends = (value, value if limit is None else limit)
-    if is_signed:
-        # Written with the unsigned representation in many files: 63536 means −2000.
-        half, span = 1 << (bits - 1), 1 << bits
-        ends = (_wrapped(ends[0], half, span), _wrapped(ends[1], half, span))
     return min(ends), max(ends)
-
-
-def _wrapped(value: int, half: int, span: int) -> int:
-    return value - span if value >= half else value
 
 
 def _decoded(image: Dataset, form: PixelFormat) -> npt.NDArray[np.integer]:

@@ -5,8 +5,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pydicom import config
-
 _LIBRARIES = ("pydicom", "highdicom")
 
 
@@ -18,15 +16,12 @@ def quietly() -> Iterator[None]:
     """
     loggers = [logging.getLogger(name) for name in _LIBRARIES]
     levels = [logger.level for logger in loggers]
-    mode = config.settings.reading_validation_mode
     try:
         for logger in loggers:
             logger.setLevel(logging.CRITICAL + 1)
-        config.settings.reading_validation_mode = config.IGNORE
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        config.settings.reading_validation_mode = mode
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

@@ -78,9 +78,9 @@ def find_series(folder: Path) -> CtSeries:
 
 
 def _no_series(unsuitable: Counter[str]) -> NoSuitableSeries:
-    kinds = ", ".join(f"{count} × {why}" for why, count in unsuitable.most_common(5))
+    kinds = ", ".join(f"{count} × {why}" for why, count in unsuitable.most_common(5)) or "none"
     return NoSuitableSeries(
-        found=f"no axial CT image ({kinds})",
+        found=f"no axial CT image (of others: {kinds})",
         wanted="one axial CT series",
         advice="Send the axial reconstruction of the abdomen.",
     )

@@ -14,6 +14,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
+from inference.dicom import read_series
 from inference.dicom.read_series import find_series, load_series
 from inference.domain.errors import (
     NoSuitableSeries,
@@ -45,7 +46,9 @@ def test_every_order_of_instances_gives_the_same_volume(order: SliceOrder, tmp_p
 
 def test_headers_come_in_volume_order_and_without_pixels(tmp_path: Path) -> None:
     volume = small_volume()
-    series = load_series(write_series(volume, SeriesHeader(order="shuffled"), tmp_path))
+    paths = write_series(volume, SeriesHeader(order="shuffled"), tmp_path)
+
+    series = load_series(sorted(paths))
 
     heights = [float(header.ImagePositionPatient[2]) for header in series.headers]
 
@@ -99,78 +102,6 @@ def test_rows_and_columns_keep_their_own_spacing(tmp_path: Path) -> None:
     assert series.volume.spacing_mm == pytest.approx((3.0, 0.9, 0.6))
 
 
-def test_each_slice_is_rescaled_by_its_own_header(tmp_path: Path) -> None:
-    volume = small_volume()
-    datasets = small_datasets(volume)
-    for index, dataset in enumerate(datasets):
-        stored = np.frombuffer(dataset.PixelData, "<u2") - 1024 + 10 * index
-        dataset.RescaleIntercept = str(-10 * index)
-        dataset.PixelRepresentation = 1
-        dataset.BitsStored, dataset.HighBit = 16, 15
-        dataset.PixelData = stored.astype("<i2").tobytes()
-
-    series = load_series(save_all(datasets, tmp_path))
-
-    assert np.array_equal(series.volume.hu, volume.hu)
-
-
-def test_a_fractional_slope_gives_floating_point_units(tmp_path: Path) -> None:
-    datasets = small_datasets()
-    for dataset in datasets:
-        dataset.RescaleSlope = "0.5"
-
-    series = load_series(save_all(datasets, tmp_path))
-
-    assert series.volume.hu.dtype == np.float32
-    assert series.volume.hu[0, 0, 1] == pytest.approx((-900 + 3 + 1024) * 0.5 - 1024)
-
-
-def test_twelve_bit_signed_values_get_their_sign(tmp_path: Path) -> None:
-    volume = small_volume()
-    datasets = small_datasets(volume)
-    for dataset in datasets:
-        stored = np.frombuffer(dataset.PixelData, "<u2").astype(int) - 1024
-        dataset.PixelRepresentation, dataset.RescaleIntercept = 1, "0"
-        dataset.PixelData = (stored & 0x0FFF).astype("<u2").tobytes()
-
-    series = load_series(save_all(datasets, tmp_path))
-
-    assert np.array_equal(series.volume.hu, volume.hu)
-
-
-@pytest.mark.parametrize(("padding", "stored"), [(-2000, -2000), (63536, -2000), (3000, 3000)])
-def test_padding_becomes_air(padding: int, stored: int, tmp_path: Path) -> None:
-    datasets = small_datasets()
-    for dataset in datasets:
-        values = np.frombuffer(dataset.PixelData, "<u2").astype("<i2")
-        values[:5] = stored
-        dataset.PixelRepresentation, dataset.BitsStored, dataset.HighBit = 1, 16, 15
-        dataset.add_new("PixelPaddingValue", "US" if padding > 32767 else "SS", padding)
-        dataset.PixelData = values.tobytes()
-
-    series = load_series(save_all(datasets, tmp_path))
-
-    assert (series.volume.hu[:, 0, :5] == -1024).all()
-    assert series.volume.hu[0, 0, 5] == -885
-
-
-def test_values_below_air_are_raised_to_air(tmp_path: Path) -> None:
-    datasets = small_datasets()
-    for dataset in datasets:
-        dataset.RescaleIntercept = "-3024"
-
-    assert load_series(save_all(datasets, tmp_path)).volume.hu.min() == -1024
-
-
-def test_run_length_coded_pixels_are_decoded(tmp_path: Path) -> None:
-    volume = small_volume()
-    datasets = small_datasets(volume)
-    for dataset in datasets:
-        dataset.compress(RLELossless, generate_instance_uid=False)
-
-    assert np.array_equal(load_series(save_all(datasets, tmp_path)).volume.hu, volume.hu)
-
-
 @pytest.mark.parametrize(
     ("keyword", "value", "reason"),
     [
@@ -211,6 +142,23 @@ def test_a_lossy_transfer_syntax_is_refused_though_the_header_does_not_say(tmp_p
         dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
 
     assert refusal_of(datasets, tmp_path) == "lossy"
+
+
+def test_more_voxels_than_the_limit_are_refused_before_memory_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read_series, "MAX_VOXELS", 12 * 64 * 48 - 1)
+
+    assert refusal_of(small_datasets(), tmp_path) == "too-large"
+
+
+def test_a_file_larger_than_any_slice_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read_series, "MAX_FILE_BYTES", 5000)
+
+    with pytest.raises(UnreadableInput, match="larger"):
+        load_series(save_all(small_datasets(), tmp_path))
 
 
 def test_one_slice_is_refused(tmp_path: Path) -> None:
@@ -337,11 +285,21 @@ def test_a_folder_is_searched_past_other_files(tmp_path: Path) -> None:
     directory = small_datasets(series_number=4)[0]
     directory.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
     del directory.SeriesInstanceUID, directory.SOPClassUID
-    directory.save_as(tmp_path / "DICOMDIR")
+    directory.save_as(tmp_path / "DICOMDIR", enforce_file_format=True)
 
     series = find_series(tmp_path)
 
     assert series.series_uid == SeriesHeader(series_number=2).series_uid
+
+
+def test_a_directory_file_alone_is_no_series(tmp_path: Path) -> None:
+    directory = small_datasets()[0]
+    directory.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
+    del directory.SOPClassUID
+    directory.save_as(tmp_path / "DICOMDIR", enforce_file_format=True)
+
+    with pytest.raises(NoSuitableSeries):
+        find_series(tmp_path)
 
 
 def test_the_series_that_covers_most_of_the_body_is_taken(tmp_path: Path) -> None:
