@@ -24,6 +24,7 @@ from orthanc_plugin.node.orthanc_config import (
 )
 
 ORTHANC = Path("/usr/sbin/Orthanc")
+REPOSITORY_ROOT = Path(__file__).resolve().parents[1]
 _CLONE_NEWNET = 0x40000000
 DICOM_PORT = 14242
 HTTP_PORT = 18042
@@ -167,6 +168,11 @@ def child_pids(pid: int) -> list[int]:
 SETTINGS = """
 data_folder = "node"
 
+[orthanc]
+url = "http://127.0.0.1:{http_port}"
+user = "habitus"
+password_file = "etc/orthanc.password"
+
 [intake]
 quiet_s = 0.6
 poll_s = 0.2
@@ -183,18 +189,19 @@ first_retry_s = 0.3
 
 [[destinations]]
 modality = "pacs"
-confirm = "{confirm}"
 """
 
 
 @contextmanager
 def orthanc(
-    folder: Path, *, job_wall_clock_s: float = 30.0, confirm: str = "query"
+    folder: Path, *, job_wall_clock_s: float = 30.0, node: str = "embedded"
 ) -> Iterator[OrthancProcess]:
     """A running Orthanc with the plugin and the fake analyser; everything lies in the folder."""
     (folder / "models").mkdir(parents=True, exist_ok=True)
     settings_path = folder / "habitus.toml"
-    settings_path.write_text(SETTINGS.format(job_wall_clock_s=job_wall_clock_s, confirm=confirm))
+    settings_path.write_text(
+        SETTINGS.format(job_wall_clock_s=job_wall_clock_s, http_port=HTTP_PORT)
+    )
     options = OrthancOptions(
         storage_folder=folder / "storage",
         settings_path=settings_path,
@@ -202,6 +209,7 @@ def orthanc(
         peers=(SENDER, RECEIVER),
         dicom_port=DICOM_PORT,
         http_port=HTTP_PORT,
+        node=node,
     )
     running = OrthancProcess(folder=folder, files=write_configuration(options, folder / "etc"))
     running.start()
@@ -210,3 +218,24 @@ def orthanc(
     finally:
         # The node must stand a kill at any moment, so that a polite stop would only cost time.
         running.kill()
+
+
+@contextmanager
+def standalone_node(running: OrthancProcess) -> Iterator[subprocess.Popen[bytes]]:
+    """The node as a unit of its own beside an Orthanc that was told so."""
+    with running.log_path.open("ab") as log:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                *("-m", "orthanc_plugin.node", "--standalone"),
+                *("--settings", str(running.folder / "habitus.toml")),
+            ],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=REPOSITORY_ROOT,
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(10.0)

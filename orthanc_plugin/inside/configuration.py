@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 SECTION = "Habitus"
+EMBEDDED = "embedded"
+STANDALONE = "standalone"
 
 
 class PluginMisconfigured(Exception):
@@ -24,6 +26,8 @@ class PluginConfiguration:
     data_folder: Path
     orthanc_url: str
     repository_root: Path
+    node: str = EMBEDDED
+    """"embedded": we start the node and it ends with us. "standalone": it is a unit of its own."""
 
     @property
     def journal_path(self) -> Path:
@@ -43,12 +47,16 @@ def read_configuration(orthanc_json: str, repository_root: Path) -> PluginConfig
     if not isinstance(section, dict):
         raise PluginMisconfigured(f"no section {SECTION!r} in Orthanc's configuration")
     settings_path = _path(section, "Settings")
+    node = section.get("Node", EMBEDDED)
+    if node not in (EMBEDDED, STANDALONE):
+        raise PluginMisconfigured(f"{SECTION}.Node must be {EMBEDDED} or {STANDALONE}")
     return PluginConfiguration(
         node_python=_path(section, "Python"),
         settings_path=settings_path,
         data_folder=_data_folder(settings_path),
         orthanc_url=f"http://127.0.0.1:{int(whole.get('HttpPort', 8042))}",
         repository_root=repository_root,
+        node=node,
     )
 
 

@@ -3,10 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from orthanc_plugin.inside.configuration import PluginMisconfigured, read_configuration
+from orthanc_plugin.inside.configuration import (
+    STANDALONE,
+    PluginConfiguration,
+    PluginMisconfigured,
+    read_configuration,
+)
 from orthanc_plugin.inside.journal_reader import JournalReader
 from orthanc_plugin.inside.routes import Answer, Request, Route, Routes
-from orthanc_plugin.inside.supervisor import Supervisor
+from orthanc_plugin.inside.supervisor import StandaloneNode, Supervisor
 
 REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
 PAGE_FOLDER = REPOSITORY_ROOT / "orthanc_plugin" / "page"
@@ -26,9 +31,7 @@ def start(orthanc: Any) -> None:
         # Without a node Orthanc is still an archive: it starts, and says why nothing is analysed.
         orthanc.LogError(f"habitus: {error}; no node is started")
         return
-    supervisor = Supervisor(
-        configuration, orthanc.GenerateRestApiAuthorizationToken, orthanc.LogWarning
-    )
+    supervisor = _supervisor(orthanc, configuration)
     orthanc.RegisterOnChangeCallback(_on_change(orthanc, supervisor))
     routes = Routes(
         JournalReader(configuration.journal_path),
@@ -41,7 +44,13 @@ def start(orthanc: Any) -> None:
     orthanc.ExtendOrthancExplorer((PAGE_FOLDER / "explorer_link.js").read_text(encoding="utf-8"))
 
 
-def _on_change(orthanc: Any, supervisor: Supervisor) -> Any:
+def _supervisor(orthanc: Any, configuration: PluginConfiguration) -> Supervisor | StandaloneNode:
+    if configuration.node == STANDALONE:
+        return StandaloneNode()
+    return Supervisor(configuration, orthanc.GenerateRestApiAuthorizationToken, orthanc.LogWarning)
+
+
+def _on_change(orthanc: Any, supervisor: Supervisor | StandaloneNode) -> Any:
     """Changes wake the node; what changed it reads itself, so that a lost event loses nothing."""
     kinds = orthanc.ChangeType
 

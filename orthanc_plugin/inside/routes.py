@@ -100,6 +100,7 @@ class Routes:
         condition = self._control.condition()
         body: dict[str, Any] = {
             "node": {
+                "supervised": condition.is_supervised,
                 "running": condition.pid is not None,
                 "pid": condition.pid,
                 "starts": condition.starts,
@@ -141,7 +142,7 @@ class Routes:
         if self._reader.job(key) is None:
             return _fault(404, "unknown-job", "No such job.")
         if not self._control.requeue(key, actor_of(request.headers)):
-            return _fault(503, "node-away", "The node is not running; see /habitus/status.")
+            return _fault(503, "node-away", "The node takes no commands now; see /habitus/status.")
         return _json({"key": key, "accepted": True})
 
     def page(self, request: Request) -> Answer:

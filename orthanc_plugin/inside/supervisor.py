@@ -32,6 +32,8 @@ class NodeCondition:
     pid: int | None
     starts: int
     last_exit_code: int | None
+    is_supervised: bool = True
+    """False: the node is a unit of its own, and its process is not ours to know."""
 
 
 def node_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -172,3 +174,24 @@ class Supervisor:
         with self._lock:
             if process.stdin is not None and not process.stdin.closed:
                 process.stdin.close()
+
+
+class StandaloneNode:
+    """Stands in for the supervisor where the node is a unit of its own: it polls, and takes no commands from here."""
+
+    def start(self) -> None:
+        """Nothing to start."""
+
+    def stop(self) -> None:
+        """Nothing to stop."""
+
+    def wake(self) -> None:
+        """It polls."""
+
+    def requeue(self, key: str, actor: str) -> bool:  # noqa: ARG002 # the supervisor's signature
+        """Not from here."""
+        return False
+
+    def condition(self) -> NodeCondition:
+        """Unknown from here."""
+        return NodeCondition(pid=None, starts=0, last_exit_code=None, is_supervised=False)

@@ -46,6 +46,8 @@ class OrthancOptions:
     user: str = "habitus"
     is_remote_access_allowed: bool = False
     """REST from other hosts; needed in a container, where "other" is the published port."""
+    node: str = "embedded"
+    """"embedded": the plugin starts the node. "standalone": it is a unit of its own."""
     plugin_library: Path = PLUGIN_LIBRARY
 
 
@@ -85,7 +87,11 @@ def configuration_of(options: OrthancOptions, password: str) -> dict[str, Any]:
         "PythonVerbose": False,
         # Plugin 4.3 and later: the GIL is given back inside SDK calls.
         "Python": {"AllowThreads": True},
-        "Habitus": {"Python": str(options.node_python), "Settings": str(options.settings_path)},
+        "Habitus": {
+            "Node": options.node,
+            "Python": str(options.node_python),
+            "Settings": str(options.settings_path),
+        },
     }
 
 

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import inference
 from inference.domain.analysis_profile import load_profile
 from inference.pipeline import CODE_VERSION, Models, RunIdentity, analyse_folder, load_models
 from orthanc_plugin.node.analysis_port import AnalysisRequest, LoadRequest, Progress
 from orthanc_plugin.node.job_key import EngineIdentity
+
+INFERENCE_FOLDER = Path(__file__).resolve().parents[2] / "inference"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,15 +36,13 @@ def load(request: LoadRequest) -> PipelineAnalyser:
     identity = EngineIdentity(
         profile_hash=profile.content_hash,
         models=tuple(sorted((use.name, use.sha256) for use in models.uses)),
-        code_version=f"{CODE_VERSION}+{_source_hash()}",
+        code_version=f"{CODE_VERSION}+{source_hash(INFERENCE_FOLDER)}",
     )
     return PipelineAnalyser(identity=identity, models=models)
 
 
-def _source_hash() -> str:
-    """Of the analysing code itself: a changed line is another code version, whatever its number says."""
-    assert inference.__file__ is not None
-    root = Path(inference.__file__).parent
+def source_hash(root: Path) -> str:
+    """Of the analysing code and its tables: a changed line is another version, whatever the number says."""
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")) + sorted(root.rglob("*.toml")):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())

@@ -144,7 +144,10 @@ class _Table:
         return int(value)
 
     def folder(self, key: str, default: str | None = None) -> Path:
-        return (self._folder / self.text(key, default)).resolve()
+        return self.beside(self.text(key, default))
+
+    def beside(self, path: str) -> Path:
+        return (self._folder / path).resolve()
 
     def texts(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
         value = self._values.pop(key, list(default))
@@ -193,7 +196,7 @@ def _orthanc(table: _Table) -> OrthancAccess:
     return OrthancAccess(
         url=table.text("url", OrthancAccess().url).rstrip("/"),
         user=table.text("user", ""),
-        password_file=Path(password_file) if password_file else None,
+        password_file=table.beside(password_file) if password_file else None,
         timeout_s=table.number("timeout_s", OrthancAccess().timeout_s, least=0.1),
     )
 

@@ -139,7 +139,8 @@ function tell(error) {
 }
 
 function summary(status) {
-  const node = status.node.running ? 'Node running' : 'Node not running';
+  const supervised = status.node.running ? 'Node running' : 'Node not running';
+  const node = status.node.supervised ? supervised : 'Node is a unit of its own';
   const engine = status.engine ? `engine ${status.engine.state}` : 'engine not started';
   const detail = status.engine?.detail ? ` (${status.engine.detail})` : '';
   const counts = Object.entries(status.jobs ?? {}).map(([state, n]) => `${n} ${state}`).join(', ');

@@ -15,6 +15,7 @@ from tests.orthanc_process import (
     child_pids,
     orthanc,
     private_network,
+    standalone_node,
     wait_for,
     why_not,
 )
@@ -144,6 +145,46 @@ def test_a_killed_orthanc_takes_the_node_along_and_a_restart_completes_the_job(
 
     assert job["attempts"] == 1
     assert len(pacs.received) == 2
+
+
+def test_a_node_of_its_own_unit_survives_orthanc_and_finishes_the_running_job(
+    tmp_path: Path,
+) -> None:
+    with (
+        orthanc(tmp_path, node="standalone") as running,
+        standalone_node(running) as process,
+        receiver() as pacs,
+    ):
+        running.behaviour.write_text("slow")
+        send(ct_series(3))
+        wait_for_stage(running, "fake stage")
+        running.kill()
+        running.start()
+        (job,) = running.wait_for_jobs(["done"])
+        still_runs = process.poll() is None
+        status = running.get("/habitus/status")
+
+    assert still_runs
+    assert (job["attempts"], len(pacs.received)) == (1, 2)
+    assert status["node"]["supervised"] is False
+    assert process.returncode == 0
+
+
+def test_a_second_node_on_the_same_data_folder_is_refused(node: OrthancProcess) -> None:
+    with standalone_node(node) as second:
+        code = second.wait(10.0)
+
+    assert code == 2
+    assert "in use by another node" in node.log_path.read_text()
+
+
+def test_a_job_past_its_wall_clock_limit_is_killed_and_given_up(tmp_path: Path) -> None:
+    with orthanc(tmp_path, job_wall_clock_s=0.5) as running, receiver():
+        running.behaviour.write_text("hang")
+        send(ct_series(3))
+        (job,) = running.wait_for_jobs(["dead"])
+
+    assert (job["attempts"], job["reason"]) == (3, "engine-timeout")
 
 
 def test_orthanc_killed_before_the_series_was_quiet_loses_nothing(node: OrthancProcess) -> None:

@@ -125,6 +125,24 @@ def test_a_change_of_another_kind_does_nothing(configured: dict[str, Any]) -> No
     orthanc.on_change(FakeOrthanc.ChangeType.ORTHANC_STOPPED, 0, "")
 
 
+def test_a_node_of_its_own_unit_is_not_started(configured: dict[str, Any]) -> None:
+    configured["Habitus"]["Node"] = "standalone"
+    orthanc, output = FakeOrthanc(configured), FakeOutput()
+    plugin.start(orthanc)
+    assert orthanc.on_change is not None
+
+    orthanc.on_change(FakeOrthanc.ChangeType.ORTHANC_STARTED, 0, "")
+    orthanc.routes["/habitus/status"](output, "/habitus/status", method="GET")
+
+    assert json.loads(output.body)["node"] == {
+        "supervised": False,
+        "running": False,
+        "pid": None,
+        "starts": 0,
+        "last_exit_code": None,
+    }
+
+
 def test_a_wrong_configuration_leaves_orthanc_an_archive_and_says_why() -> None:
     orthanc = FakeOrthanc({})
 
@@ -141,6 +159,7 @@ def test_a_wrong_configuration_leaves_orthanc_an_archive_and_says_why() -> None:
         ({"Settings": "SETTINGS"}, "Habitus.Python"),
         ({"Python": "/no/such/python", "Settings": "SETTINGS"}, "Habitus.Python"),
         ({"Python": sys.executable}, "Habitus.Settings"),
+        ({"Python": sys.executable, "Settings": "SETTINGS", "Node": "x"}, "Habitus.Node"),
         ({"Python": sys.executable, "Settings": "BROKEN"}, "broken.toml"),
         ({"Python": sys.executable, "Settings": "EMPTY"}, "data_folder"),
     ],
