@@ -5,7 +5,7 @@ from pydicom.uid import CTImageStorage
 
 from inference.dicom.header_values import text, whole_number
 
-_NOT_TISSUE = frozenset({"MIP", "MINIP", "PERFUSION", "PROJECTION IMAGE", "VOLUME", "SUBTRACTION"})
+_NOT_TISSUE = frozenset({"MIP", "MINIP", "PERFUSION", "PROJECTION IMAGE", "SUBTRACTION"})
 """Image Type values of images whose numbers are not the density of one slice (PS3.3 C.8.16.1.3)."""
 
 
