@@ -5,6 +5,7 @@ from typing import Any
 
 import highdicom as hd
 import numpy as np
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from inference.dicom.codes import STRUCTURE_CODES
@@ -19,6 +20,12 @@ WRITTEN_TOLERANCE_MM = 1e-3
 """Between a frame and its source slice; positions pass through 16 character decimal strings."""
 GRID_TOLERANCE = (0.3, 0.5, 0.5)
 """Of a voxel, between a frame and the even grid: the reader accepts slices a little off it."""
+
+
+@quietly()
+def header_of(encoded: bytes) -> Dataset:
+    """Everything of a Segmentation file but its pixels: what a report needs to refer to it."""
+    return dcmread(BytesIO(encoded), stop_before_pixels=True)
 
 
 @quietly()
