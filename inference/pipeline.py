@@ -216,13 +216,13 @@ def write_results(
         ):
             if labels is None or not labels.labels.any():
                 continue
-            seg = build_seg(labels, series, _result(identity, role, number, analysis.report))
-            segs.append(seg)
+            encoded = encode_seg(labels, series, _result(identity, role, number, analysis.report))
+            segs.append(header_of(encoded))
             files[role] = out_dir / f"{role}.dcm"
-            seg.save_as(files[role], enforce_file_format=True)
-        sr = build_sr(analysis.report, series, segs, _result(identity, "sr", 9003, analysis.report))
+            files[role].write_bytes(encoded)
+        sr_identity = _result(identity, "sr", 9003, analysis.report)
         files["sr"] = out_dir / "sr.dcm"
-        sr.save_as(files["sr"], enforce_file_format=True)
+        files["sr"].write_bytes(encode_sr(analysis.report, series, segs, sr_identity))
         files |= _pictures(series, analysis, out_dir)
     report = replace(analysis.report, seconds=clock.seconds)
     files["report"] = out_dir / "report.json"
