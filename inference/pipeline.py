@@ -13,7 +13,10 @@ import numpy as np
 from inference.dicom.ct_series import CtSeries
 from inference.dicom.identity import ResultIdentity, derive_uid
 from inference.dicom.picture_page import coronal_picture, level_picture, save_png
+from inference.dicom.read_seg import header_of
 from inference.dicom.read_series import find_series
+from inference.dicom.write_seg import encode_seg
+from inference.dicom.write_sr import encode_sr
 from inference.domain.analysis_profile import Profile
 from inference.domain.errors import LevelNotFound
 from inference.domain.labelmap import LabelMap, Structure
