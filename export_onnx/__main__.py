@@ -5,7 +5,9 @@ import sys
 import time
 from pathlib import Path
 
+from export_onnx.orders import Export, known_export, new_export, replacing_export
 from inference.domain.errors import ConfigurationInvalid, HabitusError
+from training.specification import CHECKPOINT_NAME
 
 MODELS = Path(__file__).parent.parent / "models"
 FIRST_VERSION = "0.1.0"
@@ -48,32 +50,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from export_onnx.package import (
-        Export,
-        known_export,
-        make_model,
-        new_export,
-        replacing_export,
-    )
+    # All checkpoints are checked before torch is even imported: a changed byte costs no minutes.
+    orders = _orders(options)
+
+    from export_onnx.package import make_model
     from export_onnx.parity import synthetic_slab
 
-    orders: list[Export]
-    if bool(options.model) != bool(options.checkpoint) or (options.model and options.models):
-        raise ConfigurationInvalid(
-            found="half an order",
-            wanted="model names alone, or --model with --checkpoint",
-            advice="See python -m export_onnx --help.",
-        )
-    if options.model:
-        make = replacing_export if options.replace else new_export
-        order = make(
-            options.model, options.model_version, options.checkpoint, options.models_folder
-        )
-        orders = [order]
-    else:
-        # All checkpoints are checked before the first is exported: a changed byte costs no minutes.
-        names = options.models or _shipped(options.models_folder)
-        orders = [known_export(options.models_folder / name) for name in names]
     slab = synthetic_slab()
     for order in orders:
         started = time.monotonic()
@@ -85,9 +67,24 @@ def _export(options: argparse.Namespace) -> None:
         )
 
 
+def _orders(options: argparse.Namespace) -> list[Export]:
+    """What the arguments ask for; raises ConfigurationInvalid or ModelUnusable."""
+    folder: Path = options.models_folder
+    if bool(options.model) != bool(options.checkpoint) or (options.model and options.models):
+        raise ConfigurationInvalid(
+            found="half an order",
+            wanted="model names alone, or --model with --checkpoint",
+            advice="See python -m export_onnx --help.",
+        )
+    if options.model:
+        make = replacing_export if options.replace else new_export
+        return [make(options.model, options.model_version, options.checkpoint, folder)]
+    return [known_export(folder / name) for name in options.models or _shipped(folder)]
+
+
 def _shipped(models: Path) -> list[str]:
     """Every model folder with a checkpoint; raises ConfigurationInvalid when there is none."""
-    names = sorted(path.parent.name for path in models.glob("[!.]*/checkpoint.safetensors"))
+    names = sorted(path.parent.name for path in models.glob(f"[!.]*/{CHECKPOINT_NAME}"))
     if not names:
         raise ConfigurationInvalid(
             found="no checkpoint in models/",

@@ -1,5 +1,6 @@
 """Checkpoint → ONNX bytes through torch's dynamo exporter, one static shape with a free batch axis."""
 
+import logging
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import onnx
 import torch
 
+from export_onnx.wrappers import exportable
 from training.checkpoint import Checkpoint
 from training.specification import TaskSpecification, specification
 
@@ -35,11 +37,13 @@ def export(checkpoint: Checkpoint, path: Path) -> None:
     """Write the ONNX file, weights inside, checked by ONNX's own checker."""
     # Two examples: with one, the exporter would take the batch axis for a constant.
     example = torch.zeros((2, *network_shapes(checkpoint).input[1:]))
+    # torchvision is not ours to miss.
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         # The exporter warns of its own deprecations; none is ours to act on.
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            checkpoint.network,
+            exportable(checkpoint.network),
             (example,),
             dynamo=True,
             opset_version=OPSET,

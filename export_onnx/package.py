@@ -4,87 +4,30 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from export_onnx.card import model_card
 from export_onnx.export import INPUT_NAME, OPSET, OUTPUT_NAME, export, network_shapes
+from export_onnx.orders import MANIFEST_NAME, Export
 from export_onnx.parity import prove_parity
-from inference.domain.errors import ChecksumMismatch, ConfigurationInvalid
 from inference.domain.manifest import (
-    NAME_PATTERN,
     SCHEMA_VERSION,
     InputSpec,
     ModelManifest,
     OutputSpec,
     Parity,
     load_manifest,
-    manifest_from_json,
     manifest_to_json,
     sha256_of,
 )
 from inference.domain.volume import Volume
-from training.checkpoint import CHECKPOINT_NAME, Checkpoint, load_checkpoint
+from training.checkpoint import Checkpoint, load_checkpoint
 from training.networks import count_parameters
-from training.specification import specification
+from training.specification import CHECKPOINT_NAME, specification
 
-MANIFEST_NAME = "manifest.json"
 ONNX_NAME = "model.onnx"
 CARD_NAME = "MODEL_CARD.md"
 LICENCE = "Apache-2.0"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Export:
-    """One model to make."""
-
-    name: str
-    version: str
-    checkpoint: Path
-    folder: Path
-    """Where it goes; replaced as a whole."""
-
-
-def known_export(folder: Path) -> Export:
-    """The order to make a shipped model again; raises ModelUnusable unless its checkpoint is the recorded one."""
-    manifest_path, checkpoint = folder / MANIFEST_NAME, folder / CHECKPOINT_NAME
-    if not manifest_path.is_file() or not checkpoint.is_file():
-        raise ConfigurationInvalid(
-            found=f"models/{folder.name} without {CHECKPOINT_NAME} and {MANIFEST_NAME}",
-            wanted="a model folder of this repository",
-            advice=f"Restore it with git checkout -- models/{folder.name}, or export your own "
-            f"checkpoint: make onnx MODEL={folder.name} CHECKPOINT=path.",
-        )
-    manifest = manifest_from_json(manifest_path.read_text(encoding="utf-8"))
-    found = sha256_of(checkpoint)
-    if found != manifest.checkpoint_sha256:
-        raise ChecksumMismatch(
-            found=f"{CHECKPOINT_NAME} {found[:16]}… in models/{folder.name}",
-            wanted=f"sha256 {manifest.checkpoint_sha256[:16]}…, the checkpoint of its manifest",
-            advice=f"The file has changed. Restore it with git checkout -- models/{folder.name}, or, "
-            f"if you trained it, export it under a name: make onnx MODEL=name CHECKPOINT=path.",
-        )
-    return Export(name=folder.name, version=manifest.version, checkpoint=checkpoint, folder=folder)
-
-
-def new_export(name: str, version: str, checkpoint: Path, models: Path) -> Export:
-    """The order to export a checkpoint under a name that is free; raises ConfigurationInvalid."""
-    if not NAME_PATTERN.fullmatch(name):
-        raise ConfigurationInvalid(
-            found=f"model name {name!r:.80}", wanted="lower case letters, digits, '.', '_', '-'"
-        )
-    if (models / name).exists():
-        raise ConfigurationInvalid(
-            found=f"models/{name}, which exists",
-            wanted="a free name",
-            advice="Choose another name, or replace it on purpose with --replace.",
-        )
-    return replacing_export(name, version, checkpoint, models)
-
-
-def replacing_export(name: str, version: str, checkpoint: Path, models: Path) -> Export:
-    """The order to export a checkpoint whatever stands under that name."""
-    return Export(name=name, version=version, checkpoint=checkpoint, folder=models / name)
 
 
 def make_model(order: Export, slab: Volume) -> ModelManifest:

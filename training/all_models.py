@@ -9,6 +9,7 @@ from pathlib import Path
 
 from inference.domain.errors import InferenceFailed
 from training.samples import Sample, SliceSample, TorsoSample, sample_files
+from training.specification import CHECKPOINT_NAME
 
 MODELS = {"organs": "organs.toml", "l3-level": "l3_level.toml", "l3-tissue": "l3_tissue.toml"}
 POLL_S = 0.5
@@ -54,7 +55,7 @@ def train_everything(order: Everything) -> dict[str, Path]:
             wanted="three checkpoints",
             advice="Their messages stand above; --resume goes on from the last checkpoints.",
         )
-    return {name: order.out / name / "checkpoint.safetensors" for name in trainings}
+    return {name: order.out / name / CHECKPOINT_NAME for name in trainings}
 
 
 def _fill_pool(order: Everything, pool: Path) -> list[subprocess.Popen[bytes]]:

@@ -17,7 +17,6 @@ from training.config import TrainConfig, config_from_mapping, config_to_mapping
 from training.networks import build_network
 from training.specification import specification
 
-CHECKPOINT_NAME = "checkpoint.safetensors"
 RESUME_NAME = "resume.safetensors"
 
 

@@ -15,7 +15,6 @@ from torch import nn
 
 from training.augment import chance_for
 from training.checkpoint import (
-    CHECKPOINT_NAME,
     RESUME_NAME,
     History,
     load_checkpoint,
@@ -25,7 +24,7 @@ from training.checkpoint import (
 )
 from training.config import TrainConfig
 from training.networks import build_network, count_parameters
-from training.specification import specification
+from training.specification import CHECKPOINT_NAME, specification
 from training.tasks.registry import open_task
 from training.tasks.task import Task
 

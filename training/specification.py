@@ -14,6 +14,8 @@ from inference.stages.projections import (
     SAGITTAL_COLUMNS,
 )
 
+CHECKPOINT_NAME = "checkpoint.safetensors"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSpecification:

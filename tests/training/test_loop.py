@@ -9,9 +9,10 @@ pytest.importorskip("torch", reason="PyTorch is not installed (make test-trainin
 
 import torch
 
-from training.checkpoint import CHECKPOINT_NAME, load_checkpoint, read_tensors
+from training.checkpoint import load_checkpoint, read_tensors
 from training.config import TrainConfig
 from training.loop import METRICS_NAME, Run, train
+from training.specification import CHECKPOINT_NAME
 
 pytestmark = pytest.mark.torch
 TASKS = ("l3-level", "l3-tissue", "organs")
