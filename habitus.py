@@ -133,6 +133,11 @@ def print_report(report: "Report") -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from inference.domain.measurement import Unit
+
+    # UCUM's codes of these are not for people, and rich would take "[hnsf'U]" for markup.
+    shown = {unit: unit.value for unit in Unit} | {Unit.HU: "HU", Unit.RATIO: ""}
+
     console = Console()
     level = report.level
     title = (
@@ -143,12 +148,12 @@ def print_report(report: "Report") -> None:
     table = Table("structure", "quantity", "value", "unit", title=title, title_justify="left")
     for m in report.body_composition:
         named = m.structure.value.replace("_", " ") if m.structure else "patient"
-        table.add_row(named, m.quantity.value.replace("_", " "), f"{m.value:.2f}", m.unit.value)
+        table.add_row(named, m.quantity.value.replace("_", " "), f"{m.value:.2f}", shown[m.unit])
     console.print(table)
     for row in report.cut_offs:
         verdict = "below" if row.is_low else "not below"
         console.print(
-            f"{row.quantity.value.replace('_', ' ')} {row.value:.2f}: {verdict} {row.cut_off} {row.unit.value} "
+            f"{row.quantity.value.replace('_', ' ')} {row.value:.2f}: {verdict} {row.cut_off} {shown[row.unit]} "
             f"({row.table}: {row.population})",
             highlight=False,
         )

@@ -13,10 +13,12 @@ from inference.domain.outcome import Analysis
 from inference.domain.volume import Volume, axis_flips, canonical, flip
 
 WINDOW_HU = (-160.0, 240.0)
-OPACITY = 0.45
+OPACITY = 0.55
 HEIGHT_PX = 720
+WIDTH_PX = 900
 LEGEND_PX = 300
 LINE_PX = 22
+DASH_PX = 6
 
 Rgb = npt.NDArray[np.uint8]
 
@@ -52,17 +54,20 @@ def coronal_picture(volume: Volume, analysis: Analysis) -> Image.Image:
         picture = _overlay(grey, labels, organs)
     else:
         picture = _grey(grey)
-    picture = picture[::-1].copy()
+    slice_mm, _, column_mm = upright.spacing_mm
+    scaled = _scaled(picture[::-1].copy(), slice_mm, column_mm)
     level = analysis.report.level
     if level is not None:
         index = (level.z_mm - upright.affine_lps[2, 3]) / upright.affine_lps[2, 0]
-        row = int(np.clip(picture.shape[0] - 1 - round(index), 0, picture.shape[0] - 1))
-        picture[row, ::2] = (255, 255, 0)
-    slice_mm, _, column_mm = upright.spacing_mm
+        _dashed_line(scaled, scaled.height * (1 - (index + 0.5) / upright.shape[0]))
     lines = ["Coronal view; dashed line: L3"]
-    return _with_legend(
-        _scaled(picture, slice_mm, column_mm), lines, _organ_lines(analysis.report), "R", "L"
-    )
+    return _with_legend(scaled, lines, _organ_lines(analysis.report), "R", "L")
+
+
+def _dashed_line(picture: Image.Image, y: float) -> None:
+    draw = ImageDraw.Draw(picture)
+    for x in range(0, picture.width, 2 * DASH_PX):
+        draw.line((x, y, x + DASH_PX, y), fill=(255, 255, 0), width=1)
 
 
 def save_png(picture: Image.Image, path: Path) -> Path:
@@ -105,14 +110,16 @@ def _overlay(hu: npt.NDArray[np.generic], labels: npt.NDArray[np.uint8], named: 
 
 
 def _scaled(picture: Rgb, row_mm: float, column_mm: float) -> Image.Image:
-    """The picture with square pixels, HEIGHT_PX high."""
-    width_px = max(1, round(HEIGHT_PX * picture.shape[1] * column_mm / (picture.shape[0] * row_mm)))
-    return Image.fromarray(picture).resize((width_px, HEIGHT_PX), Image.Resampling.BILINEAR)
+    """The picture with square pixels, as large as fits HEIGHT_PX and WIDTH_PX."""
+    height_mm, width_mm = picture.shape[0] * row_mm, picture.shape[1] * column_mm
+    px_per_mm = min(HEIGHT_PX / height_mm, WIDTH_PX / width_mm)
+    size_px = (max(1, round(width_mm * px_per_mm)), max(1, round(height_mm * px_per_mm)))
+    return Image.fromarray(picture).resize(size_px, Image.Resampling.BILINEAR)
 
 
 def _tissue_lines(report: Report) -> list[tuple[Structure, str]]:
     return [
-        (m.structure, f"{m.structure.value.replace('_', ' ')}: {m.value:.1f} cm²")
+        (m.structure, f"{m.structure.value.replace('_', ' ')}: {m.value:.1f} cm2")
         for m in report.body_composition
         if m.quantity == Quantity.AREA and m.unit == Unit.CM2 and m.structure is not None
     ]
@@ -137,7 +144,8 @@ def _with_legend(
     right: str,
 ) -> Image.Image:
     """The picture with side marks and a legend beside it."""
-    page = Image.new("RGB", (picture.width + LEGEND_PX, picture.height), (16, 18, 22))
+    height_px = max(picture.height, LINE_PX * (len(lines) + len(entries) + 4))
+    page = Image.new("RGB", (picture.width + LEGEND_PX, height_px), (16, 18, 22))
     page.paste(picture, (0, 0))
     draw = ImageDraw.Draw(page)
     font = ImageFont.load_default(size=15)
