@@ -104,6 +104,7 @@ def _print(header: Dataset) -> None:
     warnings.warn(f"odd value {header.PatientName}", stacklevel=1)
     sys.stdout.write(f"patient {header.PatientName}\n")
     sys.stderr.write(f"patient {header.PatientID}\n")
+    sys.stdout.flush()
 
 
 def _slow(_: Dataset) -> None:

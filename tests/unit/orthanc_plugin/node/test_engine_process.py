@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -119,9 +120,11 @@ def test_a_child_that_died_between_jobs_is_not_running(engine: EngineProcess) ->
 def test_a_hanging_child_is_killed_at_the_limit(engine: EngineProcess, tmp_path: Path) -> None:
     write(tmp_path / "models" / "behaviour", "hang")
     engine.start()
+    started_s = time.monotonic()
 
     outcome = run(engine, tmp_path)
 
+    assert time.monotonic() - started_s < 4.0
     assert isinstance(outcome, EngineLost)
     assert outcome.reason == "engine-timeout"
     assert not engine.is_running()

@@ -212,6 +212,7 @@ def test_results_of_a_superseded_job_are_not_sent(scene: Scene) -> None:
     scene.run(outbox, 3)
 
     assert scene.pacs.remotes["pacs"].received == []
+    assert scene.pacs.instances == {}
     assert scene.deliveries()["pacs"][0] == DeliveryState.CANCELLED
 
 
