@@ -149,18 +149,19 @@ def paint(
 ) -> npt.NDArray[np.int16]:
     """Hounsfield units of a label map; thick slices need the anatomy to look between the slices."""
     seed = int(rng.integers(1 << 31))
-    hu = _clean(labels, acquisition, grid, seed)
     if acquisition.subslices > 1 and anatomy is not None:
-        hu = _thick(hu, anatomy, acquisition, grid, seed)
+        hu = _thick(anatomy, acquisition, grid, seed)
+    else:
+        hu = _clean(labels, acquisition, grid, seed)
     _blur_and_noise(hu, acquisition, grid, rng)
     return np.clip(np.rint(hu), HU_MIN, HU_MAX).astype(np.int16)
 
 
-def _thick(hu: Array, anatomy: Anatomy, acquisition: Acquisition, grid: Grid, seed: int) -> Array:
+def _thick(anatomy: Anatomy, acquisition: Acquisition, grid: Grid, seed: int) -> Array:
     """The mean over thin slices spread over one slice's thickness."""
     n = acquisition.subslices
     offsets = ((np.arange(n) + 0.5) / n - 0.5) * grid.spacing_mm[0]
-    total = np.zeros_like(hu)
+    total = np.zeros(grid.shape, np.float32)
     for offset in offsets:
         x, y, z = grid.origin_lps_mm
         shifted = replace(grid, origin_lps_mm=(x, y, z + float(offset)))

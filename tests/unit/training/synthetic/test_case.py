@@ -1,7 +1,10 @@
 """Cases: one seed gives one case; the field of view does or does not hold L3; HU as asked for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from inference.domain.volume import position_mm
 from training.synthetic.anatomy import TRAINING, UNSEEN, sample_anatomy
@@ -19,6 +22,7 @@ from training.synthetic.case import (
 )
 from training.synthetic.labels import Tissue
 from training.synthetic.painting import plain_acquisition, sample_acquisition
+from training.synthetic.preview import preview
 
 
 def small_case(seed: int, **options: object) -> SyntheticCase:
@@ -84,6 +88,24 @@ def test_a_plain_scans_noise_is_white_and_of_the_stated_size() -> None:
     assert fat.std() == pytest.approx(15.0, rel=0.06)
     assert fat.mean() == pytest.approx(-105.0, abs=1.5)
     assert abs(np.corrcoef(air[:, :-1].ravel(), air[:, 1:].ravel())[0, 1]) < 0.12
+
+
+def test_a_thick_slice_is_the_mean_of_thin_ones() -> None:
+    thin = plain_acquisition(0.0)
+    one, two = (small_case(2, acquisition=replace(thin, subslices=n)) for n in (1, 2))
+    inner = ndimage.minimum_filter(one.volume.hu, (3, 1, 1)) == ndimage.maximum_filter(
+        one.volume.hu, (3, 1, 1)
+    )
+    assert (one.volume.hu != two.volume.hu).any()
+    assert (one.volume.hu[inner] == two.volume.hu[inner]).mean() > 0.97
+
+
+def test_a_preview_shows_three_views_side_by_side() -> None:
+    case = small_case(2, acquisition=plain_acquisition(5.0))
+    picture = preview(case.volume, 0.0)
+    assert picture.shape == (72 * 5, 2 * 88 * 5 + 72 * 5 + 3 * 8)
+    assert picture.dtype == np.uint8
+    assert picture.max() == 255
 
 
 def test_contrast_phases_order_the_organs_as_in_life() -> None:

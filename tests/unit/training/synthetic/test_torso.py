@@ -83,10 +83,13 @@ def test_every_tissue_of_the_trunk_occurs() -> None:
 def test_tissue_areas_at_l3_are_human() -> None:
     anatomy = anatomy_of(1)
     plane = Grid(shape=(1, 330, 440), spacing_mm=(1, 1, 1), origin_lps_mm=(-220, -200, 0))
-    area_cm2 = np.bincount(COMPARTMENT_LUT[label_map(anatomy, plane)].ravel(), minlength=4) / 100
+    labels = label_map(anatomy, plane)
+    area_cm2 = np.bincount(COMPARTMENT_LUT[labels].ravel(), minlength=4) / 100
     assert 80 < area_cm2[1] < 260
     assert 25 < area_cm2[2] < 600
     assert 15 < area_cm2[3] < 450
+    assert 230 < (labels > Tissue.AIR).any(axis=(0, 1)).sum() < 420
+    assert 160 < (labels > Tissue.AIR).any(axis=(0, 2)).sum() < 320
 
 
 @pytest.mark.parametrize("lumbar_count", [4, 5, 6])
@@ -113,6 +116,7 @@ def test_l3_is_the_third_body_below_t12_whatever_their_number(lumbar_count: int)
     assert upward.index("T12") - upward.index("L3") == 3
     assert anatomy.l3_z_mm == 0.0
     s1 = anatomy.vertebrae["S1"].centre_lps_mm[2]
+    assert 28 < -s1 / (lumbar_count - 2) < 42
     assert float(to_standard_z(anatomy.spine, s1)) == pytest.approx(-96.0)
 
 
@@ -121,6 +125,17 @@ def test_vertebral_bodies_do_not_overlap() -> None:
         bodies = list(anatomy_of(5, count).vertebrae.values())
         gaps = [b.z_low_mm - a.z_high_mm for a, b in pairwise(bodies)]
         assert min(gaps) > 2.0
+
+
+def test_arms_and_couch_leave_the_trunk_as_it_is() -> None:
+    alone = anatomy_of(1)
+    grid = replace(TORSO, shape=(12, 110, 110), origin_lps_mm=(-218.0, -190.0, 290.0))
+    trunk = label_map(alone, grid)
+    around = label_map(replace(alone, arms=Arms.DOWN), grid, with_table=True)
+    assert np.array_equal(trunk[trunk > 0], around[trunk > 0])
+    assert {Tissue.ARM_BONE, Tissue.ARM_MUSCLE, Tissue.ARM_FAT, Tissue.TABLE} <= set(
+        np.unique(around[trunk == 0]).tolist()
+    )
 
 
 def test_a_label_map_does_not_depend_on_the_grid_around_a_point() -> None:

@@ -9,7 +9,13 @@ from inference.domain.labelmap import Structure
 from training.synthetic.case import SyntheticCase, explicit_field, make_case
 from training.synthetic.labels import COMPARTMENT_LUT
 from training.synthetic.painting import plain_acquisition
-from training.synthetic.truth import WINDOWS_HU, Truth, analytic_truth, truncated_normal
+from training.synthetic.truth import (
+    WINDOWS_HU,
+    Truth,
+    analytic_truth,
+    organ_truth_ml,
+    truncated_normal,
+)
 
 NOISE_HU = 12.0
 
@@ -55,6 +61,14 @@ def test_windowed_tissues_agree_with_a_painted_plain_scan() -> None:
         assert inside.sum() / 100 == pytest.approx(expected.area_cm2, rel=tolerance)
         assert hu[inside].mean() == pytest.approx(expected.mean_hu, abs=1.0)
         assert hu[inside].std() == pytest.approx(expected.sd_hu, abs=1.0)
+
+
+def test_organ_volumes_do_not_depend_on_the_sampling() -> None:
+    case, _ = case_and_truth()
+    coarse, fine = (organ_truth_ml(case.anatomy, step_mm=step) for step in (5.0, 3.0))
+    for structure in (Structure.LIVER, Structure.KIDNEY_LEFT, Structure.SPLEEN, Structure.STOMACH):
+        assert coarse[structure] == pytest.approx(fine[structure], rel=0.04)
+        assert fine[structure] > 20
 
 
 def test_low_and_normal_density_muscle_make_up_the_muscle() -> None:
