@@ -105,7 +105,9 @@ def test_a_preview_shows_three_views_side_by_side() -> None:
     picture = preview(case.volume, 0.0)
     assert picture.shape == (72 * 5, 2 * 88 * 5 + 72 * 5 + 3 * 8)
     assert picture.dtype == np.uint8
-    assert picture.max() == 255
+    coronal = picture[:, 88 * 5 + 8 : 2 * 88 * 5 + 8]
+    assert coronal[: case.volume.shape[0] * 6].max() == 255
+    assert coronal[case.volume.shape[0] * 6 :].max() == 0
 
 
 def test_contrast_phases_order_the_organs_as_in_life() -> None:
