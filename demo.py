@@ -70,9 +70,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keep", default="0", help="1: leave it running until Ctrl-C")
     parser.add_argument("--profile", default="abdomen", help="abdomen (default), l3 or l3-small")
+    parser.add_argument("--models", type=Path, default=ROOT / "models", help="models folder")
     options = parser.parse_args()
     try:
-        return demonstrate(options.profile, keep=options.keep == "1")
+        return demonstrate(options.profile, options.models, keep=options.keep == "1")
     except HabitusError as error:
         sys.stderr.write(f"demo: {error}\n")
         return error.exit_status
@@ -80,7 +81,7 @@ def main() -> int:
         return 130
 
 
-def demonstrate(profile: str, *, keep: bool) -> int:
+def demonstrate(profile: str, models: Path, *, keep: bool) -> int:
     """All of it, in the order it happens."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(mode=0o700)
@@ -92,7 +93,8 @@ def demonstrate(profile: str, *, keep: bool) -> int:
         say("network", "no namespace allowed here: guarded by password and AE allow-list only")
     say("CT", "painting a synthetic patient (no real person)")
     truth = write_series(profile)
-    with _orthancs(ports, profile) as node:
+    settings = SETTINGS.format(models=models.resolve(), profile=profile)
+    with _orthancs(ports, settings) as node:
         inside = _forwarder("inside", ports) if keep else None
         try:
             job = run_job(node, ports)
@@ -278,10 +280,10 @@ class Server:
 
 
 @contextmanager
-def _orthancs(ports: Ports, profile: str) -> Iterator[Server]:
+def _orthancs(ports: Ports, settings_text: str) -> Iterator[Server]:
     """The node's Orthanc and the PACS, both running; the node's REST API."""
     settings = FOLDER / "habitus.toml"
-    settings.write_text(SETTINGS.format(models=ROOT / "models", profile=profile), encoding="utf-8")
+    settings.write_text(settings_text, encoding="utf-8")
     options = OrthancOptions(
         storage_folder=FOLDER / "storage",
         settings_path=settings,
