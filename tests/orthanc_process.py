@@ -22,10 +22,10 @@ from orthanc_plugin.node.orthanc_config import (
     environment_of,
     write_configuration,
 )
+from orthanc_plugin.node.private_network import enter_private_network
 
 ORTHANC = Path("/usr/sbin/Orthanc")
 REPOSITORY_ROOT = Path(__file__).resolve().parents[1]
-_CLONE_NEWNET = 0x40000000
 DICOM_PORT = 14242
 HTTP_PORT = 18042
 RECEIVER_PORT = 11112
@@ -44,16 +44,14 @@ def why_not() -> str:
 
 @contextmanager
 def private_network() -> Iterator[None]:
-    """This thread, and every process and thread it starts, in a fresh network with loopback only."""
-    libc = ctypes.CDLL(None, use_errno=True)
+    """This thread, and every process and thread it starts, in a fresh network with loopback only; then back."""
     with Path("/proc/thread-self/ns/net").open("rb") as before:
-        if libc.unshare(_CLONE_NEWNET) != 0:
-            raise OSError(ctypes.get_errno(), "unshare")
+        if not enter_private_network():
+            raise AssertionError("no network namespace")
         try:
-            subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
             yield
         finally:
-            libc.setns(before.fileno(), _CLONE_NEWNET)
+            ctypes.CDLL(None).setns(before.fileno(), 0)
 
 
 @dataclass(slots=True)
