@@ -12,7 +12,7 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull
 
 from inference.domain.errors import UnreadableInput
-from inference.domain.volume import Affine, Volume, canonical
+from inference.domain.volume import Affine, Volume, canonical, position_mm
 from training.synthetic.anatomy import TRAINING, Anatomy, Ranges, sample_anatomy
 from training.synthetic.labels import Labels, Tissue
 from training.synthetic.map_names import tissue_of
@@ -23,7 +23,7 @@ Mask = npt.NDArray[np.bool_]
 Array = npt.NDArray[np.float32]
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-LIMBS = (Tissue.FEMUR_TRABECULAR, Tissue.GLUTEAL)
+MARGIN_MM = 48.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -68,8 +68,8 @@ def case_from_maps(
     ranges: Ranges = TRAINING,
     acquisition: Acquisition | None = None,
 ) -> PaintedMaps:
-    """One painting of a label map on the map's own grid; fat, wall and scan vary with the seed."""
-    numbered = read_nifti(labels_path)
+    """One painting of a label map on the map's own, wider grid; fat, wall and scan vary with the seed."""
+    numbered = _padded(read_nifti(labels_path))
     names = {int(k): str(v) for k, v in json.loads(names_path.read_text()).items()}
     rng = np.random.default_rng((seed, 3))
     anatomy = sample_anatomy(rng, ranges)
@@ -89,6 +89,15 @@ def case_from_maps(
         l3_z_mm=z,
         l3_extent_mm=extent,
     )
+
+
+def _padded(numbered: Volume) -> Volume:
+    """Room in the plane for the fat and skin that maps lack."""
+    rows, columns = (int(np.ceil(MARGIN_MM / step)) for step in numbered.spacing_mm[1:])
+    affine = numbered.affine_lps.copy()
+    affine[:3, 3] = position_mm(affine, (0, -rows, -columns))
+    widths = ((0, 0), (rows, rows), (columns, columns))
+    return Volume(hu=np.asarray(np.pad(numbered.hu, widths), np.float32), affine_lps=affine)
 
 
 def _l3(
@@ -127,7 +136,7 @@ def fill(
 
 def _hull_distance_mm(known: Labels, spacing_mm: tuple[float, float, float]) -> tuple[Array, Array]:
     """Signed distance to the convex hull of the trunk, and the direction from its middle."""
-    trunk = (known > 0) & ~np.isin(known, LIMBS[:1])
+    trunk = (known > 0) & (known != Tissue.FEMUR_TRABECULAR)
     distance = np.full(known.shape, 60.0, np.float32)
     turn = np.zeros(known.shape, np.float32)
     rows, columns = np.indices(known.shape[1:], dtype=np.float32)
@@ -147,8 +156,7 @@ def _hull_distance_mm(known: Labels, spacing_mm: tuple[float, float, float]) -> 
         turn[k] = np.degrees(
             np.arctan2((columns - middle[1]) * steps[1], -(rows - middle[0]) * steps[0])
         )
-    sigma = (7.0 / spacing_mm[0], 3.0 / spacing_mm[1], 3.0 / spacing_mm[2])
-    return ndimage.gaussian_filter(distance, sigma), turn
+    return ndimage.gaussian_filter(distance, np.array([7.0, 3.0, 3.0]) / spacing_mm), turn
 
 
 def _layers(
@@ -160,8 +168,7 @@ def _layers(
 ) -> Labels:
     """Visceral fat, muscle wall, subcutaneous fat and skin by distance from the hull."""
     side = np.abs(turn)
-    front = np.clip((130 - side) / 60, 0, 1)
-    push = max(anatomy.vat_mm, 0.0) * 0.6 * front
+    push = max(anatomy.vat_mm, 0.0) * 0.6 * np.clip((130 - side) / 60, 0, 1)
     lateral = np.clip((side - 38) / 20, 0, 1) * np.clip((140 - side) / 25, 0, 1)
     wall = (4 + 12 * lateral + 5 * (side < 35) * (side > 6)) * anatomy.muscle_scale
     fat = anatomy.sat_mm * np.interp(
@@ -187,8 +194,7 @@ def _discs(labels: Labels, known: Labels, spacing_mm: tuple[float, float, float]
     """The gaps between vertebral bodies in front of the canal."""
     bone = known == Tissue.VERTEBRA_TRABECULAR
     reach = max(2, round(8.0 / spacing_mm[0]))
-    above = np.zeros_like(bone)
-    below = np.zeros_like(bone)
+    above, below = np.zeros_like(bone), np.zeros_like(bone)
     for step in range(1, reach + 1):
         above[:-step] |= bone[step:]
         below[step:] |= bone[:-step]
@@ -215,8 +221,7 @@ def _back_and_chest(
     near_rib = ndimage.distance_transform_edt(~rib, sampling=spacing_mm) < 20
     labels[(labels == Tissue.VISCERAL_FAT) & near_rib & (distance > -9)] = Tissue.WALL_MUSCLE
     lung = (known == Tissue.LUNG).sum(axis=(1, 2)) * spacing_mm[1] * spacing_mm[2] > 12_000
-    chest = (labels == Tissue.VISCERAL_FAT) & lung[:, None, None]
-    labels[chest] = Tissue.MEDIASTINAL_FAT
+    labels[(labels == Tissue.VISCERAL_FAT) & lung[:, None, None]] = Tissue.MEDIASTINAL_FAT
 
 
 def _quadratus(labels: Labels, known: Labels, spacing_mm: tuple[float, float, float]) -> None:

@@ -106,7 +106,7 @@ def test_a_preview_shows_three_views_side_by_side() -> None:
     assert picture.shape == (72 * 5, 2 * 88 * 5 + 72 * 5 + 3 * 8)
     assert picture.dtype == np.uint8
     coronal = picture[:, 88 * 5 + 8 : 2 * 88 * 5 + 8]
-    assert coronal[: case.volume.shape[0] * 6].max() == 255
+    assert coronal[case.volume.shape[0] * 6 - 8 : case.volume.shape[0] * 6].max() > 100
     assert coronal[case.volume.shape[0] * 6 :].max() == 0
 
 

@@ -41,7 +41,8 @@ def painted(tmp_path: Path) -> PaintedMaps:
 def test_the_liver_comes_to_the_patients_right_side(painted: PaintedMaps) -> None:
     liver = np.argwhere(painted.tissue_labels == Tissue.LIVER)
     assert position_mm(painted.volume.affine_lps, liver)[:, 0].mean() < -30
-    assert painted.volume.hu.shape == (16, 60, 70)
+    assert painted.volume.hu.shape == (16, 60 + 24, 70 + 24)
+    assert position_mm(painted.volume.affine_lps, liver)[:, 0].min() == pytest.approx(-90.0)
 
 
 def test_l3_is_read_off_its_label(painted: PaintedMaps) -> None:
