@@ -5,6 +5,6 @@
     var page = $(this);
     page.find('.habitus-link').remove();           // the page is shown again for every study
     $('<p class="habitus-link"><a href="../habitus/index.html" data-ajax="false">Habitus: analyses and their state</a></p>')
-      .prependTo(page.find('[data-role="content"]'));
+      .prependTo(page.find('[data-role="content"]').first());
   });
 })();
