@@ -20,7 +20,7 @@ from training.augment import (
     warp_labels,
 )
 from training.config import TrainConfig
-from training.losses import segmentation_loss
+from training.losses import balanced_segmentation_loss
 from training.samples import TorsoSample
 from training.specification import ORGANS
 from training.tasks.scores import DiceCount
@@ -71,7 +71,7 @@ class OrganTask:
         return normalise_varied(hu, config, chance), (labels[:, 0],)
 
     def loss(self, logits: Tensor, targets: tuple[Tensor, ...]) -> Tensor:
-        return segmentation_loss(logits, targets[0])
+        return balanced_segmentation_loss(logits, targets[0])
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         score = DiceCount(ORGANS.labels, self._device)
