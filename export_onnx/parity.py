@@ -141,11 +141,11 @@ def _difference(
     axis = 2 if checkpoint.config.task == "l3-level" else 1
     return Difference(
         max_abs_error=float(np.abs(found - wanted).max()),
-        argmax_agreement=_agreement(found, wanted, axis),
+        argmax_agreement=agreement(found, wanted, axis),
     )
 
 
-def _agreement(found: Float, wanted: Float, axis: int) -> float:
+def agreement(found: Float, wanted: Float, axis: int) -> float:
     """Share of argmax decisions that agree; a choice between values the tolerance cannot tell apart is no disagreement."""
     chosen = found.argmax(axis)
     value = np.take_along_axis(wanted, np.expand_dims(chosen, axis), axis).squeeze(axis)
