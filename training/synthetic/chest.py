@@ -25,6 +25,12 @@ def chest(anatomy: Anatomy) -> Iterator[Shape]:
         centre=(22, -66, 192), radii=(58, 46, 50), turn_degrees=(0, 25, 35), mobility=0.5
     )
     yield organ_ellipsoid(anatomy, "heart", Tissue.HEART, heart, over=CHEST)
+    yield from _great_vessels(anatomy)
+    yield from _airways(anatomy)
+
+
+def _great_vessels(anatomy: Anatomy) -> Iterator[Shape]:
+    """Upper vena cava, ascending aorta and arch, pulmonary arteries, arteries to the head."""
     paths: list[tuple[Tissue, list[list[float]]]] = [
         (
             Tissue.VEIN,
@@ -44,6 +50,10 @@ def chest(anatomy: Anatomy) -> Iterator[Shape]:
     ]
     for tissue, points in paths:
         yield from tube(tissue, organ_path(anatomy, "", points, mobility=0.3), over=CHEST)
+
+
+def _airways(anatomy: Anatomy) -> Iterator[Shape]:
+    """Trachea and main bronchi."""
     windpipe: list[list[float]] = [
         [0, -24, 252, 9],
         [0, -32, 300, 9],

@@ -35,6 +35,7 @@ def skeleton(anatomy: Anatomy) -> Iterator[Shape]:
     yield from _sternum_and_shoulder(anatomy)
     yield from _spine(anatomy)
     yield from _pelvis(anatomy)
+    yield from _femora(anatomy)
 
 
 def _body_radii_mm(anatomy: Anatomy, z_mm: float) -> tuple[float, float]:
@@ -232,16 +233,7 @@ def _sternum_and_shoulder(anatomy: Anatomy) -> Iterator[Shape]:
 
 
 def _pelvis(anatomy: Anatomy) -> Iterator[Shape]:
-    """Sacrum, hip bones with sockets, femora."""
-    s1 = np.array(anatomy.vertebrae["S1"].centre_lps_mm)
-    scale = 0.5 * anatomy.spine.stature_scale + 0.5 * anatomy.width_scale
-
-    def at(points: npt.ArrayLike) -> Points:
-        path = np.array(points, float)
-        path[:, :3] = path[:, :3] * scale + s1
-        path[:, 3] *= scale
-        return path
-
+    """Sacrum and hip bones."""
     sacrum: list[list[float]] = [
         [0, 8, -8, 17],
         [0, 30, -32, 15],
@@ -253,12 +245,24 @@ def _pelvis(anatomy: Anatomy) -> Iterator[Shape]:
     hips = [side for path in (wing, *_hip_paths()) for side in both_sides(path)]
     for points in (np.array(sacrum, float), *hips):
         yield from shell(
-            smooth_path(at(points), 10.0),
+            smooth_path(_from_sacrum(anatomy, points), 10.0),
             Tissue.PELVIS_CORTICAL,
             Tissue.PELVIS_TRABECULAR,
             by_mm=1.7,
             over=IN_BODY,
         )
+
+
+def _from_sacrum(anatomy: Anatomy, points: npt.ArrayLike) -> Points:
+    """Points given from the first sacral body, in this patient's size."""
+    scale = 0.5 * anatomy.spine.stature_scale + 0.5 * anatomy.width_scale
+    path = np.array(points, float) * scale
+    path[:, :3] += np.array(anatomy.vertebrae["S1"].centre_lps_mm)
+    return path
+
+
+def _femora(anatomy: Anatomy) -> Iterator[Shape]:
+    """Necks, shafts and heads."""
     shaft: list[list[float]] = [
         [112, -8, -104, 16],
         [126, -8, -122, 17],
@@ -270,7 +274,7 @@ def _pelvis(anatomy: Anatomy) -> Iterator[Shape]:
     for part, cortex_mm in ((neck, 2.5), (shaft, 4.0), (head, 1.5)):
         for points in both_sides(part):
             yield from shell(
-                smooth_path(at(points), 12.0),
+                smooth_path(_from_sacrum(anatomy, points), 12.0),
                 Tissue.FEMUR_CORTICAL,
                 Tissue.FEMUR_TRABECULAR,
                 by_mm=cortex_mm,

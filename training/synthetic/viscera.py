@@ -36,6 +36,7 @@ def viscera(anatomy: Anatomy) -> Iterator[Shape]:
     yield from _kidneys(anatomy)
     yield from _duodenum_and_pancreas(anatomy)
     yield from _adrenals(anatomy)
+    yield from _branches(anatomy)
     yield from _vessels(anatomy)
     yield from _gallbladder(anatomy)
 
@@ -213,26 +214,8 @@ def _adrenals(anatomy: Anatomy) -> Iterator[Shape]:
             yield from tube(tissue, organ_path(anatomy, "", moved, mobility=0.0), over=ABDOMEN)
 
 
-def _vessels(anatomy: Anatomy) -> Iterator[Shape]:
-    """Aorta, vena cava, oesophagus, portal and splenic vein, their main branches."""
-    age = float(np.clip((anatomy.age_years - 20) / 70, 0, 1))
-    wide = 0.86 + 0.24 * age
-    aorta: Limb = [
-        [16, -20, 296, 12], [24, -12, 270, 12], [26, -8, 230, 12], [22, -10, 180, 11.5], [14, -16, 130, 11],
-        [10, -24, 90, 10], [10, -28, 40, 9.5], [9, -27, 0, 9], [6, -26, -42, 8.5],
-    ]  # fmt: skip
-    cava: Limb = [
-        [-20, -32, 176, 12], [-22, -28, 140, 13], [-24, -26, 95, 12], [-25, -27, 50, 11], [-23, -27, 0, 10.5],
-        [-17, -24, -44, 10],
-    ]  # fmt: skip
-    gullet: Limb = [
-        [2, -38, 400, 5.5], [2, -30, 350, 6], [2, -20, 300, 6.5], [6, -18, 250, 6.5], [8, -22, 200, 7],
-        [14, -30, 160, 7.5], [26, -30, 138, 8], [44, -24, 130, 8.5],
-    ]  # fmt: skip
-    portal: Limb = [
-        [104, 2, 100, 4], [76, -14, 92, 4.5], [44, -34, 82, 5], [14, -48, 72, 5.5], [-10, -46, 68, 7],
-        [-28, -42, 82, 7], [-46, -46, 96, 7], [-58, -46, 100, 5.5],
-    ]  # fmt: skip
+def _branches(anatomy: Anatomy) -> Iterator[Shape]:
+    """Mesenteric, coeliac, renal and iliac vessels."""
     mesenteric: Limb = [[-6, -50, 66, 5.5], [-4, -56, 35, 5], [-6, -62, 0, 4], [-14, -64, -30, 3]]
     yield from tube(Tissue.VEIN, organ_path(anatomy, "", mesenteric, mobility=0.4), over=ABDOMEN)
     celiac: Limbs = [
@@ -258,6 +241,28 @@ def _vessels(anatomy: Anatomy) -> Iterator[Shape]:
             organ_path(anatomy, "", artery, mobility=0.0),
             over=ABDOMEN | {Tissue.GLUTEAL, Tissue.PSOAS},
         )
+
+
+def _vessels(anatomy: Anatomy) -> Iterator[Shape]:
+    """Oesophagus, vena cava, aorta, portal and splenic vein."""
+    age = float(np.clip((anatomy.age_years - 20) / 70, 0, 1))
+    wide = 0.86 + 0.24 * age
+    aorta: Limb = [
+        [16, -20, 296, 12], [24, -12, 270, 12], [26, -8, 230, 12], [22, -10, 180, 11.5], [14, -16, 130, 11],
+        [10, -24, 90, 10], [10, -28, 40, 9.5], [9, -27, 0, 9], [6, -26, -42, 8.5],
+    ]  # fmt: skip
+    cava: Limb = [
+        [-20, -32, 176, 12], [-22, -28, 140, 13], [-24, -26, 95, 12], [-25, -27, 50, 11], [-23, -27, 0, 10.5],
+        [-17, -24, -44, 10],
+    ]  # fmt: skip
+    gullet: Limb = [
+        [2, -38, 400, 5.5], [2, -30, 350, 6], [2, -20, 300, 6.5], [6, -18, 250, 6.5], [8, -22, 200, 7],
+        [14, -30, 160, 7.5], [26, -30, 138, 8], [44, -24, 130, 8.5],
+    ]  # fmt: skip
+    portal: Limb = [
+        [104, 2, 100, 4], [76, -14, 92, 4.5], [44, -34, 82, 5], [14, -48, 72, 5.5], [-10, -46, 68, 7],
+        [-28, -42, 82, 7], [-46, -46, 96, 7], [-58, -46, 100, 5.5],
+    ]  # fmt: skip
     yield from tube(Tissue.ESOPHAGUS, organ_path(anatomy, "", gullet, mobility=0.0), over=TRUNK)
     yield from tube(
         Tissue.INFERIOR_VENA_CAVA, organ_path(anatomy, "", cava, mobility=0.0), over=TRUNK
