@@ -234,7 +234,7 @@ def _cell(value: float | None) -> str:
 def wait_for_ctrl_c(node: "Server", ports: Ports) -> None:
     """Say where everything is and stay."""
     sys.stdout.write(
-        f"\nRunning. Page: http://127.0.0.1:{ports.node_http}/habitus/ (user habitus, password {node.password})\n"
+        f"\nRunning. Page: http://127.0.0.1:{ports.node_http}/habitus (user habitus, password {node.password})\n"
         f"PACS: http://127.0.0.1:{ports.pacs_http}/app/explorer.html (user pacs, password {_password('pacs')})\n"
         f"DICOM: HABITUS@127.0.0.1:{ports.node_dicom}, calling AE title SCANNER. Ctrl-C ends it.\n"
     )

@@ -192,13 +192,17 @@ modality = "pacs"
 
 @contextmanager
 def orthanc(
-    folder: Path, *, job_wall_clock_s: float = 30.0, node: str = "embedded"
+    folder: Path,
+    *,
+    job_wall_clock_s: float = 30.0,
+    node: str = "embedded",
+    settings: str = SETTINGS,
 ) -> Iterator[OrthancProcess]:
-    """A running Orthanc with the plugin and the fake analyser; everything lies in the folder."""
+    """A running Orthanc with the plugin and, unless told otherwise, the fake analyser; all lies in the folder."""
     (folder / "models").mkdir(parents=True, exist_ok=True)
     settings_path = folder / "habitus.toml"
     settings_path.write_text(
-        SETTINGS.format(job_wall_clock_s=job_wall_clock_s, http_port=HTTP_PORT)
+        settings.format(job_wall_clock_s=job_wall_clock_s, http_port=HTTP_PORT)
     )
     options = OrthancOptions(
         storage_folder=folder / "storage",
