@@ -1,0 +1,142 @@
+"""Pools: whole files, true landmarks, the node's own preprocessing, seeds that stay on their side."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inference.domain.errors import ConfigurationInvalid
+from inference.domain.volume import Volume, affine_from_axes
+from training.pool import FIRST_UNSEEN_SEED, PoolOrder, make_pools, write_torso
+from training.pool_samples import landmark_z_mm, projection_sample, random_field
+from training.samples import (
+    ProjectionSample,
+    SliceSample,
+    TorsoSample,
+    is_kept_back,
+    sample_files,
+    seed_of,
+)
+from training.specification import ORGANS, TISSUE
+from training.synthetic.spine import Vertebra
+
+VERTEBRAE = {
+    "L2": Vertebra(z_low_mm=20.0, z_high_mm=45.0, centre_lps_mm=(0.0, 0.0, 32.0)),
+    "L3": Vertebra(z_low_mm=-14.0, z_high_mm=14.0, centre_lps_mm=(0.0, 0.0, 0.0)),
+}
+
+
+def order(out: Path, **changes: object) -> PoolOrder:
+    values: dict[str, object] = {
+        "kind": "slices",
+        "out": out,
+        "workers": 1,
+        "first_seed": 0,
+        "count": 1,
+        "seconds": None,
+    }
+    return PoolOrder(**(values | changes))  # type: ignore[arg-type]  # values of mixed types
+
+
+def block() -> Volume:
+    """A body 120 mm wide in air, z from -90 to 90 mm."""
+    hu = np.full((61, 60, 60), -1000, np.int16)
+    hu[:, 10:50, 10:50] = 40
+    affine = affine_from_axes((-90.0, -90.0, -90.0), np.eye(3)[::-1], (3.0, 3.0, 3.0))
+    return Volume(hu=hu, affine_lps=affine)
+
+
+def test_a_sample_comes_back_as_it_was(tmp_path: Path) -> None:
+    sample = SliceSample(
+        hu=np.arange(8, dtype=np.int16).reshape(2, 2, 2), labels=np.ones((2, 2, 2), np.uint8)
+    )
+
+    sample.write(tmp_path / "slices" / "000007.npz")
+    back = SliceSample.read(tmp_path / "slices" / "000007.npz")
+
+    np.testing.assert_array_equal(back.hu, sample.hu)
+    np.testing.assert_array_equal(back.labels, sample.labels)
+    assert back.hu.dtype == np.int16
+
+
+def test_a_half_written_file_is_not_listed(tmp_path: Path) -> None:
+    (tmp_path / "slices").mkdir()
+    (tmp_path / "slices" / ".000001.npz.123").write_bytes(b"half")
+    (tmp_path / "slices" / "000002.npz").write_bytes(b"whole")
+
+    assert [seed_of(path) for path in sample_files(tmp_path, SliceSample)] == [2]
+
+
+def test_all_files_of_an_anatomy_are_on_one_side_and_the_share_is_kept() -> None:
+    kept = [is_kept_back(Path(f"{seed:06d}-3.npz"), 0.04) for seed in range(2000)]
+
+    assert kept == [is_kept_back(Path(f"{seed:06d}.npz"), 0.04) for seed in range(2000)]
+    assert 70 <= sum(kept) <= 90
+    assert kept[0]
+
+
+def test_landmark_rows_are_where_the_vertebrae_are() -> None:
+    sample = projection_sample(block(), VERTEBRAE)
+
+    rows = dict(zip(("L2", "L3", "L3_lower"), sample.landmark_rows[[4, 5, 9]], strict=True))
+    assert rows["L3"] == pytest.approx(30.0)
+    assert rows["L2"] == pytest.approx(30 + 32 / 3, abs=1e-4)
+    assert rows["L3_lower"] == pytest.approx(30 - 14 / 3, abs=1e-4)
+
+
+def test_a_missing_vertebra_has_no_row() -> None:
+    assert np.isnan(landmark_z_mm("L5", VERTEBRAE))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_random_field_keeps_every_voxel_in_its_place(seed: int) -> None:
+    whole = block()
+
+    part = random_field(whole, np.random.default_rng(seed))
+
+    start = np.rint((part.affine_lps[:3, 3] - whole.affine_lps[:3, 3])[::-1] / 3).astype(int)
+    box = tuple(slice(a, a + n) for a, n in zip(start, part.shape, strict=True))
+    np.testing.assert_array_equal(part.hu, whole.hu[box])
+    assert part.shape[0] >= 40
+
+
+def test_a_torso_gives_examples_of_both_networks(tmp_path: Path) -> None:
+    write_torso(3, tmp_path)
+
+    torso = TorsoSample.read(sample_files(tmp_path, TorsoSample)[0])
+    projections = [ProjectionSample.read(p) for p in sample_files(tmp_path, ProjectionSample)]
+    assert torso.hu.shape == torso.labels.shape
+    # Not everybody has a gallbladder.
+    without = {ORGANS.labels.index("gallbladder")}
+    assert set(np.unique(torso.labels)) | without == set(range(len(ORGANS.labels)))
+    assert all(0 < c < n for c, n in zip(torso.body_centre, torso.hu.shape, strict=True))
+    whole = projections[0]
+    assert 0 < whole.landmark_rows[5] < whole.hu.shape[1]
+    assert whole.landmark_rows[9] < whole.landmark_rows[5] < whole.landmark_rows[10]
+
+
+def test_a_pool_goes_on_after_its_last_seed(tmp_path: Path) -> None:
+    made = [make_pools([order(tmp_path)]), make_pools([order(tmp_path)])]
+
+    assert made == [{"slices": 1}, {"slices": 2}]
+    files = sample_files(tmp_path, SliceSample)
+    assert [seed_of(path) for path in files] == [0, 1]
+    first = SliceSample.read(files[0])
+    assert first.hu.shape[1:] == TISSUE.spatial_shape
+    assert set(np.unique(first.labels)) == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"kind": "brains"}, "brains"),
+        ({"workers": 0}, "0 workers"),
+        ({"count": 0}, "neither a count nor seconds"),
+        ({"first_seed": FIRST_UNSEEN_SEED}, "seeds from"),
+    ],
+)
+def test_an_order_that_makes_no_sense_is_refused(
+    changes: dict[str, object], named: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigurationInvalid, match=named):
+        order(tmp_path, **changes)
