@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,14 +92,14 @@ def wait_for_end(node: OrthancProcess) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
+def small(tmp_path_factory: pytest.TempPathFactory) -> Journey:
     """The profile for tests: 128 × 128, 40 slices."""
     folder = tmp_path_factory.mktemp("small")
     return travel(folder, profile="l3-small", field="l3", pixels=128, slice_mm=5.0)
 
 
 @pytest.fixture(scope="module")
-def abdomen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
+def abdomen(tmp_path_factory: pytest.TempPathFactory) -> Journey:
     """Tissues and organs."""
     folder = tmp_path_factory.mktemp("abdomen")
     return travel(folder, profile="abdomen", field="abdomen", pixels=192, slice_mm=5.0)
