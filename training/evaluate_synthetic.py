@@ -37,7 +37,17 @@ GATED_TISSUES = {
     Structure.SUBCUTANEOUS_FAT: 0.97,
     Structure.VISCERAL_FAT: 0.90,
 }
-GATED_ORGANS = dict.fromkeys((Structure.LIVER, Structure.SPLEEN, Structure.KIDNEY_RIGHT, Structure.KIDNEY_LEFT, Structure.STOMACH, Structure.AORTA), 0.85)
+GATED_ORGANS = dict.fromkeys(
+    (
+        Structure.LIVER,
+        Structure.SPLEEN,
+        Structure.KIDNEY_RIGHT,
+        Structure.KIDNEY_LEFT,
+        Structure.STOMACH,
+        Structure.AORTA,
+    ),
+    0.85,
+)
 FIELDS = {f.kind.value: f for f in (FULL_TORSO, ABDOMEN, CROP_WITH_L3, CROP_WITHOUT_L3)}
 RANGES = {"training": TRAINING, "unseen": UNSEEN}
 LEVEL_MM = 10.0
