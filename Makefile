@@ -91,7 +91,7 @@ test: setup-dev ## unit, integration and acceptance tests with a real Orthanc (n
 test-training: setup-training ## tests that need torch
 	$(TRAIN)/python -m pytest -q tests/training
 .PHONY: long
-long: eval-synthetic eval-real ## the long evaluations, by hand; their tables are committed under docs/results
+long: eval-synthetic eval-real ## the long evaluations, by hand; commit the tables they leave under docs/results
 
 # ---- models
 
@@ -100,10 +100,10 @@ onnx: setup-training ## checkpoints → ONNX, parity proven (MODEL=name CHECKPOI
 	$(TRAIN)/python -m export_onnx $(if $(MODEL),--model $(MODEL)) $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
 .PHONY: eval-synthetic
 eval-synthetic: .venv/.dev ## the shipped models on 40 unseen synthetic CTs
-	$(BIN)/python -m training.evaluate_synthetic
+	$(BIN)/python -m training.evaluate_synthetic --out docs/results/eval-synthetic.md
 .PHONY: eval-real
 eval-real: .venv/.dev ## the shipped models on the real example CT (folder by HABITUS_REAL_CT)
-	$(BIN)/python -m training.evaluate_real
+	$(BIN)/python -m training.evaluate_real | tee docs/results/eval-real.md
 
 # ---- housekeeping
 
