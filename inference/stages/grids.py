@@ -12,6 +12,9 @@ AIR_HU = -1000.0
 BODY_THRESHOLD_HU = -300.0
 """Between air and fat: everything denser is patient, clothing or table."""
 
+IN_PLANE = ndimage.generate_binary_structure(2, 1)[None]
+"""A voxel and its four neighbours in its own slice."""
+
 Float = npt.NDArray[np.float32]
 
 
@@ -70,7 +73,9 @@ def resample(volume: Volume, spacing_mm: Sequence[float]) -> Volume:
 
 def body_mask(hu: npt.NDArray[np.int16] | npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
     """The largest connected thing denser than air, holes of each slice filled [slice, row, column]."""
-    dense = ndimage.binary_opening(hu > BODY_THRESHOLD_HU, iterations=1)
+    # Within slices only: across them, or with air beyond the border, the outermost slices would be opened away.
+    eroded = ndimage.binary_erosion(hu > BODY_THRESHOLD_HU, IN_PLANE, border_value=1)
+    dense = ndimage.binary_dilation(eroded, IN_PLANE)
     components, count = ndimage.label(dense)
     if count == 0:
         return np.zeros(hu.shape, np.bool_)

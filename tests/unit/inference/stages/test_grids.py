@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.domain.volume import Volume, affine_from_axes, canonical, index_at, position_mm
-from inference.stages.grids import PlaneGrid, centred_plane, plane_back, resample
+from inference.stages.grids import PlaneGrid, body_mask, centred_plane, plane_back, resample
 
 AXES = [[0, 0, 1], [0, 1, 0], [1, 0, 0]]
 
@@ -60,3 +60,26 @@ def test_canonical_order_keeps_the_voxel_at_its_place(direction: int) -> None:
     index = tuple(np.rint(index_at(upright.affine_lps, point)).astype(int))
     assert upright.hu[index] == hu[1, 2, 3]
     assert np.all(np.diag(upright.affine_lps[:3, :3][::-1]) > 0)
+
+
+@pytest.mark.parametrize("slices", [1, 2, 5])
+def test_the_body_reaches_the_first_and_the_last_slice(slices: int) -> None:
+    hu = np.full((slices, 40, 40), -1000, np.float32)
+    hu[:, 10:30, 8:32] = 40
+
+    body = body_mask(hu)
+
+    assert body[0, 20, 20]
+    np.testing.assert_array_equal(body.sum(axis=(1, 2)), np.full(slices, 20 * 24 - 4))
+
+
+def test_the_body_is_the_largest_thing_without_its_holes() -> None:
+    hu = np.full((3, 60, 60), -1000, np.float32)
+    hu[:, 10:40, 10:50] = 40
+    hu[:, 20:30, 20:30] = -900
+    hu[:, 52:54, :] = 100
+
+    body = body_mask(hu)
+
+    assert body[1, 25, 25]
+    assert not body[1, 52:54].any()
