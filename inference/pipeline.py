@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -208,29 +209,39 @@ def analyse_volume(volume: Volume, facts: Facts, models: Models, clock: Stopwatc
 def write_results(
     series: CtSeries, analysis: Analysis, identity: RunIdentity, out_dir: Path, clock: Stopwatch
 ) -> AnalysisFiles:
-    """SEGs (each read back and compared before it is written), SR, report.json and pictures."""
+    """SEGs (each read back and compared before it is written), SR, report.json and pictures: all of them or none."""
     out_dir.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".writing-", dir=out_dir) as partial:
+        with clock.stage("write"):
+            written = _objects(series, analysis, identity, Path(partial))
+            written |= _pictures(series, analysis, Path(partial))
+        report = replace(analysis.report, seconds=clock.seconds)
+        written["report"] = Path(partial) / "report.json"
+        written["report"].write_text(report_to_json(report), encoding="utf-8")
+        files = {role: path.replace(out_dir / path.name) for role, path in written.items()}
+    return AnalysisFiles(files=files, report=report)
+
+
+def _objects(
+    series: CtSeries, analysis: Analysis, identity: RunIdentity, folder: Path
+) -> dict[str, Path]:
+    """The DICOM objects, by role."""
     files: dict[str, Path] = {}
     segs = []
-    with clock.stage("write"):
-        for role, number, labels in (
-            ("seg-tissues", 9001, analysis.tissues),
-            ("seg-organs", 9002, analysis.organs),
-        ):
-            if labels is None or not labels.labels.any():
-                continue
-            encoded = encode_seg(labels, series, _result(identity, role, number, analysis.report))
-            segs.append(header_of(encoded))
-            files[role] = out_dir / f"{role}.dcm"
-            files[role].write_bytes(encoded)
-        sr_identity = _result(identity, "sr", 9003, analysis.report)
-        files["sr"] = out_dir / "sr.dcm"
-        files["sr"].write_bytes(encode_sr(analysis.report, series, segs, sr_identity))
-        files |= _pictures(series, analysis, out_dir)
-    report = replace(analysis.report, seconds=clock.seconds)
-    files["report"] = out_dir / "report.json"
-    files["report"].write_text(report_to_json(report), encoding="utf-8")
-    return AnalysisFiles(files=files, report=report)
+    for role, number, labels in (
+        ("seg-tissues", 9001, analysis.tissues),
+        ("seg-organs", 9002, analysis.organs),
+    ):
+        if labels is None or not labels.labels.any():
+            continue
+        encoded = encode_seg(labels, series, _result(identity, role, number, analysis.report))
+        segs.append(header_of(encoded))
+        files[role] = folder / f"{role}.dcm"
+        files[role].write_bytes(encoded)
+    sr_identity = _result(identity, "sr", 9003, analysis.report)
+    files["sr"] = folder / "sr.dcm"
+    files["sr"].write_bytes(encode_sr(analysis.report, series, segs, sr_identity))
+    return files
 
 
 def report_to_json(report: Report) -> str:

@@ -1,0 +1,188 @@
+"""`habitus run` on what people really point it at: every refusal says what was found and wanted, and leaves nothing behind."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.uid import MRImageStorage
+
+import habitus
+from training.synthetic.demo_series import write_demo_series
+
+ROOT = Path(__file__).parents[2]
+
+
+def write_small(folder: Path, field: str = "l3") -> list[Path]:
+    """A 128 × 128 series of 40 slices."""
+    write_demo_series(folder, seed=11, field=field, shape_rc=(128, 128), spacing_mm=(5.0, 3.2, 3.2))
+    return sorted(folder.glob("*.dcm"))
+
+
+@pytest.fixture(scope="module")
+def series(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("series") / "ct"
+    write_small(folder)
+    return folder
+
+
+def run(series_dir: Path, out: Path, *more: str) -> int:
+    return habitus.main(["run", str(series_dir), "--out", str(out), "--profile", "l3-small", *more])
+
+
+def test_a_good_series_gives_every_file_and_json_numbers(
+    series: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = run(series, tmp_path / "out", "--json")
+
+    report = json.loads(capsys.readouterr().out)
+    assert status == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "coronal.png",
+        "l3.png",
+        "report.json",
+        "seg-tissues.dcm",
+        "sr.dcm",
+    ]
+    assert report["level"]["confidence"] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("damage", "status", "words"),
+    [
+        ("missing folder", 4, "folder"),
+        ("empty folder", 4, "empty folder"),
+        ("text file", 4, "DICOM"),
+        ("truncated", 4, "pixel"),
+        ("one slice", 3, "too-few-slices"),
+        ("not CT", 3, "no-suitable-series"),
+        ("gap", 3, "slice-gap"),
+    ],
+)
+def test_bad_input_is_refused_in_words_and_leaves_nothing(
+    damage: str, status: int, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "ct"
+    spoil(folder, damage)
+
+    found = run(folder, tmp_path / "out")
+
+    message = capsys.readouterr().err
+    assert found == status, message
+    assert words.lower() in message.lower()
+    assert "found" in message
+    assert "wanted" in message
+    assert not (tmp_path / "out").exists()
+
+
+def spoil(folder: Path, damage: str) -> None:
+    """A folder with the named damage."""
+    if damage == "missing folder":
+        return
+    folder.mkdir()
+    if damage == "text file":
+        (folder / "readme.txt").write_text("not an image")
+    elif damage != "empty folder":
+        DAMAGES[damage](write_small(folder))
+
+
+def _truncate(paths: list[Path]) -> None:
+    paths[5].write_bytes(paths[5].read_bytes()[:-4000])
+
+
+def _keep_one(paths: list[Path]) -> None:
+    for path in paths[1:]:
+        path.unlink()
+
+
+def _leave_a_gap(paths: list[Path]) -> None:
+    for path in paths[18:21]:
+        path.unlink()
+
+
+def _call_it_mr(paths: list[Path]) -> None:
+    for path in paths:
+        image = dcmread(path)
+        image.Modality = "MR"
+        image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = MRImageStorage
+        image.save_as(path)
+
+
+DAMAGES: dict[str, Callable[[list[Path]], None]] = {
+    "truncated": _truncate,
+    "one slice": _keep_one,
+    "gap": _leave_a_gap,
+    "not CT": _call_it_mr,
+}
+
+
+def test_a_chest_is_rejected_for_want_of_l3(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_small(tmp_path / "ct", "chest")
+
+    status = run(tmp_path / "ct", tmp_path / "out")
+
+    assert status == 3
+    assert "[no-l3]" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_profile_says_which_there_are(
+    series: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = habitus.main(["run", str(series), "--out", str(tmp_path), "--profile", "brain"])
+
+    assert status == 2
+    assert "abdomen, l3, l3-small" in capsys.readouterr().err
+
+
+def test_a_changed_model_is_refused(
+    series: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for model in (ROOT / "models").iterdir():
+        copy = tmp_path / "models" / model.name
+        copy.mkdir(parents=True)
+        for name in ("model.onnx", "manifest.json"):
+            (copy / name).write_bytes((model / name).read_bytes())
+    broken = tmp_path / "models" / "l3-tissue" / "model.onnx"
+    broken.write_bytes(broken.read_bytes()[:-1] + b"!")
+
+    status = run(series, tmp_path / "out", "--models", str(tmp_path / "models"))
+
+    assert status == 5
+    assert "sha256" in capsys.readouterr().err
+
+
+def test_synth_refuses_a_folder_that_is_not_empty(
+    series: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert habitus.main(["synth", str(series)]) == 2
+    assert "not empty" in capsys.readouterr().err
+
+
+def test_models_and_doctor_find_everything_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    assert habitus.main(["models"]) == 0
+    listed = capsys.readouterr().out
+    assert {"l3-level", "l3-tissue", "organs"} <= set(listed.split())
+    habitus.main(["doctor"])
+    assert "onnxruntime" in capsys.readouterr().out
+
+
+def test_help_is_quick_and_has_examples() -> None:
+    started = time.perf_counter()
+    shown = subprocess.run(
+        [sys.executable, str(ROOT / "habitus.py"), "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    seconds = time.perf_counter() - started
+
+    assert "examples:" in shown.stdout
+    # 0.03 s on a quiet machine; the promise is 0.3 s.
+    assert seconds < 1.0
