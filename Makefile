@@ -11,8 +11,9 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BIN := .venv/bin
 TRAIN := .venv-train/bin
 PYTEST := $(BIN)/python -m pytest
-APT_NODE := python3-venv orthanc orthanc-python orthanc-dicomweb dcmtk iproute2 util-linux
-APT_TEST := dicom3tools
+APT_PYTHON := python3-venv
+APT_NODE := $(APT_PYTHON) orthanc orthanc-python orthanc-dicomweb dcmtk iproute2 util-linux
+APT_TEST := dicom3tools procps
 PIP := pip install --quiet --disable-pip-version-check
 
 .PHONY: help
@@ -42,7 +43,9 @@ define apt_install
 	fi
 endef
 
-.PHONY: system-node system-test
+.PHONY: system-python system-node system-test
+system-python:
+	$(call apt_install,$(APT_PYTHON))
 system-node:
 	$(call apt_install,$(APT_NODE))
 system-test: system-node
@@ -58,7 +61,7 @@ system-test: system-node
 	@echo "installing the development environment"
 	$(BIN)/$(PIP) --require-hashes -r $<
 	@touch $@ .venv/.node
-.venv-train/.done: requirements/train.txt
+.venv-train/.done: requirements/train.txt | system-python
 	$(PY) -m venv .venv-train
 	$(TRAIN)/$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
 	@# torch brings what it needs itself; everything else is locked with hashes
@@ -86,7 +89,7 @@ fix: .venv/.dev ## format and mend what can be mended by itself
 	$(BIN)/ruff check -q --fix .
 .PHONY: test
 test: setup-dev ## unit, integration and acceptance tests with a real Orthanc (no torch)
-	$(PYTEST) -q tests/unit tests/integration tests/acceptance
+	$(PYTEST) -q -rs tests/unit tests/integration tests/acceptance
 .PHONY: test-training
 test-training: setup-training ## tests that need torch
 	$(TRAIN)/python -m pytest -q tests/training

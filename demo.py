@@ -10,10 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+# Without root a process may enter a namespace only while it has one thread, and OpenBLAS starts its own on import.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import requests
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
@@ -27,12 +30,13 @@ from orthanc_plugin.node.orthanc_config import (
     environment_of,
     write_configuration,
 )
-from orthanc_plugin.node.private_network import enter_private_network
+from orthanc_plugin.node.private_network import enter_private_network, private_network_is_allowed
 from training.synthetic.demo_series import SeriesTruth, write_demo_series
 
 ROOT = Path(__file__).parent
 FOLDER = ROOT / ".demo"
 ORTHANC = "/usr/sbin/Orthanc"
+SEE_LOG = f"See {FOLDER / 'node.log'}."
 SEED = 11
 JOB_LIMIT_S = 600.0
 ENDED = ("done", "rejected", "dead")
@@ -72,6 +76,8 @@ def main() -> int:
     parser.add_argument("--profile", default="abdomen", help="abdomen (default), l3 or l3-small")
     parser.add_argument("--models", type=Path, default=ROOT / "models", help="models folder")
     options = parser.parse_args()
+    # A kill must end the servers too, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return demonstrate(options.profile, options.models, keep=options.keep == "1")
     except HabitusError as error:
@@ -86,26 +92,36 @@ def demonstrate(profile: str, models: Path, *, keep: bool) -> int:
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(mode=0o700)
     ports = Ports(**{name: _free_port() for name in Ports.__dataclass_fields__})
-    outside = _forwarder("outside", ports) if keep else None
-    if enter_private_network():
-        say("network", "a namespace of its own: Orthanc is reachable from nowhere else")
-    else:
-        say("network", "no namespace allowed here: guarded by password and AE allow-list only")
-    say("CT", "painting a synthetic patient (no real person)")
-    truth = write_series(profile)
-    settings = SETTINGS.format(models=models.resolve(), profile=profile)
-    with _orthancs(ports, settings) as node:
-        inside = _forwarder("inside", ports) if keep else None
-        try:
-            job = run_job(node, ports)
-            status = show(node, job, truth, ports)
-            if keep:
-                wait_for_ctrl_c(node, ports)
-        finally:
-            for process in (inside, outside):
-                if process is not None:
-                    process.terminate()
+    with ExitStack() as running:
+        _isolate(running, ports, keep=keep)
+        say("CT", "painting a synthetic patient (no real person)")
+        truth = write_series(profile)
+        settings = SETTINGS.format(models=models.resolve(), profile=profile)
+        node = running.enter_context(_orthancs(ports, settings))
+        job = run_job(node, ports)
+        status = show(node, job, truth, ports)
+        if keep:
+            wait_for_ctrl_c(node, ports)
     return status
+
+
+def _isolate(running: ExitStack, ports: Ports, *, keep: bool) -> None:
+    """Enter a network of our own where the machine allows it; with `keep`, forward its ports to 127.0.0.1."""
+    if not private_network_is_allowed():
+        # Orthanc then binds the ports itself, so there is nothing to forward.
+        say("network", "no namespace allowed here: guarded by password and AE allow-list only")
+        return
+    if keep:
+        running.enter_context(_forwarder("outside", ports))
+    if not enter_private_network():
+        raise InferenceFailed(
+            found="a network namespace refused on the second try",
+            wanted="a namespace as on the first try",
+            advice="Run make demo again, as root if need be.",
+        )
+    say("network", "a namespace of its own: Orthanc is reachable from nowhere else")
+    if keep:
+        running.enter_context(_forwarder("inside", ports))
 
 
 def write_series(profile: str) -> SeriesTruth:
@@ -141,7 +157,7 @@ def run_job(node: "Server", ports: Ports) -> dict[str, Any]:
     raise InferenceFailed(
         found=f"no finished job after {JOB_LIMIT_S:.0f} s ({seen or 'none begun'})",
         wanted="done",
-        advice=f"See {FOLDER / 'node.log'}.",
+        advice=SEE_LOG,
     )
 
 
@@ -153,11 +169,15 @@ def send(paths: list[Path], port: int) -> None:
         "127.0.0.1", port, ae_title="HABITUS", evt_handlers=[(evt.EVT_CONN_OPEN, _no_delay)]
     )
     if not association.is_established:
-        raise InferenceFailed(found="an association refused", wanted="a DICOM association")
+        raise InferenceFailed(
+            found="an association refused", wanted="a DICOM association", advice=SEE_LOG
+        )
     for number, path in enumerate(paths, start=1):
         status = association.send_c_store(path).get("Status")
         if status != 0:
-            raise InferenceFailed(found=f"C-STORE status {status}", wanted="0x0000")
+            raise InferenceFailed(
+                found=f"C-STORE status {status}", wanted="status 0", advice=SEE_LOG
+            )
         if sys.stderr.isatty():
             sys.stderr.write(f"\r\033[K  sending {number} of {len(paths)}")
     association.release()
@@ -239,7 +259,8 @@ def wait_for_ctrl_c(node: "Server", ports: Ports) -> None:
         f"DICOM: HABITUS@127.0.0.1:{ports.node_dicom}, calling AE title SCANNER. Ctrl-C ends it.\n"
     )
     sys.stdout.flush()
-    signal.pause()
+    with suppress(KeyboardInterrupt):
+        signal.pause()
 
 
 class Server:
@@ -361,11 +382,17 @@ def _start(configuration: Path, log: Path) -> "subprocess.Popen[bytes]":
         )
 
 
-def _forwarder(side: str, ports: Ports) -> "subprocess.Popen[bytes]":
+@contextmanager
+def _forwarder(side: str, ports: Ports) -> Iterator[None]:
     listed = [str(getattr(ports, name)) for name in Ports.__dataclass_fields__]
     module = "orthanc_plugin.node.loopback_forwarder"
     folder = str(FOLDER / "sockets")
-    return subprocess.Popen([sys.executable, "-m", module, side, folder, *listed], cwd=ROOT)
+    process = subprocess.Popen([sys.executable, "-m", module, side, folder, *listed], cwd=ROOT)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def _free_port() -> int:

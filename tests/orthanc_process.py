@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from orthanc_plugin.node.orthanc_config import (
     environment_of,
     write_configuration,
 )
-from orthanc_plugin.node.private_network import enter_private_network
+from orthanc_plugin.node.private_network import enter_private_network, private_network_is_allowed
 
 ORTHANC = Path("/usr/sbin/Orthanc")
 REPOSITORY_ROOT = Path(__file__).resolve().parents[1]
@@ -33,12 +34,13 @@ SENDER = Peer(name="scanner", ae_title="SCANNER", host="127.0.0.1", port=11110, 
 RECEIVER = Peer(name="pacs", ae_title="PACS", host="127.0.0.1", port=RECEIVER_PORT)
 
 
+@cache
 def why_not() -> str:
     """The reason a real Orthanc cannot be started here; empty where it can."""
     if not ORTHANC.exists() or not PLUGIN_LIBRARY.exists():
         return "needs orthanc and orthanc-python"
-    if os.geteuid() != 0:
-        return "needs root for a network namespace"
+    if os.geteuid() != 0 or not private_network_is_allowed():
+        return "needs root and a machine that allows network namespaces"
     return ""
 
 
