@@ -18,9 +18,9 @@ examples:
   habitus models                                which models are installed, and whether they are intact
   habitus doctor                                what works on this machine and what does not
 
-exit status: 0 done · 1 unexpected failure · 2 wrong arguments or settings · 3 rejected (not ours to
-analyse: the coded reason is printed) · 4 unreadable input · 5 a model is unusable · 6 inference failed ·
-7 delivery failed · 130 interrupted
+exit status: 0 done · 1 unexpected failure, or doctor found something missing · 2 wrong arguments or
+settings · 3 rejected (not ours to analyse: the coded reason is printed) · 4 unreadable input · 5 a model
+is unusable · 6 inference failed · 7 delivery failed · 130 interrupted
 """
 
 
@@ -72,9 +72,15 @@ def build_parser() -> argparse.ArgumentParser:
     )
     synth.add_argument("folder", type=Path, metavar="DIR", help="new or empty folder")
     synth.add_argument("--seed", type=int, default=1, help="another seed, another body")
-    synth.add_argument("--pixels", type=int, default=256, help="rows and columns")
-    synth.add_argument("--pixel-mm", type=float, default=1.6, help="pixel spacing")
-    synth.add_argument("--slice-mm", type=float, default=3.0, help="slice distance and thickness")
+    synth.add_argument(
+        "--pixels", type=_between(32, 1024, int), default=256, help="rows and columns"
+    )
+    synth.add_argument(
+        "--pixel-mm", type=_between(0.3, 10, float), default=1.6, help="pixel spacing"
+    )
+    synth.add_argument(
+        "--slice-mm", type=_between(0.5, 20, float), default=3.0, help="slice distance, thickness"
+    )
     synth.add_argument(
         "--field",
         default="abdomen",
@@ -86,6 +92,32 @@ def build_parser() -> argparse.ArgumentParser:
     doctor = add("doctor", diagnose, "check what this machine can do")
     doctor.add_argument("--models", type=Path, help="another models folder")
     return parser
+
+
+def _between(low: float, high: float, kind: Callable[[str], float]) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        value = kind(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"found {text}, wanted {low:g} to {high:g}")
+        return value
+
+    parse.__name__ = kind.__name__
+    return parse
+
+
+def _check_writable(folder: Path) -> None:
+    """Before minutes of work: results could be put there."""
+    import os
+
+    from inference.domain.errors import ConfigurationInvalid
+
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise ConfigurationInvalid(
+            found=f"{existing}, which is no folder we may write to",
+            wanted="a folder for the results",
+            advice="Name another folder.",
+        )
 
 
 def run_series(options: argparse.Namespace) -> int:
@@ -103,6 +135,7 @@ def run_series(options: argparse.Namespace) -> int:
         report_to_json,
     )
 
+    _check_writable(options.out)
     profile = load_profile(options.profile)
     models = load_models(
         profile, tuple(options.providers.split(",")), options.models or SHIPPED_MODELS
@@ -177,9 +210,12 @@ def write_synthetic(options: argparse.Namespace) -> int:
     from inference.domain.errors import ConfigurationInvalid
     from training.synthetic.demo_series import truth_text, write_demo_series
 
+    _check_writable(options.folder)
     if options.folder.exists() and any(options.folder.iterdir()):
         raise ConfigurationInvalid(
-            found=f"{options.folder} that is not empty", wanted="a new or empty folder"
+            found=f"{options.folder} that is not empty",
+            wanted="a new or empty folder",
+            advice="Name another folder; nothing is overwritten.",
         )
     truth = write_demo_series(
         options.folder,

@@ -47,7 +47,9 @@ def new_export(name: str, version: str, checkpoint: Path, models: Path) -> Expor
     """The order to export a checkpoint under a name that is free; raises ConfigurationInvalid."""
     if not NAME_PATTERN.fullmatch(name):
         raise ConfigurationInvalid(
-            found=f"model name {name!r:.80}", wanted="lower case letters, digits, '.', '_', '-'"
+            found=f"model name {name!r:.80}",
+            wanted="lower case letters, digits, '.', '_', '-'",
+            advice="Choose another MODEL=name.",
         )
     if (models / name).exists():
         raise ConfigurationInvalid(

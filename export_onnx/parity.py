@@ -137,6 +137,7 @@ def _difference(
         raise InferenceFailed(
             found=f"an ONNX output of {found.shape}",
             wanted=f"{network_shapes(checkpoint).output}",
+            advice="Nothing was written. Try the locked versions of torch and onnxruntime.",
         )
     axis = 2 if checkpoint.config.task == "l3-level" else 1
     return Difference(

@@ -92,7 +92,9 @@ def load_config(path: Path) -> TrainConfig:
         ) from exc
     except tomllib.TOMLDecodeError as exc:
         raise ConfigurationInvalid(
-            found=f"{path.name}, which is not TOML", wanted="a training configuration"
+            found=f"{path.name}, which is not TOML",
+            wanted="a training configuration",
+            advice=ADVICE,
         ) from exc
     return config_from_mapping(raw)
 

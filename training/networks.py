@@ -191,7 +191,11 @@ NETWORKS: dict[str, type[nn.Module]] = {
 def build_network(name: str, arguments: Mapping[str, Any]) -> nn.Module:
     """A network by class name and keyword arguments; raises ConfigurationInvalid."""
     if name not in NETWORKS:
-        raise ConfigurationInvalid(found=f"network {name!r}", wanted=f"one of {list(NETWORKS)}")
+        raise ConfigurationInvalid(
+            found=f"network {name!r}",
+            wanted=f"one of {list(NETWORKS)}",
+            advice="Mend the training configuration.",
+        )
     try:
         return NETWORKS[name](**arguments)
     except TypeError as exc:

@@ -79,5 +79,9 @@ SPECIFICATIONS = {spec.task: spec for spec in (LEVEL, TISSUE, ORGANS)}
 def specification(task: str) -> TaskSpecification:
     """The specification of a task by name; raises ConfigurationInvalid."""
     if task not in SPECIFICATIONS:
-        raise ConfigurationInvalid(found=f"task {task!r}", wanted=f"one of {list(SPECIFICATIONS)}")
+        raise ConfigurationInvalid(
+            found=f"task {task!r}",
+            wanted=f"one of {list(SPECIFICATIONS)}",
+            advice="Mend the training configuration.",
+        )
     return SPECIFICATIONS[task]

@@ -28,6 +28,8 @@ MAX_FILE_BYTES = 256 * 1024 * 1024
 
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 _SAME_FOR_ALL = ("SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID", "PatientID")
+_A_FOLDER = "a folder with a CT series"
+_CHECK_PATH = "Check the path."
 _SEND_AGAIN = "Send the series again."
 
 
@@ -44,7 +46,9 @@ def load_series(paths: Sequence[Path]) -> CtSeries:
     Raises UnreadableInput, NoSuitableSeries or UnsupportedGeometry.
     """
     if not paths:
-        raise UnreadableInput(found="no files", wanted="the files of one CT series")
+        raise UnreadableInput(
+            found="no files", wanted="the files of one CT series", advice=_SEND_AGAIN
+        )
     files = [_File(path=path, header=_read_header(path)) for path in paths]
     for file in files:
         if why := unsuitable_because(file.header):
@@ -88,10 +92,10 @@ def _no_series(unsuitable: Counter[str]) -> NoSuitableSeries:
 
 def _dicom_files(folder: Path) -> Iterator[_File]:
     if not folder.is_dir():
-        raise UnreadableInput(found="no such folder", wanted="a folder with a CT series")
+        raise UnreadableInput(found="no such folder", wanted=_A_FOLDER, advice=_CHECK_PATH)
     candidates = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     if not candidates:
-        raise UnreadableInput(found="an empty folder", wanted="a folder with a CT series")
+        raise UnreadableInput(found="an empty folder", wanted=_A_FOLDER, advice=_CHECK_PATH)
     found_any = False
     for path in candidates:
         if not _has_dicom_mark(path):
@@ -102,7 +106,9 @@ def _dicom_files(folder: Path) -> Iterator[_File]:
             yield _File(path=path, header=header)
     if not found_any:
         raise UnreadableInput(
-            found=f"{len(candidates)} files, none of them DICOM", wanted="a folder with a CT series"
+            found=f"{len(candidates)} files, none of them DICOM",
+            wanted=_A_FOLDER,
+            advice="Export the series as DICOM files (PS3.10).",
         )
 
 

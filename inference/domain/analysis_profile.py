@@ -61,7 +61,9 @@ def load_profile(name: str) -> Profile:
     """A shipped profile; raises ConfigurationInvalid."""
     if name not in profile_names():
         raise ConfigurationInvalid(
-            found=f"profile {name!r:.40}", wanted=f"one of {', '.join(profile_names())}"
+            found=f"profile {name!r:.40}",
+            wanted=f"one of {', '.join(profile_names())}",
+            advice="Name one of these with --profile or in habitus.toml.",
         )
     return profile_from_toml((PROFILE_FOLDER / f"{name}.toml").read_text(encoding="utf-8"), name)
 
@@ -72,7 +74,9 @@ def profile_from_toml(text: str, name: str) -> Profile:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
         raise ConfigurationInvalid(
-            found=f"profile {name} that is not TOML ({exc})", wanted="a TOML file"
+            found=f"profile {name} that is not TOML ({exc})",
+            wanted="a TOML file",
+            advice=f"Mend inference/profiles/{name}.toml.",
         ) from exc
     windows = HuWindows(**_known(HuWindows, raw.pop("windows", {}), f"{name}.windows"))
     return Profile(windows=windows, **_known(Profile, {"name": name, **raw}, name))
@@ -83,6 +87,8 @@ def _known(kind: type, raw: dict[str, Any], where: str) -> dict[str, Any]:
     names = [f.name for f in fields(kind)]
     if unknown := sorted(set(raw) - set(names)):
         raise ConfigurationInvalid(
-            found=f"{where}: unknown key {unknown[0]!r}", wanted=f"one of {', '.join(names)}"
+            found=f"{where}: unknown key {unknown[0]!r}",
+            wanted=f"one of {', '.join(names)}",
+            advice="Mend the profile in inference/profiles/.",
         )
     return {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}

@@ -32,5 +32,9 @@ def load_predictor(
     """A model ready to run; raises ModelUnusable when it is broken or made for another task."""
     manifest = verified_manifest(name, folder)
     if manifest.task != task:
-        raise ModelUnusable(found=f"{name} made for {manifest.task}", wanted=f"a model for {task}")
+        raise ModelUnusable(
+            found=f"{name} made for {manifest.task}",
+            wanted=f"a model for {task}",
+            advice="Name another model in the profile, or restore the models folder.",
+        )
     return OnnxPredictor(folder / name / "model.onnx", manifest, providers)

@@ -55,7 +55,9 @@ class OnnxPredictor:
         spec = self._manifest.input
         if batch.shape[1:] != spec.shape[1:]:
             raise InferenceFailed(
-                found=f"input {batch.shape} for {self._manifest.name}", wanted=str(spec.shape)
+                found=f"input {batch.shape} for {self._manifest.name}",
+                wanted=str(spec.shape),
+                advice="Restore the model folder or export it again.",
             )
         try:
             (result,) = self._session.run([self._manifest.output.name], {spec.name: batch})
@@ -67,7 +69,9 @@ class OnnxPredictor:
             ) from exc
         if not np.isfinite(result).all():
             raise InferenceFailed(
-                found=f"values that are not finite from {self._manifest.name}", wanted="numbers"
+                found=f"values that are not finite from {self._manifest.name}",
+                wanted="numbers",
+                advice="Nothing is sent. Try the cpu provider, and report the series' scanner.",
             )
         output: npt.NDArray[np.float32] = np.asarray(result, np.float32)
         return output

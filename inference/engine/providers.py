@@ -16,7 +16,9 @@ def choose_providers(asked: Sequence[str], available: Sequence[str]) -> tuple[st
     """ONNX Runtime's names for the asked providers that are available, in the order asked."""
     if unknown := [name for name in asked if name not in PROVIDERS]:
         raise ConfigurationInvalid(
-            found=f"provider {unknown[0]!r:.40}", wanted=f"one of {', '.join(PROVIDERS)}"
+            found=f"provider {unknown[0]!r:.40}",
+            wanted=f"one of {', '.join(PROVIDERS)}",
+            advice="Name known providers in --providers or in habitus.toml.",
         )
     chosen = tuple(PROVIDERS[name] for name in asked if PROVIDERS[name] in available)
     if not chosen:

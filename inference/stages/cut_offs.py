@@ -27,7 +27,9 @@ def cut_offs_for(
     known = reference_tables()
     if unknown := [name for name in tables if name not in known]:
         raise ConfigurationInvalid(
-            found=f"reference table {unknown[0]!r:.40}", wanted=f"one of {', '.join(known)}"
+            found=f"reference table {unknown[0]!r:.40}",
+            wanted=f"one of {', '.join(known)}",
+            advice="Mend tables in the profile, or add the table to reference_tables.toml.",
         )
     if (
         patient.sex not in ("M", "F")

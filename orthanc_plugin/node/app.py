@@ -164,7 +164,9 @@ def lock_data_folder(folder: Path) -> TextIO:
     except BlockingIOError as exc:
         lock.close()
         raise ConfigurationInvalid(
-            found="a data folder in use by another node", wanted="one node per data folder"
+            found="a data folder in use by another node",
+            wanted="one node per data folder",
+            advice="Stop the other node, or name another data_folder in habitus.toml.",
         ) from exc
     return lock
 

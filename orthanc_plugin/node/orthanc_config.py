@@ -64,7 +64,9 @@ def configuration_of(options: OrthancOptions, password: str) -> dict[str, Any]:
     for title in (options.ae_title, *(peer.ae_title for peer in options.peers)):
         if not 0 < len(title.strip()) <= MAX_AE_TITLE or "\\" in title:
             raise ConfigurationInvalid(
-                found=f"AE title {title!r:.40}", wanted=f"1 to {MAX_AE_TITLE} characters"
+                found=f"AE title {title!r:.40}",
+                wanted=f"1 to {MAX_AE_TITLE} characters",
+                advice="Choose a shorter AE title without backslash.",
             )
     return {
         "Name": "Habitus",

@@ -136,7 +136,9 @@ class OrthancPacs:
             answer = self._json("POST", f"/modalities/{modality}/query", query)
         except RequestRefused as exc:
             raise QueryRefused(
-                found="no answer to a C-FIND", wanted="a peer that answers C-FIND"
+                found="no answer to a C-FIND",
+                wanted="a peer that answers C-FIND",
+                advice='Let the peer answer queries, or set confirm = "store-status".',
             ) from exc
         path = str(answer["Path"])
         rows = self._json("GET", f"{path}/answers?expand&simplify")
@@ -153,7 +155,11 @@ class OrthancPacs:
         try:
             return response.json()
         except requests.exceptions.JSONDecodeError as exc:
-            raise RequestRefused(found="an answer that is not JSON", wanted="JSON") from exc
+            raise RequestRefused(
+                found="an answer that is not JSON",
+                wanted="JSON",
+                advice="Is the address in habitus.toml really Orthanc's?",
+            ) from exc
 
     def _request(
         self, method: str, path: str, body: bytes | dict[str, Any] | None = None
@@ -171,7 +177,11 @@ class OrthancPacs:
                 advice="Is Orthanc running, and is its address right in habitus.toml?",
             ) from exc
         if response.status_code == requests.codes.not_found:
-            raise ResourceGone(found="HTTP 404 from Orthanc", wanted="the resource")
+            raise ResourceGone(
+                found="HTTP 404 from Orthanc",
+                wanted="the resource",
+                advice="It was deleted meanwhile; send the series again if it is wanted.",
+            )
         if response.status_code in (requests.codes.unauthorized, requests.codes.forbidden):
             raise PacsUnavailable(
                 found=f"HTTP {response.status_code} from Orthanc",
@@ -180,6 +190,8 @@ class OrthancPacs:
             )
         if not response.ok:
             raise RequestRefused(
-                found=f"HTTP {response.status_code} from Orthanc", wanted="HTTP 200"
+                found=f"HTTP {response.status_code} from Orthanc",
+                wanted="HTTP 200",
+                advice="It is tried again; Orthanc's own log says why.",
             )
         return response

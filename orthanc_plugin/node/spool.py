@@ -95,7 +95,11 @@ class Spool:
 
 def _result(role: str, path: Path) -> ResultFile:
     if not path.is_file() or path.is_symlink():
-        raise InferenceFailed(found=f"no file for role {role}", wanted="the file the engine named")
+        raise InferenceFailed(
+            found=f"no file for role {role}",
+            wanted="the file the engine named",
+            advice="Requeue the job; check the disk.",
+        )
     content = path.read_bytes()
     return ResultFile(
         role=role,
@@ -116,7 +120,9 @@ def _uids(path: Path) -> ObjectUids:
         )
     except (InvalidDicomError, AttributeError, OSError) as exc:
         raise InferenceFailed(
-            found=f"{type(exc).__name__} in a result", wanted="a complete DICOM object"
+            found=f"{type(exc).__name__} in a result",
+            wanted="a complete DICOM object",
+            advice="Requeue the job; check the disk.",
         ) from exc
 
 

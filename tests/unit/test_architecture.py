@@ -1,5 +1,6 @@
 """The house rules that import-linter cannot see."""
 
+import ast
 import subprocess
 import sys
 import tomllib
@@ -13,6 +14,8 @@ SOURCES = [
     path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))
 ]  # fmt: skip
 LINES_AT_MOST = 500
+MODEL_FILE_MB = 5.0
+ALL_MODELS_MB = 30.0
 
 
 def test_every_package_folder_has_an_init_except_entry() -> None:
@@ -68,6 +71,39 @@ def test_help_loads_neither_numpy_nor_onnxruntime() -> None:
     ).stdout
 
     assert loaded.strip() == "[]"
+
+
+def errors_without(keyword: str, path: Path) -> list[str]:
+    """Where a file makes an error with found= and wanted= but without the keyword."""
+    calls = [
+        (node.lineno, {argument.arg for argument in node.keywords})
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+    ]
+    return [
+        f"{path.name}:{line}"
+        for line, given in calls
+        if {"found", "wanted"} <= given and keyword not in given
+    ]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*SOURCES, ROOT / "habitus.py", ROOT / "demo.py"],
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
+)
+def test_every_error_says_what_to_do(path: Path) -> None:
+    assert errors_without("advice", path) == []
+
+
+def test_models_are_small_enough_for_a_clone() -> None:
+    sizes_mb = {
+        path.relative_to(ROOT).as_posix(): path.stat().st_size / 1e6
+        for path in (ROOT / "models").glob("[!.]*/*")
+    }
+
+    assert {name: size for name, size in sizes_mb.items() if size > MODEL_FILE_MB} == {}
+    assert sum(sizes_mb.values()) <= ALL_MODELS_MB
 
 
 def test_every_dependency_is_named_with_its_reason() -> None:
