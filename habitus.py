@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from inference.domain.measurement import Report
+    from rich.console import Console
+
+    from inference.domain.measurement import OrganResult, Report
 
 EXAMPLES = """\
 examples:
@@ -174,7 +176,8 @@ def print_report(report: "Report") -> None:
     console = Console()
     level = report.level
     title = (
-        f"At L3, z {level.z_mm:.1f} mm (slice {level.slice_index}, confidence {level.confidence:.2f})"
+        f"At L3, z {level.z_mm:.1f} mm (slice {level.slice_index}, confidence {level.confidence:.2f}); "
+        f"volumes of a slab of {report.slab_height_mm or 0:.0f} mm"
         if level
         else ""
     )
@@ -183,26 +186,38 @@ def print_report(report: "Report") -> None:
         named = m.structure.value.replace("_", " ") if m.structure else "patient"
         table.add_row(named, m.quantity.value.replace("_", " "), f"{m.value:.2f}", shown[m.unit])
     console.print(table)
+    voltage = "unknown" if report.kvp is None else f"{report.kvp:g} kV"
+    console.print(
+        f"Contrast agent: {report.contrast}; tube voltage: {voltage}", markup=False, highlight=False
+    )
     for row in report.cut_offs:
         verdict = "below" if row.is_low else "not below"
         console.print(
-            f"{row.quantity.value.replace('_', ' ')} {row.value:.2f}: {verdict} {row.cut_off} {shown[row.unit]} "
-            f"({row.table}: {row.population})",
+            f"{row.quantity.value.replace('_', ' ')} {row.value:.2f}: {verdict} {row.cut_off} {shown[row.unit]}, "
+            f"difference {row.difference:+.2f} ({row.table}: {row.population})",
             highlight=False,
         )
     if report.organs:
-        organs = Table("organ", "ml", "mean HU", "", title="Organs", title_justify="left")
-        for organ in report.organs:
-            mean = "" if organ.mean_hu is None else f"{organ.mean_hu:.0f}"
-            cut = "cut by the field of view" if organ.is_incomplete else ""
-            organs.add_row(
-                organ.structure.value.replace("_", " "), f"{organ.volume_ml:.1f}", mean, cut
-            )
-        console.print(organs)
+        _print_organs(console, report.organs)
     for flag in report.flags:
         console.print(f"! {flag}", markup=False, highlight=False)
     spent = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.seconds.items())
     console.print(f"{spent}. For research use only.", highlight=False)
+
+
+def _print_organs(console: "Console", results: "Sequence[OrganResult]") -> None:
+    from rich.table import Table
+
+    organs = Table("organ", "ml", "mean HU", "SD HU", "", title="Organs", title_justify="left")
+    for organ in results:
+        organs.add_row(
+            organ.structure.value.replace("_", " "),
+            f"{organ.volume_ml:.1f}",
+            "" if organ.mean_hu is None else f"{organ.mean_hu:.0f}",
+            "" if organ.sd_hu is None else f"{organ.sd_hu:.0f}",
+            "cut by the field of view" if organ.is_incomplete else "",
+        )
+    console.print(organs)
 
 
 def write_synthetic(options: argparse.Namespace) -> int:

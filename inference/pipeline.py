@@ -108,7 +108,9 @@ class Facts:
 
     patient: Patient
     contrast: str
-    """Description of the contrast phase, or "unknown"."""
+    """Contrast agent as stated by the scanner, or "unknown"."""
+    kvp: float | None = None
+    """Tube voltage in kV."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +177,7 @@ def analyse_folder(
     clock = Stopwatch(progress)
     with clock.stage("read"):
         series = find_series(series_dir)
-    facts = Facts(patient=series.patient, contrast=series.contrast)
+    facts = Facts(patient=series.patient, contrast=series.contrast, kvp=series.kvp)
     analysis = analyse_volume(series.volume, facts, models, clock)
     return write_results(series, analysis, identity, out_dir, clock)
 
@@ -246,7 +248,10 @@ def _objects(
 
 def report_to_json(report: Report) -> str:
     """The report as JSON: every number with its unit, no identifying data."""
-    return json.dumps(asdict(report), indent=2) + "\n"
+    shown = asdict(report)
+    for row, cut_off in zip(shown["cut_offs"], report.cut_offs, strict=True):
+        row |= {"difference": cut_off.difference, "is_low": cut_off.is_low}
+    return json.dumps(shown, indent=2) + "\n"
 
 
 def _result(identity: RunIdentity, role: str, number: int, report: Report) -> ResultIdentity:
@@ -331,8 +336,7 @@ def _measure(facts: Facts, found: Findings, models: Models) -> Report:
     flags = [*found.spine.flags, *quality.level_flags(level.confidence, composition)]
     if quality.body_touches_border(body_mask(upright.hu[level.slice_index][None])[0]):
         flags.append("body clipped by the field of view at L3: areas are too small")
-    if facts.contrast == "unknown":
-        flags.append("contrast phase unknown: muscle density is not comparable between phases")
+    flags += quality.scan_flags(facts.contrast, facts.kvp)
     flags += quality.patient_flags(facts.patient)
     flags += quality.organ_flags(organs)
     used = [downgrade_flag(models.providers, use.provider) for use in models.uses]
@@ -340,6 +344,8 @@ def _measure(facts: Facts, found: Findings, models: Models) -> Report:
     return Report(
         patient=facts.patient,
         level=level,
+        contrast=facts.contrast,
+        kvp=facts.kvp,
         body_composition=composition,
         slab_height_mm=float(slab_weights(upright, level.extent_mm).sum()),
         cut_offs=cut_offs_for(composition, facts.patient, models.profile.tables),

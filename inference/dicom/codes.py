@@ -159,6 +159,7 @@ UNIT_CODES: dict[Unit, Code] = {
     Unit.KG: concept("kg", "UCUM", "kilogram"),
     Unit.KG_PER_M2: concept("kg/m2", "UCUM", "kilogram per square meter"),
     Unit.YEAR: concept("a", "UCUM", "year"),
+    Unit.KV: concept("kV", "UCUM", "kilovolt"),
 }
 
 # Title other than (126000, DCM): with that one OHIF shows an empty viewport instead of the text.
@@ -200,6 +201,7 @@ CUT_OFF_POPULATION = private("CUT_OFF_GROUP", "Reference population")
 CUT_OFF_CITATION = private("CUT_OFF_CITATION", "Citation of the reference")
 CUT_OFF_QUANTITY = private("CUT_OFF_QUANTITY", "Compared quantity")
 CONTRAST = private("CONTRAST", "Contrast agent as stated by the scanner")
+KVP = concept("113733", "DCM", "KVP")
 LOW = private("LOW", "Below the cut-off")
 NOT_LOW = private("NOT_LOW", "Not below the cut-off")
 MODEL = private("MODEL", "Model used")

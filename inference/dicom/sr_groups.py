@@ -69,10 +69,10 @@ class _Content:
 
 
 def report_groups(
-    report: Report, context: GroupContext, contrast: str
+    report: Report, context: GroupContext
 ) -> list[MeasurementsAndQualitativeEvaluations]:
     """All groups in reading order: notes, level, tissues, whole body, cut-offs, organs, patient."""
-    contents = [_result(report, contrast)]
+    contents = [_result(report)]
     if report.level is not None:
         contents.append(_level(report.level, report.slab_height_mm))
     contents += _body_composition(report)
@@ -87,7 +87,7 @@ def cut_off_tracking_id(cut_off: CutOff) -> str:
     return f"cut_off/{cut_off.table}/{cut_off.structure.value}/{cut_off.quantity.value}"
 
 
-def _result(report: Report, contrast: str) -> _Content:
+def _result(report: Report) -> _Content:
     models = tuple(
         (
             codes.MODEL,
@@ -97,10 +97,11 @@ def _result(report: Report, contrast: str) -> _Content:
     )
     return _Content(
         tracking_id=RESULT_GROUP,
+        numbers=((codes.KVP, report.kvp, Unit.KV),) if report.kvp is not None else (),
         texts=(
             (codes.RESEARCH_NOTE, codes.RESEARCH_USE),
             *((codes.FLAG, flag) for flag in report.flags),
-            (codes.CONTRAST, contrast),
+            (codes.CONTRAST, report.contrast),
             *models,
         ),
     )
@@ -152,7 +153,7 @@ def _cut_off(cut_off: CutOff) -> _Content:
         numbers=(
             (codes.QUANTITY_CODES[cut_off.quantity], cut_off.value, cut_off.unit),
             (codes.CUT_OFF, cut_off.cut_off, cut_off.unit),
-            (codes.DIFFERENCE, cut_off.value - cut_off.cut_off, cut_off.unit),
+            (codes.DIFFERENCE, cut_off.difference, cut_off.unit),
         ),
         evaluations=((codes.CUT_OFF_RESULT, codes.LOW if cut_off.is_low else codes.NOT_LOW),),
         texts=(

@@ -57,7 +57,7 @@ def build_sr(
     content = MeasurementReport(
         observation_context=_observer(identity),
         procedure_reported=codes.PROCEDURE,
-        imaging_measurements=report_groups(report, context, series.contrast),
+        imaging_measurements=report_groups(report, context),
         title=codes.REPORT_TITLE,
         language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(
             LANGUAGES[language]

@@ -22,6 +22,7 @@ class Unit(StrEnum):
     KG = "kg"
     KG_PER_M2 = "kg/m2"
     YEAR = "a"
+    KV = "kV"
 
 
 class Quantity(StrEnum):
@@ -99,6 +100,11 @@ class CutOff:
     unit: Unit
 
     @property
+    def difference(self) -> float:
+        """Value minus cut-off, in the unit of both."""
+        return self.value - self.cut_off
+
+    @property
     def is_low(self) -> bool:
         """Low by that table: below the cut-off."""
         return self.value < self.cut_off
@@ -134,6 +140,10 @@ class Report:
 
     patient: Patient
     level: Level | None
+    contrast: str = "unknown"
+    """Contrast agent as stated by the scanner; muscle density depends on it and on kvp."""
+    kvp: float | None = None
+    """Tube voltage in kV."""
     body_composition: tuple[Measurement, ...] = ()
     """At mid-L3, except volumes, which are of the slab over the L3 extent."""
     slab_height_mm: float | None = None

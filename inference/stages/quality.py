@@ -31,6 +31,16 @@ def patient_flags(patient: Patient) -> list[str]:
     return flags
 
 
+def scan_flags(contrast: str, kvp: float | None) -> list[str]:
+    """What makes muscle densities of two scans hard to compare."""
+    flags = []
+    if contrast == "unknown":
+        flags.append("contrast phase unknown: muscle density is not comparable between phases")
+    if kvp is None:
+        flags.append("tube voltage unknown: muscle density is not comparable between voltages")
+    return flags
+
+
 def level_flags(confidence: float, measurements: tuple[Measurement, ...]) -> list[str]:
     """Doubts about the level itself."""
     flags = []

@@ -51,8 +51,15 @@ function numbers(report) {
   const tables = [];
   const composition = report.body_composition ?? [];
   if (composition.length) {
-    tables.push(table('Body composition at L3', composition.map(
+    const level = report.level;
+    const where = level ? `, z ${number(level.z_mm)} mm, confidence ${number(level.confidence)}` : '';
+    tables.push(table(`Body composition at L3${where}`, composition.map(
       (m) => [`${words(m.structure)} ${words(m.quantity)}`.trim(), m.value, m.unit])));
+  }
+  const cutOffs = report.cut_offs ?? [];
+  if (cutOffs.length) {
+    tables.push(table('Published cut-offs', cutOffs.map(
+      (c) => [`${words(c.quantity)}: ${c.is_low ? 'below' : 'not below'} ${c.cut_off} (${c.table}: ${c.population})`, c.value, c.unit])));
   }
   const organs = report.organs ?? [];
   if (organs.length) {

@@ -43,6 +43,8 @@ def full_report() -> Report:
         level=Level(
             slice_index=5, z_mm=112.5001, confidence=0.875, extent_mm=(98.25, 126.7512345678)
         ),
+        contrast="Iohexol",
+        kvp=100.0,
         body_composition=(*_tissues(), *_ratios()),
         slab_height_mm=28.5,
         cut_offs=_cut_offs(),

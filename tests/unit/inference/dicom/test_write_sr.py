@@ -142,6 +142,11 @@ def test_flags_models_and_intended_use_are_in_the_report(document: Dataset) -> N
     )
 
 
+def test_what_changes_densities_is_in_the_report(document: Dataset) -> None:
+    assert said(document, "result", "CONTRAST") == ["Iohexol"]
+    assert found(document, "result", codes.KVP.value) == [100]
+
+
 def test_the_document_is_unverified_and_titled_for_viewers(document: Dataset) -> None:
     assert document.VerificationFlag == "UNVERIFIED"
     assert document.ConceptNameCodeSequence[0].CodeValue == "41806-1"

@@ -1,0 +1,65 @@
+"""Every doubt about a result becomes a sentence in it."""
+
+import numpy as np
+import pytest
+
+from inference.domain.labelmap import Structure
+from inference.domain.measurement import Measurement, Patient, Quantity, Unit
+from inference.stages.quality import (
+    CONFIDENT,
+    body_touches_border,
+    level_flags,
+    patient_flags,
+    scan_flags,
+)
+
+
+def areas(middle: float, above: float) -> tuple[Measurement, ...]:
+    return tuple(
+        Measurement(
+            quantity=quantity, value=value, unit=Unit.CM2, structure=Structure.SKELETAL_MUSCLE
+        )
+        for quantity, value in ((Quantity.AREA, middle), (Quantity.AREA_SLICE_ABOVE, above))
+    )
+
+
+def test_a_scan_that_says_all_raises_no_doubt() -> None:
+    assert scan_flags("Iohexol", 100.0) == []
+
+
+def test_unknown_contrast_and_voltage_are_told_apart() -> None:
+    contrast, voltage = scan_flags("unknown", None)
+
+    assert "contrast" in contrast
+    assert "voltage" in voltage
+
+
+def test_a_level_without_confidence_is_flagged() -> None:
+    assert level_flags(CONFIDENT, areas(100, 100)) == []
+    assert len(level_flags(CONFIDENT - 0.01, areas(100, 100))) == 1
+
+
+@pytest.mark.parametrize(("above", "count"), [(114.0, 0), (116.0, 1), (84.0, 1)])
+def test_an_area_that_jumps_between_neighbours_is_flagged(above: float, count: int) -> None:
+    assert len(level_flags(1.0, areas(100.0, above))) == count
+
+
+def test_what_is_missing_of_the_patient_is_named() -> None:
+    flags = " ".join(patient_flags(Patient()))
+
+    assert all(word in flags for word in ("height", "weight", "sex or age"))
+    assert patient_flags(Patient(sex="F", age_years=40, height_m=1.6, weight_kg=60)) == []
+    assert "under 18" in patient_flags(
+        Patient(sex="F", age_years=12, height_m=1.6, weight_kg=60)
+    )[0]  # fmt: skip
+
+
+@pytest.mark.parametrize("edge", [(0, 4), (8, 4), (4, 0), (4, 8)])
+def test_a_body_at_any_edge_is_clipped(edge: tuple[int, int]) -> None:
+    body = np.zeros((9, 9), bool)
+    body[4, 4] = True
+    assert not body_touches_border(body)
+
+    body[edge] = True
+
+    assert body_touches_border(body)
