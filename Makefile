@@ -106,7 +106,7 @@ eval-synthetic: .venv/.dev ## the shipped models on 40 unseen synthetic CTs
 	$(BIN)/python -m training.evaluate_synthetic --out docs/results/eval-synthetic.md
 .PHONY: eval-real
 eval-real: .venv/.dev ## the shipped models on the real example CT (folder by HABITUS_REAL_CT)
-	$(BIN)/python -m training.evaluate_real | tee docs/results/eval-real.md
+	$(BIN)/python -m training.evaluate_real --out docs/results/eval-real.md
 
 # ---- housekeeping
 

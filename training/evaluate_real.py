@@ -1,5 +1,6 @@
 """make eval-real: what the shipped models do on one real CT, good or bad; one patient proves nothing."""
 
+import argparse
 import json
 import os
 import sys
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.domain.analysis_profile import HuWindows, load_profile
-from inference.domain.errors import ConfigurationInvalid, LevelNotFound
+from inference.domain.errors import ConfigurationInvalid, HabitusError, LevelNotFound
 from inference.domain.labelmap import LabelMap, Structure
 from inference.domain.measurement import Patient
 from inference.domain.volume import Volume, axis_flips, canonical, flip
@@ -124,6 +125,9 @@ def level_line(case: RealCase, found_z_mm: float | None) -> str:
 
 def main() -> int:
     """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, help="also write the table to this file")
+    options = parser.parse_args()
     folder = os.environ.get(FOLDER_VARIABLE)
     if not folder or not (Path(folder) / "anatomy" / "example_ct.nii.gz").is_file():
         raise ConfigurationInvalid(
@@ -151,9 +155,16 @@ def main() -> int:
         lines.insert(4, level_line(case, analysis.report.level.z_mm))
         lines += organ_lines(case, analysis.organs)
         lines += ["", *(f"! {flag}" for flag in analysis.report.flags)]
-    sys.stdout.write("\n".join(lines) + "\n")
+    text = "\n".join(lines) + "\n"
+    sys.stdout.write(text)
+    if options.out:
+        options.out.write_text(text, encoding="utf-8")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except HabitusError as error:
+        sys.stderr.write(f"eval-real: {error}\n")
+        sys.exit(error.exit_status)

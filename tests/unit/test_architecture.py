@@ -1,6 +1,7 @@
 """The house rules that import-linter cannot see."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -94,6 +95,14 @@ def errors_without(keyword: str, path: Path) -> list[str]:
 )
 def test_every_error_says_what_to_do(path: Path) -> None:
     assert errors_without("advice", path) == []
+
+
+def test_every_test_that_guards_an_invariant_exists() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(tests/[\w/]+\.py)`", text))
+
+    assert {name for name in named if not (ROOT / name).is_file()} == set()
+    assert len(named) > 8
 
 
 def test_models_are_small_enough_for_a_clone() -> None:
