@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,8 @@ class TrainConfig:
     validation_examples: int
     """At most so many kept-back files are scored: torsos, projected fields, or anatomies with eight slices each."""
     augmentation: Augmentation
+    heaviest_label: float = 1.0
+    """Most that a voxel of a rare label weighs in the cross entropy of the organs; 1: all weigh the same."""
 
     def __post_init__(self) -> None:
         expected = specification(self.task).spatial_shape
@@ -74,6 +76,7 @@ class TrainConfig:
             f"input_shape {self.input_shape}": len(self.input_shape) == len(expected),
             f"batch_size {self.batch_size}": self.batch_size >= 1,
             f"sd {self.sd}": self.sd > 0,
+            f"heaviest_label {self.heaviest_label}": self.heaviest_label >= 1,
             f"average_decay {self.average_decay}": 0 <= self.average_decay < 1,
             f"validation_share {self.validation_share}": 0 < self.validation_share < 1,
         }
@@ -117,11 +120,14 @@ def _typed(kind: type, raw: Any, where: str) -> dict[str, Any]:
     if not isinstance(raw, Mapping):
         raise _invalid(f"{where} that is a {type(raw).__name__}", "a table")
     known = {field.name: field.type for field in fields(kind)}
+    wanted = {field.name for field in fields(kind) if field.default is MISSING}
     if unknown := sorted(set(raw) - set(known)):
         raise _invalid(f"unknown key {unknown[0]!r} in {where}", f"only {sorted(known)}")
-    if missing := sorted(set(known) - set(raw)):
-        raise _invalid(f"no key {missing[0]!r} in {where}", "every key")
-    return {name: _value(known[name], raw[name], f"{where}.{name}") for name in known}
+    if missing := sorted(wanted - set(raw)):
+        raise _invalid(f"no key {missing[0]!r} in {where}", "every key without a default")
+    return {
+        name: _value(known[name], raw[name], f"{where}.{name}") for name in known if name in raw
+    }
 
 
 def _value(kind: Any, raw: Any, where: str) -> Any:

@@ -71,7 +71,7 @@ class OrganTask:
         return normalise_varied(hu, config, chance), (labels[:, 0],)
 
     def loss(self, logits: Tensor, targets: tuple[Tensor, ...]) -> Tensor:
-        return balanced_segmentation_loss(logits, targets[0])
+        return balanced_segmentation_loss(logits, targets[0], self._config.heaviest_label)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         score = DiceCount(ORGANS.labels, self._device)
