@@ -25,7 +25,7 @@ from inference.domain.measurement import Level, ModelUse, Patient, Quantity, Rep
 from inference.domain.outcome import Analysis
 from inference.domain.predictor import Predictor
 from inference.domain.volume import Volume, axis_flips, canonical, flip
-from inference.engine.model_store import SHIPPED_MODELS, load_predictor, verified_manifest
+from inference.engine.model_store import SHIPPED_MODELS, load_predictor
 from inference.engine.providers import downgrade_flag
 from inference.engine.sliding_window import sliding_logits
 from inference.stages import quality
@@ -156,17 +156,6 @@ def load_models(
         tissue=load(profile.tissue_model, "l3-tissue"),
         organs=load(profile.organ_model, "organs") if profile.organ_model else None,
         providers=tuple(providers),
-    )
-
-
-def model_hashes(
-    profile: Profile, models_folder: Path = SHIPPED_MODELS
-) -> tuple[tuple[str, str], ...]:
-    """Name and hash of each model of a profile, sorted by name: a part of the job key."""
-    return tuple(
-        sorted(
-            (name, verified_manifest(name, models_folder).onnx_sha256) for name in profile.models
-        )
     )
 
 
@@ -333,7 +322,9 @@ def _measure(facts: Facts, found: Findings, models: Models) -> Report:
     area = value_of(composition, Quantity.AREA, Structure.SKELETAL_MUSCLE) or 0.0
     composition += indices(area, facts.patient)
     organs = measure_organs(upright, found.organs) if found.organs is not None else ()
-    flags = [*found.spine.flags, *quality.level_flags(level.confidence, composition)]
+    slab_mm = float(slab_weights(upright, level.extent_mm).sum())
+    flags = [*found.spine.flags, *quality.slab_flags(slab_mm, level.extent_mm)]
+    flags += quality.level_flags(level.confidence, composition)
     if quality.body_touches_border(body_mask(upright.hu[level.slice_index][None])[0]):
         flags.append("body clipped by the field of view at L3: areas are too small")
     flags += quality.scan_flags(facts.contrast, facts.kvp)
@@ -347,7 +338,7 @@ def _measure(facts: Facts, found: Findings, models: Models) -> Report:
         contrast=facts.contrast,
         kvp=facts.kvp,
         body_composition=composition,
-        slab_height_mm=float(slab_weights(upright, level.extent_mm).sum()),
+        slab_height_mm=slab_mm,
         cut_offs=cut_offs_for(composition, facts.patient, models.profile.tables),
         organs=organs,
         flags=tuple(flags),

@@ -19,11 +19,6 @@ def patch_starts(size: int, patch: int) -> list[int]:
     return [round(i * (size - patch) / (count - 1)) for i in range(count)]
 
 
-def patch_count(shape: tuple[int, ...], patch: tuple[int, ...]) -> int:
-    """How many times the network will run."""
-    return int(np.prod([len(patch_starts(n, p)) for n, p in zip(shape, patch, strict=True)]))
-
-
 def gaussian_weight(patch: tuple[int, ...]) -> Float:
     """Blending weight [z, y, x]: the middle of a patch knows more than its rim (nnU-Net uses sigma = size / 8)."""
     weight = np.ones(patch, np.float32)

@@ -26,6 +26,7 @@ NEIGHBOUR_MM = (18.0, 60.0)
 HALF_BODY_MM = (6.0, 24.0)
 """Plausible distance from the middle of L3 to its end plates."""
 DEFAULT_HALF_BODY_MM = 14.0
+"""Taken for an end plate that was not seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +70,11 @@ def level_from_curves(curves: npt.NDArray[np.float32], first_row_z_mm: float) ->
             agreement = 0.5
     lower = _end_plate(peaks["L3_lower"], row, -1)
     upper = _end_plate(peaks["L3_upper"], row, +1)
+    if lower is None or upper is None:
+        flags.append("end plate of L3 not seen: slab volumes are of the usual height there")
     return SpineLevel(
         z_mm=z,
-        extent_mm=(z - lower, z + upper),
+        extent_mm=(z - (lower or DEFAULT_HALF_BODY_MM), z + (upper or DEFAULT_HALF_BODY_MM)),
         confidence=float(height * agreement),
         flags=tuple(flags),
     )
@@ -91,9 +94,9 @@ def _peak(curve: Float) -> tuple[float, float]:
     return position, float(curve[top])
 
 
-def _end_plate(peak: tuple[float, float], row: float, direction: int) -> float:
-    """Distance from the middle of L3 to an end plate; the usual half height where none was seen."""
+def _end_plate(peak: tuple[float, float], row: float, direction: int) -> float | None:
+    """Distance from the middle of L3 to an end plate; None where none was seen at a plausible place."""
     position, height = peak
     distance = (position - row) * ROW_MM * direction
     seen = height >= PEAK_MINIMUM and HALF_BODY_MM[0] <= distance <= HALF_BODY_MM[1]
-    return distance if seen else DEFAULT_HALF_BODY_MM
+    return distance if seen else None

@@ -10,6 +10,7 @@ from inference.stages.measure import value_of
 STABLE_PERCENT = 15.0
 """Muscle area may differ by this much between neighbouring slices before the level is doubted."""
 CONFIDENT = 0.75
+SLAB_TOLERANCE_MM = 0.5
 
 
 def body_touches_border(body: npt.NDArray[np.bool_]) -> bool:
@@ -53,6 +54,14 @@ def level_flags(confidence: float, measurements: tuple[Measurement, ...]) -> lis
             change = (other - area) / area * 100
             flags.append(f"muscle area changes by {change:+.0f} % in the neighbouring slice")
     return flags
+
+
+def slab_flags(slab_height_mm: float, extent_mm: tuple[float, float]) -> list[str]:
+    """Whether the whole L3 body was measured."""
+    missing_mm = extent_mm[1] - extent_mm[0] - slab_height_mm
+    if missing_mm <= SLAB_TOLERANCE_MM:
+        return []
+    return [f"field of view ends within L3: slab volumes lack {missing_mm:.0f} mm of its height"]
 
 
 def organ_flags(organs: tuple[OrganResult, ...]) -> list[str]:

@@ -44,6 +44,16 @@ def test_end_plates_give_the_extent_where_they_are_plausible() -> None:
     lower, upper = spine.extent_mm
     assert lower == pytest.approx(35 * ROW_MM, abs=1)
     assert upper == pytest.approx(40 * ROW_MM + 14, abs=1)
+    assert any("end plate" in flag for flag in spine.flags)
+
+
+def test_a_level_with_both_end_plates_raises_no_doubt() -> None:
+    peaks = {"L3": (40, 0.9), "L3_lower": (35, 0.9), "L3_upper": (45, 0.9)}
+
+    spine = level_from_curves(_curves(100, peaks), 0.0)
+
+    assert spine is not None
+    assert spine.flags == ()
 
 
 def test_a_neighbour_in_the_wrong_place_lowers_the_confidence_and_is_said() -> None:

@@ -11,6 +11,7 @@ from inference.stages.quality import (
     level_flags,
     patient_flags,
     scan_flags,
+    slab_flags,
 )
 
 
@@ -42,6 +43,11 @@ def test_a_level_without_confidence_is_flagged() -> None:
 @pytest.mark.parametrize(("above", "count"), [(114.0, 0), (116.0, 1), (84.0, 1)])
 def test_an_area_that_jumps_between_neighbours_is_flagged(above: float, count: int) -> None:
     assert len(level_flags(1.0, areas(100.0, above))) == count
+
+
+def test_a_slab_that_lacks_a_part_of_l3_is_flagged() -> None:
+    assert slab_flags(28.0, (100.0, 128.0)) == []
+    assert "6 mm" in slab_flags(22.0, (100.0, 128.0))[0]
 
 
 def test_what_is_missing_of_the_patient_is_named() -> None:
