@@ -45,6 +45,12 @@ class Profile:
         text = json.dumps(asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the models this profile runs."""
+        named = (self.level_model, self.tissue_model, self.organ_model)
+        return tuple(name for name in named if name)
+
 
 def profile_names() -> tuple[str, ...]:
     """Names of the shipped profiles."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from inference.domain.analysis_profile import load_profile, profile_names
 from inference.domain.errors import ModelUnusable
 from inference.engine.model_store import model_names, verified_manifest
 from inference.engine.onnx_predictor import available_providers
@@ -68,10 +69,9 @@ def _onnxruntime() -> Iterator[Finding]:
 
 
 def _models(folder: Path) -> Iterator[Finding]:
-    names = model_names(folder)
-    if not names:
-        yield Finding(subject="models", is_well=False, text="none; run make onnx")
-    for name in names:
+    # A model that a profile names and that is not there is missing, not absent.
+    wanted = {name for profile in profile_names() for name in load_profile(profile).models}
+    for name in sorted(wanted | set(model_names(folder))):
         try:
             manifest = verified_manifest(name, folder)
         except ModelUnusable as error:
