@@ -238,6 +238,7 @@ def main() -> int:
     text, holds = table(scores)
     sys.stdout.write(text)
     if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(text, encoding="utf-8")
     return 0 if holds else 1
 
