@@ -9,7 +9,8 @@ EXTRA ?= cpu
 KEEP ?= 0
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BIN := .venv/bin
-TRAIN := .venv-train/bin
+# Your own environment with torch: make test-training TRAIN=/path/to/env/bin
+TRAIN ?= .venv-train/bin
 PYTEST := $(BIN)/python -m pytest
 APT_PYTHON := python3-venv
 APT_NODE := $(APT_PYTHON) orthanc orthanc-python orthanc-dicomweb dcmtk iproute2 util-linux
@@ -27,7 +28,7 @@ setup: system-node .venv/.node ## Orthanc by apt (no service left running) and t
 .PHONY: setup-dev
 setup-dev: system-test .venv/.dev ## what the tests need on top of that
 .PHONY: setup-training
-setup-training: .venv-train/.done ## the training environment (torch; TORCH_INDEX=URL for your own build)
+setup-training: $(if $(filter .venv-train/bin,$(TRAIN)),.venv-train/.done) ## the training environment (torch; TORCH_INDEX=URL for your own build)
 
 # Installs the packages of $(1) that are missing. A freshly installed orthanc must not start on the default
 # ports: policy-rc.d refuses that while apt runs, and the unit is disabled afterwards.
@@ -89,7 +90,8 @@ fix: .venv/.dev ## format and mend what can be mended by itself
 	$(BIN)/ruff check -q --fix .
 .PHONY: test
 test: setup-dev ## unit, integration and acceptance tests with a real Orthanc (no torch)
-	$(PYTEST) -q -rs tests/unit tests/integration tests/acceptance
+	@# a real Orthanc needs a network namespace of its own, and that needs root
+	$(SUDO) env PYTHONDONTWRITEBYTECODE=1 $(PYTEST) -p no:cacheprovider -q -rs tests/unit tests/integration tests/acceptance
 .PHONY: test-training
 test-training: setup-training ## tests that need torch
 	$(TRAIN)/python -m pytest -q tests/training

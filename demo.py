@@ -1,6 +1,7 @@
 """make demo: a synthetic CT sent by C-STORE to a real Orthanc with the node comes back as SEG and SR at a second Orthanc."""
 
 import argparse
+import fcntl
 import json
 import os
 import shutil
@@ -22,7 +23,7 @@ import requests
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, evt
 
-from inference.domain.errors import HabitusError, InferenceFailed
+from inference.domain.errors import ConfigurationInvalid, HabitusError, InferenceFailed
 from inference.domain.labelmap import Structure
 from orthanc_plugin.node.orthanc_config import (
     OrthancOptions,
@@ -35,6 +36,7 @@ from training.synthetic.demo_series import SeriesTruth, write_demo_series
 
 ROOT = Path(__file__).parent
 FOLDER = ROOT / ".demo"
+LOCK = ROOT / ".demo.lock"
 ORTHANC = "/usr/sbin/Orthanc"
 SEE_LOG = f"See {FOLDER / 'node.log'}."
 SEED = 11
@@ -89,6 +91,15 @@ def main() -> int:
 
 def demonstrate(profile: str, models: Path, *, keep: bool) -> int:
     """All of it, in the order it happens."""
+    lock = LOCK.open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        raise ConfigurationInvalid(
+            found="another demo running in this folder",
+            wanted="one at a time",
+            advice="End it with Ctrl-C where it runs, or wait.",
+        ) from exc
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(mode=0o700)
     ports = Ports(**{name: _free_port() for name in Ports.__dataclass_fields__})
@@ -234,7 +245,7 @@ def comparison(report: dict[str, Any], truth: SeriesTruth) -> str:
             (f"{s.value.replace('_', ' ')}, ml", found.get(s.value), truth.organ_ml.get(s))
             for s in tuple(Structure)[:14]
         ]
-    lines = [f"{'':32} {'measured':>10} {'true':>10} {'difference':>11}"]
+    lines = [f"{'':32} {'measured':>10} {'true*':>10} {'difference':>11}"]
     for name, measured, true in rows:
         if measured is None or true is None:
             cells = f"{_cell(measured)} {_cell(true)}"
@@ -244,6 +255,7 @@ def comparison(report: dict[str, Any], truth: SeriesTruth) -> str:
         apart = measured - true if is_level else 100 * (measured - true) / true
         unit = "mm" if is_level else "%"
         lines.append(f"{name:32} {measured:10.1f} {true:10.1f} {apart:+9.1f} {unit}")
+    lines.append("* counted on the painted grid, inside the field of view")
     return "\n".join(lines) + "\n"
 
 

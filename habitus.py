@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 examples:
   habitus synth ct/                             write a synthetic CT series with known truth
+  habitus synth ct/ --maps labels.nii.gz names.json   painted from an anatomy label map of yours
   habitus run ct/ --out results/                SEG, SR, numbers and pictures of a CT series
   habitus run ct/ --out results/ --json         the same, the numbers as JSON on standard output
   habitus run ct/ --out results/ --profile l3   body composition only
@@ -69,9 +70,17 @@ def build_parser() -> argparse.ArgumentParser:
         "--providers", default="cpu", help="execution providers, best first: tensorrt,cuda,cpu"
     )
     run.add_argument("--json", action="store_true", help="print the report as JSON")
-    synth = add(
-        "synth", write_synthetic, "write a synthetic CT series (no patient) with known truth"
+    _add_synth_options(
+        add("synth", write_synthetic, "write a synthetic CT series (no patient) with known truth")
     )
+    models = add("models", list_models, "list the installed models and verify them")
+    models.add_argument("--models", type=Path, help="another models folder")
+    doctor = add("doctor", diagnose, "check what this machine can do")
+    doctor.add_argument("--models", type=Path, help="another models folder")
+    return parser
+
+
+def _add_synth_options(synth: argparse.ArgumentParser) -> None:
     synth.add_argument("folder", type=Path, metavar="DIR", help="new or empty folder")
     synth.add_argument("--seed", type=int, default=1, help="another seed, another body")
     synth.add_argument(
@@ -89,11 +98,21 @@ def build_parser() -> argparse.ArgumentParser:
         choices=("torso", "abdomen", "l3", "chest", "pelvis"),
         help="part of the body",
     )
-    models = add("models", list_models, "list the installed models and verify them")
-    models.add_argument("--models", type=Path, help="another models folder")
-    doctor = add("doctor", diagnose, "check what this machine can do")
-    doctor.add_argument("--models", type=Path, help="another models folder")
-    return parser
+    synth.add_argument(
+        "--maps",
+        nargs=2,
+        type=Path,
+        metavar=("LABELS", "NAMES"),
+        help="paint from an anatomy label map (NIfTI) and its JSON table of TotalSegmentator's names, on the map's "
+        "own grid",
+    )
+    header = synth.add_argument_group("what the headers say (default: what fits the body)")
+    header.add_argument("--order", choices=("ascending", "descending", "shuffled"))
+    header.add_argument("--thickness-mm", type=_between(0.1, 20, float), help="slice thickness")
+    header.add_argument("--sex", choices=("M", "F", "O"))
+    header.add_argument("--age-years", type=_between(0, 120, int))
+    header.add_argument("--height-m", type=_between(0.1, 300, float), help="170 tries a wrong unit")
+    header.add_argument("--weight-kg", type=_between(0.1, 1000, float))
 
 
 def _between(low: float, high: float, kind: Callable[[str], float]) -> Callable[[str], float]:
@@ -223,7 +242,11 @@ def _print_organs(console: "Console", results: "Sequence[OrganResult]") -> None:
 def write_synthetic(options: argparse.Namespace) -> int:
     """habitus synth"""
     from inference.domain.errors import ConfigurationInvalid
-    from training.synthetic.demo_series import truth_text, write_demo_series
+    from training.synthetic.demo_series import (
+        truth_text,
+        write_demo_series,
+        write_painted_maps,
+    )
 
     _check_writable(options.folder)
     if options.folder.exists() and any(options.folder.iterdir()):
@@ -232,12 +255,31 @@ def write_synthetic(options: argparse.Namespace) -> int:
             wanted="a new or empty folder",
             advice="Name another folder; nothing is overwritten.",
         )
+    changes = {
+        field: value
+        for field, value in (
+            ("order", options.order),
+            ("slice_thickness_mm", options.thickness_mm),
+            ("sex", options.sex),
+            ("age_years", options.age_years),
+            ("height_m", options.height_m),
+            ("weight_kg", options.weight_kg),
+        )
+        if value is not None
+    }
+    if options.maps:
+        labels, names = options.maps
+        write_painted_maps(
+            options.folder, labels=labels, names=names, seed=options.seed, changes=changes
+        )
+        return 0
     truth = write_demo_series(
         options.folder,
         seed=options.seed,
         field=options.field,
         shape_rc=(options.pixels, options.pixels),
         spacing_mm=(options.slice_mm, options.pixel_mm, options.pixel_mm),
+        changes=changes,
     )
     sys.stdout.write(truth_text(truth))
     return 0

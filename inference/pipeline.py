@@ -19,7 +19,7 @@ from inference.dicom.read_series import find_series
 from inference.dicom.write_seg import encode_seg
 from inference.dicom.write_sr import encode_sr
 from inference.domain.analysis_profile import Profile
-from inference.domain.errors import LevelNotFound
+from inference.domain.errors import ImplausibleResult, LevelNotFound
 from inference.domain.labelmap import LabelMap, Structure
 from inference.domain.measurement import Level, ModelUse, Patient, Quantity, Report
 from inference.domain.outcome import Analysis
@@ -43,8 +43,13 @@ from inference.stages.organ_labels import labels_from_logits, organ_map
 from inference.stages.segment_tissue import segment_compartments, tissues_from_compartments
 
 CODE_VERSION = "0.1.0"
+LEAST_MUSCLE_CM2 = 5.0
 COARSE_MM = 3.0
 """Step of the grid that projections are made from."""
+RESULT_NAMES = frozenset(
+    {"seg-tissues.dcm", "seg-organs.dcm", "sr.dcm", "report.json", "l3.png", "coronal.png"}
+)
+"""Every file a run may write."""
 BODY_MARGIN = 4
 """Voxels kept around the body when the organ network's field is cropped to it."""
 
@@ -210,6 +215,9 @@ def write_results(
         written["report"] = Path(partial) / "report.json"
         written["report"].write_text(report_to_json(report), encoding="utf-8")
         files = {role: path.replace(out_dir / path.name) for role, path in written.items()}
+    for name in RESULT_NAMES - {path.name for path in files.values()}:
+        # An organ SEG of an earlier run must not lie beside the SR of this one.
+        (out_dir / name).unlink(missing_ok=True)
     return AnalysisFiles(files=files, report=report)
 
 
@@ -320,6 +328,12 @@ def _measure(facts: Facts, found: Findings, models: Models) -> Report:
     upright, level = found.upright, found.level
     composition = measure_body_composition(upright, found.tissues, level, models.profile.windows)
     area = value_of(composition, Quantity.AREA, Structure.SKELETAL_MUSCLE) or 0.0
+    if area < LEAST_MUSCLE_CM2:
+        raise ImplausibleResult(
+            found=f"{area:.1f} cm² of muscle at L3",
+            wanted=f"at least {LEAST_MUSCLE_CM2:.0f} cm², as every living adult or child has",
+            advice="The level or the segmentation is wrong, or this is no abdomen: look at the series.",
+        )
     composition += indices(area, facts.patient)
     organs = measure_organs(upright, found.organs) if found.organs is not None else ()
     slab_mm = float(slab_weights(upright, level.extent_mm).sum())
@@ -341,6 +355,7 @@ def _measure(facts: Facts, found: Findings, models: Models) -> Report:
         slab_height_mm=slab_mm,
         cut_offs=cut_offs_for(composition, facts.patient, models.profile.tables),
         organs=organs,
+        definitions=models.profile.windows.in_words(),
         flags=tuple(flags),
         models=models.uses,
     )

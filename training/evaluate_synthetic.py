@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.domain.analysis_profile import HuWindows, load_profile
-from inference.domain.errors import LevelNotFound
+from inference.domain.errors import ImplausibleResult, LevelNotFound
 from inference.domain.labelmap import FLARE22_ORGANS, TISSUES, LabelMap, Structure
 from inference.domain.measurement import Patient
 from inference.pipeline import Facts, Models, Stopwatch, analyse_volume, load_models, silent
@@ -114,7 +114,7 @@ def score_case(job: tuple[int, str, str]) -> Score:
     try:
         facts = Facts(patient=Patient(), contrast="unknown")
         analysis = analyse_volume(case.volume, facts, _models[0], clock)
-    except LevelNotFound:
+    except (LevelNotFound, ImplausibleResult):
         analysis = None
     seconds = time.perf_counter() - started
     scores: dict[str, float] = {}

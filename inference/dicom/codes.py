@@ -130,10 +130,10 @@ QUANTITY_CODES: dict[Quantity, Code] = {
     # Rather than 112031 with a derivation: OHIF's text view does not show the derivation.
     Quantity.MEAN_HU: concept("112181", "DCM", "Mean Attenuation Coefficient"),
     Quantity.SD_HU: concept("112183", "DCM", "Standard Deviation of Attenuation Coefficient"),
-    Quantity.LOW_DENSITY_AREA: private("LDA", "Area of low density (-29 to 29 HU)"),
-    Quantity.LOW_DENSITY_PERCENT: private("LDP", "Share of low density (-29 to 29 HU)"),
-    Quantity.NORMAL_DENSITY_AREA: private("NDA", "Area of normal density (30 to 150 HU)"),
-    Quantity.NORMAL_DENSITY_PERCENT: private("NDP", "Share of normal density (30 to 150 HU)"),
+    Quantity.LOW_DENSITY_AREA: private("LDA", "Area of low density muscle"),
+    Quantity.LOW_DENSITY_PERCENT: private("LDP", "Share of low density muscle"),
+    Quantity.NORMAL_DENSITY_AREA: private("NDA", "Area of normal density muscle"),
+    Quantity.NORMAL_DENSITY_PERCENT: private("NDP", "Share of normal density muscle"),
     Quantity.INDEX_HEIGHT2: private("SMI", "Area per height squared"),
     Quantity.INDEX_WEIGHT: private("AREA_WEIGHT", "Area per body weight"),
     Quantity.INDEX_BMI: private("AREA_BMI", "Area per body mass index"),
@@ -176,6 +176,7 @@ NO = concept("373067005", "SCT", "No")
 AI_FAMILY = concept("123109", "DCM", "Artificial Intelligence")
 
 PATIENT_NOTE = private("PATIENT_NOTE", "Note on the patient data")
+DEFINITION = private("DEF", "Definition of a tissue by its HU window")
 FLAG = private("FLAG", "Note on the result")
 RESEARCH_NOTE = private("RESEARCH_USE", "Intended use")
 LEVEL_Z = private("LEVEL_Z", "Position of the middle of L3 (patient z)")

@@ -101,6 +101,7 @@ def _result(report: Report) -> _Content:
         texts=(
             (codes.RESEARCH_NOTE, codes.RESEARCH_USE),
             *((codes.FLAG, flag) for flag in report.flags),
+            *((codes.DEFINITION, definition) for definition in report.definitions),
             (codes.CONTRAST, report.contrast),
             *models,
         ),

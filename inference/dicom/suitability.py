@@ -1,5 +1,7 @@
 """Which images are axial CT slices at all, told from the header alone."""
 
+import re
+
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage
 
@@ -14,7 +16,9 @@ def unsuitable_because(header: Dataset) -> str | None:
     modality = text(header, "Modality")
     sop_class = text(header, "SOPClassUID")
     if modality and modality != "CT":
-        return f"modality {modality:.16}"
+        # CS values only: a broken sender could have put anything here, and this text is shown and logged.
+        shown = modality if re.fullmatch(r"[A-Z0-9]{1,16}", modality) else "unknown"
+        return f"modality {shown}"
     kinds = [kind.strip() for kind in text(header, "ImageType").upper().split("\\")]
     if "LOCALIZER" in kinds or any("SURVIEW" in kind or "SCOUT" in kind for kind in kinds):
         return "scout image"

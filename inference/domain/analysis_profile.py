@@ -23,6 +23,14 @@ class HuWindows:
     visceral_fat: tuple[int, int] = (-150, -50)
     intermuscular_fat: tuple[int, int] = (-190, -30)
 
+    def in_words(self) -> tuple[str, ...]:
+        """One line per window, for the report."""
+        return tuple(
+            f"{f.name.replace('_', ' ')}: {low} to {high} HU"
+            for f in fields(self)
+            for low, high in (getattr(self, f.name),)
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
@@ -36,7 +44,6 @@ class Profile:
     """None: organs are not segmented."""
     tables: tuple[str, ...] = ("kr-kim-2021",)
     """Reference tables shown in the report."""
-    language: str = "en"
     windows: HuWindows = HuWindows()
 
     @property

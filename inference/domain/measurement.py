@@ -149,6 +149,8 @@ class Report:
     slab_height_mm: float | None = None
     cut_offs: tuple[CutOff, ...] = ()
     organs: tuple[OrganResult, ...] = ()
+    definitions: tuple[str, ...] = ()
+    """What the tissues are, by this profile: 'muscle: -29 to 150 HU', …"""
     flags: tuple[str, ...] = ()
     """What a reader must know: 'height missing: no indices', 'CPU used instead of CUDA', …"""
     models: tuple[ModelUse, ...] = ()

@@ -186,3 +186,29 @@ def test_help_is_quick_and_has_examples() -> None:
     assert "examples:" in shown.stdout
     # 0.03 s on a quiet machine; the promise is 0.3 s.
     assert seconds < 1.0
+
+
+def test_a_height_in_centimetres_is_reported_and_not_guessed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    size = ["--field", "l3", "--pixels", "128", "--pixel-mm", "3.2", "--slice-mm", "5"]
+    habitus.main(["synth", str(tmp_path / "ct"), *size, "--height-m", "170", "--order", "shuffled"])
+    capsys.readouterr()
+
+    status = run(tmp_path / "ct", tmp_path / "out", "--json")
+
+    report = json.loads(capsys.readouterr().out)
+    assert status == 0
+    assert any("implausible" in flag and "170" in flag for flag in report["flags"])
+    assert not any(m["quantity"] == "area_per_height2" for m in report["body_composition"])
+
+
+def test_a_second_run_leaves_no_file_of_the_first(series: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "seg-organs.dcm").write_bytes(b"of an earlier run")
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+
+    run(series, tmp_path / "out")
+
+    assert not (tmp_path / "out" / "seg-organs.dcm").exists()
+    assert (tmp_path / "out" / "notes.txt").exists()

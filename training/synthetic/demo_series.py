@@ -1,7 +1,10 @@
 """A synthetic patient written as a CT series, and what is true about him: for `habitus synth`, demo and tests."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +19,7 @@ from training.synthetic.case import (
     explicit_field,
     make_case,
 )
+from training.synthetic.from_maps import case_from_maps
 from training.synthetic.labels import COMPARTMENT_LUT, ORGAN_LUT
 from training.synthetic.series import SeriesHeader, write_series
 
@@ -49,13 +53,24 @@ def write_demo_series(
     field: str,
     shape_rc: tuple[int, int],
     spacing_mm: tuple[float, float, float],
+    changes: Mapping[str, Any] = MappingProxyType({}),
 ) -> SeriesTruth:
-    """Write the series of a seed and return its truth."""
+    """Write the series of a seed and return its truth; `changes` replace fields of the SeriesHeader."""
     case = make_case(seed, spacing_mm=spacing_mm, shape_rc=shape_rc, field=FIELDS[field])
     affine = case.volume.affine_lps.copy()
     affine[2, 3] += TABLE_HEIGHT_MM
-    write_series(Volume(hu=case.volume.hu, affine_lps=affine), header_of(case, seed, field), folder)
+    header = replace(header_of(case, seed, field), **changes)
+    write_series(Volume(hu=case.volume.hu, affine_lps=affine), header, folder)
     return truth_of(case)
+
+
+def write_painted_maps(
+    folder: Path, *, labels: Path, names: Path, seed: int, changes: Mapping[str, Any]
+) -> None:
+    """A CT series painted from a user's anatomy label map (NIfTI and its table of names)."""
+    painted = case_from_maps(labels, names, seed=seed)
+    header = SeriesHeader(seed=seed, series_description="Synthetic, painted from a label map")
+    write_series(painted.volume, replace(header, **changes), folder)
 
 
 def header_of(case: SyntheticCase, seed: int, field: str) -> SeriesHeader:

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 from scipy.spatial import ConvexHull
 
-from inference.domain.errors import UnreadableInput
+from inference.domain.errors import ConfigurationInvalid, UnreadableInput
 from inference.domain.volume import Affine, Volume, canonical, position_mm
 from training.synthetic.anatomy import TRAINING, Anatomy, Ranges, sample_anatomy
 from training.synthetic.labels import Labels, Tissue
@@ -40,9 +40,15 @@ class PaintedMaps:
 
 def read_nifti(path: Path) -> Volume:
     """Any NIfTI image in canonical index order."""
-    import nibabel
-    from nibabel.filebasedimages import ImageFileError
-
+    try:
+        import nibabel
+        from nibabel.filebasedimages import ImageFileError
+    except ImportError as problem:
+        raise ConfigurationInvalid(
+            found="an environment without nibabel",
+            wanted="nibabel, to read NIfTI",
+            advice="Run make setup-dev.",
+        ) from problem
     try:
         image = nibabel.load(path)
         voxels = np.asarray(image.dataobj)
@@ -60,6 +66,18 @@ def read_nifti(path: Path) -> Volume:
     return canonical(Volume(hu=voxels.transpose(axes).astype(np.float32), affine_lps=arranged))
 
 
+def _read_names(path: Path) -> dict[int, str]:
+    """Label number to class name."""
+    try:
+        return {int(k): str(v) for k, v in json.loads(path.read_text(encoding="utf-8")).items()}
+    except (OSError, ValueError, AttributeError) as problem:
+        raise UnreadableInput(
+            found=f"no table of names in {path.name}",
+            wanted='a JSON object such as {"1": "liver"}',
+            advice="Check the path, and that the table belongs to the label map.",
+        ) from problem
+
+
 def case_from_maps(
     labels_path: Path,
     names_path: Path,
@@ -70,7 +88,7 @@ def case_from_maps(
 ) -> PaintedMaps:
     """One painting of a label map on the map's own, wider grid; fat, wall and scan vary with the seed."""
     numbered = _padded(read_nifti(labels_path))
-    names = {int(k): str(v) for k, v in json.loads(names_path.read_text()).items()}
+    names = _read_names(names_path)
     rng = np.random.default_rng((seed, 3))
     anatomy = sample_anatomy(rng, ranges)
     scan = sample_acquisition(rng, ranges) if acquisition is None else acquisition

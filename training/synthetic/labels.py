@@ -79,8 +79,6 @@ class Tissue(IntEnum):
     AIRWAY_VESSEL = 64
 
 
-TISSUE_COUNT = len(Tissue)
-
 ORGANS: dict[int, tuple[Tissue, ...]] = {
     1: (Tissue.LIVER, Tissue.LIVER_VESSEL),
     2: (Tissue.KIDNEY_RIGHT, Tissue.KIDNEY_RIGHT_MEDULLA),

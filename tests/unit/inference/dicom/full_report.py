@@ -49,6 +49,7 @@ def full_report() -> Report:
         slab_height_mm=28.5,
         cut_offs=_cut_offs(),
         organs=tuple(_organ(number, organ) for number, organ in enumerate(FLARE22_ORGANS)),
+        definitions=("muscle: -29 to 150 HU", "visceral fat: -150 to -50 HU"),
         flags=("contrast phase unknown: muscle density is not comparable", "근육 지표 참고"),
         models=(
             ModelUse(name="l3-level", version="1.0", sha256="a" * 64, provider="CPU"),

@@ -133,6 +133,7 @@ def test_flags_models_and_intended_use_are_in_the_report(document: Dataset) -> N
     models = said(document, "result", "MODEL")
 
     assert said(document, "result", "FLAG") == list(report.flags)
+    assert said(document, "result", "DEF") == list(report.definitions)
     assert said(document, "result", "RESEARCH_USE") == [codes.RESEARCH_USE]
     assert len(models) == 2
     assert all(
