@@ -72,7 +72,9 @@ def receiver(*, answers_queries: bool = True) -> Iterator[Receiver]:
 
     def on_store(event: Any) -> int:
         if state.store_status == SUCCESS:
-            state.received.append(event.dataset)
+            received = event.dataset
+            received.file_meta = event.file_meta
+            state.received.append(received)
         return state.store_status
 
     def on_find(event: Any) -> Iterator[tuple[int, Dataset | None]]:

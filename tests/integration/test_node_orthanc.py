@@ -172,7 +172,7 @@ def test_a_node_of_its_own_unit_survives_orthanc_and_finishes_the_running_job(
 
 def test_a_second_node_on_the_same_data_folder_is_refused(node: OrthancProcess) -> None:
     with standalone_node(node) as second:
-        code = second.wait(10.0)
+        code = second.wait(60.0)
 
     assert code == 2
     assert "in use by another node" in node.log_path.read_text()
