@@ -190,7 +190,7 @@ def analyse_volume(volume: Volume, facts: Facts, models: Models, clock: Stopwatc
     organs = None
     if models.organs is not None:
         with clock.stage("organs"):
-            organs = _segment_organs(upright, models.organs, clock.progress)
+            organs = segment_organs(upright, models.organs, clock.progress)
     found = Findings(upright=upright, spine=spine, level=level, tissues=tissues, organs=organs)
     with clock.stage("measure"):
         report = _measure(facts, found, models)
@@ -297,7 +297,7 @@ def _slices_of_interest(upright: Volume, level: Level) -> list[int]:
     return sorted(k for k in wanted if 0 <= k < upright.shape[0])
 
 
-def _segment_organs(upright: Volume, predictor: Predictor, progress: Progress) -> LabelMap:
+def segment_organs(upright: Volume, predictor: Predictor, progress: Progress) -> LabelMap:
     """Organ labels on the volume's grid from one low-resolution 3D network."""
     spec = predictor.manifest.input
     coarse = resample(upright, spec.spacing_mm)

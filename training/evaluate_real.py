@@ -12,11 +12,24 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.domain.analysis_profile import HuWindows, load_profile
-from inference.domain.errors import ConfigurationInvalid, HabitusError, LevelNotFound
+from inference.domain.errors import (
+    ConfigurationInvalid,
+    HabitusError,
+    ImplausibleResult,
+    LevelNotFound,
+)
 from inference.domain.labelmap import LabelMap, Structure
 from inference.domain.measurement import Patient
 from inference.domain.volume import Volume, axis_flips, canonical, flip
-from inference.pipeline import Facts, Models, Stopwatch, analyse_volume, load_models, silent
+from inference.pipeline import (
+    Facts,
+    Models,
+    Stopwatch,
+    analyse_volume,
+    load_models,
+    segment_organs,
+    silent,
+)
 from inference.stages.segment_tissue import segment_compartments, tissues_from_compartments
 from training.evaluate_synthetic import dice
 
@@ -123,6 +136,21 @@ def level_line(case: RealCase, found_z_mm: float | None) -> str:
     )
 
 
+def _result_lines(case: RealCase, models: Models) -> list[str]:
+    """Level, tissues and organs, each judged by itself: what the node would do comes last."""
+    try:
+        facts = Facts(patient=Patient(), contrast="unknown")
+        report = analyse_volume(case.volume, facts, models, Stopwatch(silent)).report
+        level_z_mm = report.level.z_mm if report.level else None
+        flags = report.flags
+    except (LevelNotFound, ImplausibleResult) as rejected:
+        level_z_mm, flags = None, (f"the node would not analyse this series: {rejected}",)
+    lines = [level_line(case, level_z_mm), *tissue_lines(case, models)]
+    if models.organs is not None:
+        lines += organ_lines(case, segment_organs(case.volume, models.organs, silent))
+    return [*lines, "", *(f"! {flag}" for flag in flags)]
+
+
 def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -143,18 +171,7 @@ def main() -> int:
         "| | Dice or error | |",
         "|---|---|---|",
     ]
-    try:
-        clock = Stopwatch(silent)
-        facts = Facts(patient=Patient(), contrast="unknown")
-        analysis = analyse_volume(case.volume, facts, models, clock)
-    except LevelNotFound:
-        lines.append(level_line(case, None))
-        analysis = None
-    lines += tissue_lines(case, models)
-    if analysis is not None and analysis.organs is not None and analysis.report.level is not None:
-        lines.insert(4, level_line(case, analysis.report.level.z_mm))
-        lines += organ_lines(case, analysis.organs)
-        lines += ["", *(f"! {flag}" for flag in analysis.report.flags)]
+    lines += _result_lines(case, models)
     text = "\n".join(lines) + "\n"
     sys.stdout.write(text)
     if options.out:
