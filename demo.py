@@ -23,8 +23,10 @@ import requests
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, evt
 
+from inference.domain.analysis_profile import load_profile
 from inference.domain.errors import ConfigurationInvalid, HabitusError, InferenceFailed
 from inference.domain.labelmap import Structure
+from inference.pipeline import load_models
 from orthanc_plugin.node.orthanc_config import (
     OrthancOptions,
     Peer,
@@ -91,6 +93,7 @@ def main() -> int:
 
 def demonstrate(profile: str, models: Path, *, keep: bool) -> int:
     """All of it, in the order it happens."""
+    load_models(load_profile(profile), models_folder=models)
     lock = LOCK.open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -30,13 +30,24 @@ is unusable · 6 inference failed · 7 delivery failed · 130 interrupted
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a sub-command; returns the exit status."""
     options = build_parser().parse_args(arguments)
+    import signal
+    import threading
+
     from inference.domain.errors import HabitusError
 
+    if threading.current_thread() is threading.main_thread():
+        # A kill must leave no half-written folder, as Ctrl-C leaves none.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         status: int = options.run(options)
     except HabitusError as error:
         sys.stderr.write(f"habitus: {error}\n")
         return error.exit_status
+    except MemoryError:
+        sys.stderr.write(
+            "habitus: found too little memory for this series; wanted more. Close other programs or use a larger machine.\n"
+        )
+        return 6
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -82,7 +93,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_synth_options(synth: argparse.ArgumentParser) -> None:
     synth.add_argument("folder", type=Path, metavar="DIR", help="new or empty folder")
-    synth.add_argument("--seed", type=int, default=1, help="another seed, another body")
+    synth.add_argument(
+        "--seed", type=_between(0, 2**31, int), default=1, help="another seed, another body"
+    )
     synth.add_argument(
         "--pixels", type=_between(32, 1024, int), default=256, help="rows and columns"
     )

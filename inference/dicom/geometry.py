@@ -21,6 +21,10 @@ STEP_TOLERANCE_MM = 0.11
 STEP_TOLERANCE_FRACTION = 0.02
 LATERAL_TOLERANCE_MM = 0.2
 COSINE_TOLERANCE = 1e-3
+MIN_PIXEL_MM = 0.05
+"""Below the finest micro-detail reconstruction; a header with less would make the grid filters take all memory."""
+MIN_STEP_MM = 0.05
+MAX_STEP_MM = 30.0
 MAX_PIXEL_MM = 10.0
 
 _SEND_ANOTHER = "Send a complete axial reconstruction without gantry tilt."
@@ -80,6 +84,12 @@ def stack_planes(planes: Sequence[Plane]) -> Stack:
     _check_straight(positions, along_mm)
     advance = (positions[-1] - positions[0]) / (len(planes) - 1)
     step_mm = float(np.linalg.norm(advance))
+    if not MIN_STEP_MM <= step_mm <= MAX_STEP_MM:
+        raise _refused(
+            "mixed-geometry",
+            f"slices {step_mm:.3g} mm apart",
+            f"{MIN_STEP_MM:g} to {MAX_STEP_MM:g} mm",
+        )
     affine = affine_from_axes(
         positions[0],
         [advance / step_mm, first.row_axis, first.column_axis],
@@ -97,9 +107,15 @@ def checked_plane(
     """A plane from the values of a header; raises UnsupportedGeometry where they make none."""
     if position is None or len(position) != 3 or orientation is None or len(orientation) != 6:
         raise _refused("mixed-geometry", "a slice without position or orientation", "both")
-    if spacing is None or len(spacing) != 2 or not all(0 < mm <= MAX_PIXEL_MM for mm in spacing):
+    if (
+        spacing is None
+        or len(spacing) != 2
+        or not all(MIN_PIXEL_MM <= mm <= MAX_PIXEL_MM for mm in spacing)
+    ):
         raise _refused(
-            "mixed-geometry", "a slice without a usable pixel spacing", f"0 to {MAX_PIXEL_MM:g} mm"
+            "mixed-geometry",
+            "a slice without a usable pixel spacing",
+            f"{MIN_PIXEL_MM:g} to {MAX_PIXEL_MM:g} mm",
         )
     axes = np.array(orientation, np.float64).reshape(2, 3)
     lengths = np.linalg.norm(axes, axis=1)

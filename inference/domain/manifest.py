@@ -13,6 +13,8 @@ from inference.domain.labelmap import Structure
 
 SCHEMA_VERSION = 1
 TASKS = ("l3-level", "l3-tissue", "organs")
+LAYOUTS = {"l3-level": "NCZW", "l3-tissue": "NCYX", "organs": "NCZYX"}
+VERSION_PATTERN = re.compile(r"[0-9A-Za-z.+_-]{1,40}")
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -97,7 +99,7 @@ def manifest_from_json(text: str) -> ModelManifest:
     """Parse and check a manifest; raises ManifestInvalid."""
     try:
         raw = json.loads(text)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise _invalid("a manifest that is not JSON", "one JSON object") from exc
     manifest: ModelManifest = _build(ModelManifest, raw, "manifest")
     _check(manifest)
@@ -109,7 +111,13 @@ def load_manifest(folder: Path) -> ModelManifest:
     path = folder / "manifest.json"
     if not path.is_file():
         raise _invalid(f"no manifest.json in {folder.name}", "a complete model folder")
-    manifest = manifest_from_json(path.read_text(encoding="utf-8"))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as exc:
+        raise _invalid(f"a manifest in {folder.name} that is not UTF-8", "JSON text") from exc
+    manifest = manifest_from_json(text)
+    if manifest.name != folder.name:
+        raise _invalid(f"the manifest of {manifest.name} in {folder.name}", "a folder of its name")
     onnx_path = folder / "model.onnx"
     found = sha256_of(onnx_path) if onnx_path.is_file() else "no file"
     if found != manifest.onnx_sha256:
@@ -191,9 +199,12 @@ def _check(manifest: ModelManifest) -> None:
         ),
         f"labels {out.labels[:1]}": not segmentation
         or (
-            out.labels[0] == "background"
+            out.labels[:1] == ("background",)
             and all(label in list(Structure) for label in out.labels[1:])
+            and len(set(out.labels)) == len(out.labels)
         ),
+        f"layout {spec.layout!r:.20}": spec.layout == LAYOUTS.get(manifest.task),
+        f"version {manifest.version!r:.40}": bool(VERSION_PATTERN.fullmatch(manifest.version)),
     }
     for found, holds in rules.items():
         if not holds:

@@ -23,6 +23,10 @@ _SAFE_HEADERS = {
 }
 
 
+_KEPT: list[Any] = []
+"""Callbacks Orthanc holds: plugin 5.0 frees them after Python has ended, and crashes where they are the last owner."""
+
+
 def start(orthanc: Any) -> None:
     """Begin; `orthanc` is the module that Orthanc's interpreter offers (passed in, so that tests pass a fake)."""
     try:
@@ -40,7 +44,9 @@ def start(orthanc: Any) -> None:
         PAGE_FOLDER,
     )
     for pattern, (method, route) in routes.table().items():
-        orthanc.RegisterRestCallback(pattern, _rest_callback(routes, method, route))
+        callback = _rest_callback(routes, method, route)
+        _KEPT.append(callback)
+        orthanc.RegisterRestCallback(pattern, callback)
     orthanc.ExtendOrthancExplorer((PAGE_FOLDER / "explorer_link.js").read_text(encoding="utf-8"))
 
 
@@ -84,6 +90,9 @@ def _send(output: Any, answer: Answer) -> None:
         output.Redirect(answer.location)
     elif answer.status == 200:
         output.AnswerBuffer(answer.body, answer.mime)
+    elif answer.status == 405:
+        # Orthanc refuses this status by any other function and drops the connection.
+        output.SendMethodNotAllowed(answer.allowed)
     else:
         # SendHttpStatus, which has a body, has a broken signature before plugin 4.2.
         output.SendHttpStatusCode(answer.status)

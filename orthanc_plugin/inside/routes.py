@@ -8,7 +8,7 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -44,6 +44,8 @@ class Answer:
     body: bytes = b""
     mime: str = JSON
     status: int = 200
+    allowed: str = ""
+    """With status 405: the method to use."""
     location: str = ""
     """Where a redirection leads."""
 
@@ -89,7 +91,8 @@ class Routes:
     def answer(self, allowed_method: str, route: Route, request: Request) -> Answer:
         """One exchange; a journal that is not there yet is an answer of its own."""
         if request.method != allowed_method:
-            return _fault(405, "method-not-allowed", f"Use {allowed_method}.")
+            fault = _fault(405, "method-not-allowed", f"Use {allowed_method}.")
+            return replace(fault, allowed=allowed_method)
         try:
             return route(request)
         except sqlite3.OperationalError:

@@ -4,6 +4,7 @@ import os
 import signal
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,8 @@ def test_a_node_of_its_own_unit_survives_orthanc_and_finishes_the_running_job(
 
 
 def test_a_second_node_on_the_same_data_folder_is_refused(node: OrthancProcess) -> None:
+    # Only a node that has its engine surely holds the folder; the two would race for it otherwise.
+    wait_for(lambda: bool(node.get("/habitus/status")["engine"]), 30.0, "the first node at work")
     with standalone_node(node) as second:
         code = second.wait(60.0)
 
@@ -253,7 +256,7 @@ def test_a_rejection_is_shown_with_its_reason_and_can_be_run_again(node: Orthanc
 
     assert rejected["reason"] == "no-l3"
     assert answer.status_code == 200
-    with sqlite3.connect(node.folder / "node" / "journal.db") as journal:
+    with closing(sqlite3.connect(node.folder / "node" / "journal.db")) as journal:
         actors = journal.execute("SELECT actor FROM audit WHERE event = 'requeued'").fetchall()
     journal.close()
     assert actors == [("habitus",)]
@@ -335,7 +338,7 @@ def test_no_patient_data_in_logs_journal_or_status(node: OrthancProcess, behavio
         send(ct_series(3))
         node.wait_for_jobs([ends[behaviour]])
 
-    with sqlite3.connect(node.folder / "node" / "journal.db") as journal:
+    with closing(sqlite3.connect(node.folder / "node" / "journal.db")) as journal:
         tables = "\n".join(journal.iterdump())
     journal.close()
     texts = [

@@ -179,3 +179,17 @@ def test_values_that_make_no_plane_are_refused(
         checked_plane(position, orientation, spacing, (64, 64))
 
     assert refusal.value.reason == "mixed-geometry"
+
+
+@pytest.mark.parametrize("pixel_mm", [1e-9, 0.0, 50.0])
+def test_a_pixel_spacing_no_scanner_has_is_refused(pixel_mm: float) -> None:
+    with pytest.raises(UnsupportedGeometry, match="pixel spacing"):
+        checked_plane((0.0, 0.0, 0.0), AXIAL, (pixel_mm, 0.7), (64, 48))
+
+
+@pytest.mark.parametrize("step_mm", [1e5, 0.01])
+def test_a_slice_distance_no_scanner_has_is_refused(step_mm: float) -> None:
+    assert reason_of(axial_planes(heights(step_mm=step_mm))) in {
+        "mixed-geometry",
+        "duplicate-position",
+    }

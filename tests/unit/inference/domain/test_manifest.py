@@ -72,17 +72,53 @@ def test_labels_that_are_no_structures_are_refused() -> None:
 
 
 def test_another_byte_in_the_model_is_noticed(tmp_path: Path) -> None:
-    onnx = tmp_path / "model.onnx"
+    folder = tmp_path / "fake"
+    folder.mkdir()
+    onnx = folder / "model.onnx"
     onnx.write_bytes(b"network")
     raw = _raw() | {"onnx_sha256": sha256_of(onnx)}
-    (tmp_path / "manifest.json").write_text(json.dumps(raw))
+    (folder / "manifest.json").write_text(json.dumps(raw))
 
-    assert load_manifest(tmp_path).name == "fake"
+    assert load_manifest(folder).name == "fake"
     onnx.write_bytes(b"netw0rk")
     with pytest.raises(ChecksumMismatch, match="make onnx"):
-        load_manifest(tmp_path)
+        load_manifest(folder)
 
 
 def test_text_that_is_not_json_is_a_manifest_error() -> None:
     with pytest.raises(ManifestInvalid, match="not JSON"):
         manifest_from_json("{")
+
+
+def test_a_manifest_of_another_model_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "other"
+    folder.mkdir()
+    (folder / "manifest.json").write_text(manifest_to_json(make_manifest()))
+
+    with pytest.raises(ManifestInvalid, match="fake in other"):
+        load_manifest(folder)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe{", b"[" * 100_000])
+def test_bytes_that_are_no_json_are_refused(content: bytes, tmp_path: Path) -> None:
+    folder = tmp_path / "fake"
+    folder.mkdir()
+    (folder / "manifest.json").write_bytes(content)
+
+    with pytest.raises(ManifestInvalid):
+        load_manifest(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": [], "shape": [1, 0, 8, 8, 8]},
+        {"labels": ["background", "liver", "liver"]},
+    ],
+)
+def test_labels_that_cannot_be_told_apart_are_refused(change: dict[str, object]) -> None:
+    raw = _raw()
+    raw["output"] = {**raw["output"], **change}  # type: ignore[dict-item]
+
+    with pytest.raises(ManifestInvalid):
+        manifest_from_json(json.dumps(raw))

@@ -63,6 +63,9 @@ class FakeOutput:
     def AnswerBuffer(self, body: bytes, mime: str) -> None:  # noqa: N802
         self.body, self.headers["Content-Type"] = body, mime
 
+    def SendMethodNotAllowed(self, allowed: str) -> None:  # noqa: N802
+        self.status = 405
+
     def SendHttpStatusCode(self, status: int) -> None:  # noqa: N802
         self.status = status
 
