@@ -116,8 +116,6 @@ def load_manifest(folder: Path) -> ModelManifest:
     except UnicodeDecodeError as exc:
         raise _invalid(f"a manifest in {folder.name} that is not UTF-8", "JSON text") from exc
     manifest = manifest_from_json(text)
-    if manifest.name != folder.name:
-        raise _invalid(f"the manifest of {manifest.name} in {folder.name}", "a folder of its name")
     onnx_path = folder / "model.onnx"
     found = sha256_of(onnx_path) if onnx_path.is_file() else "no file"
     if found != manifest.onnx_sha256:

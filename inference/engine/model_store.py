@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from inference.domain.errors import ModelUnusable
+from inference.domain.errors import ManifestInvalid, ModelUnusable
 from inference.domain.manifest import NAME_PATTERN, ModelManifest, load_manifest
 from inference.engine.onnx_predictor import OnnxPredictor
 
@@ -23,7 +23,15 @@ def verified_manifest(name: str, folder: Path = SHIPPED_MODELS) -> ModelManifest
             wanted=f"one of {', '.join(model_names(folder)) or 'none installed'}",
             advice="Run `habitus models`, or export the model with make onnx.",
         )
-    return load_manifest(folder / name)
+    manifest = load_manifest(folder / name)
+    if manifest.name != name:
+        # Results name their model: it must be the one that the profile asked for.
+        raise ManifestInvalid(
+            found=f"the manifest of {manifest.name} in {name}",
+            wanted="a folder of its name",
+            advice="Restore the model folder, or export the model again with make onnx.",
+        )
+    return manifest
 
 
 def load_predictor(

@@ -7,6 +7,7 @@ import pytest
 
 from inference.domain.errors import ChecksumMismatch, ManifestInvalid
 from inference.domain.manifest import load_manifest, manifest_from_json, manifest_to_json, sha256_of
+from inference.engine.model_store import verified_manifest
 from tests.unit.inference.fake_predictors import make_manifest
 
 
@@ -93,10 +94,12 @@ def test_text_that_is_not_json_is_a_manifest_error() -> None:
 def test_a_manifest_of_another_model_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "other"
     folder.mkdir()
-    (folder / "manifest.json").write_text(manifest_to_json(make_manifest()))
+    (folder / "model.onnx").write_bytes(b"network")
+    raw = _raw() | {"onnx_sha256": sha256_of(folder / "model.onnx")}
+    (folder / "manifest.json").write_text(json.dumps(raw))
 
     with pytest.raises(ManifestInvalid, match="fake in other"):
-        load_manifest(folder)
+        verified_manifest("other", tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe{", b"[" * 100_000])
