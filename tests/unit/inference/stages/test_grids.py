@@ -83,3 +83,7 @@ def test_the_body_is_the_largest_thing_without_its_holes() -> None:
 
     assert body[1, 25, 25]
     assert not body[1, 52:54].any()
+
+
+def test_a_body_that_fills_the_picture_reaches_its_corners() -> None:
+    assert body_mask(np.full((2, 20, 20), 40, np.float32)).all()
