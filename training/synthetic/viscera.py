@@ -93,10 +93,10 @@ def _spleen(anatomy: Anatomy) -> Iterator[Shape]:
     """A bean under the left dome."""
     bean = OrganForm(
         centre=(97, 18, 104),
-        radii=(35, 50, 52),
+        radii=(45, 61, 61),
         turn_degrees=(15, -8, -28),
         mobility=0.1,
-        dents=(((-0.88, -0.42, -0.05), (-20, -9, 0), 70.0),),
+        dents=(((-0.88, -0.42, -0.05), (-25, -11, 0), 80.0),),
     )
     yield organ_ellipsoid(anatomy, "spleen", Tissue.SPLEEN, bean)
 
