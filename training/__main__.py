@@ -12,6 +12,8 @@ EXAMPLES = """examples:
   python -m training pool --kind torso --out runs/pool --count 200 --workers 8
   python -m training train training/configs/organs.toml --pool runs/pool --out runs/organs --seconds 1200
   python -m training train training/configs/organs.toml --pool runs/pool --out runs/organs --seconds 1200 --resume
+  python -m training train training/configs/organs.toml --pool runs/pool --out runs/finer --seconds 1200 \
+      --start-from models/organs/checkpoint.safetensors
   python -m training all --seconds 480 --workers 16 --out runs
 
 Pools hold synthetic CT only. Nothing is downloaded. See training/README.md.
@@ -54,6 +56,9 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--out", type=Path, required=True)
     train.add_argument("--seconds", type=float, required=True, help="time box of this call")
     train.add_argument("--device", default="auto", help="auto, cpu, cuda")
+    train.add_argument(
+        "--start-from", type=Path, metavar="CHECKPOINT", help="begin with these weights (fine-tune)"
+    )
     train.add_argument("--max-steps", type=int, help="end after so many steps of this call")
     _add_shared(train)
 
@@ -119,6 +124,7 @@ def _train(options: argparse.Namespace) -> None:
             planned_s=options.planned_seconds,
             resume=options.resume,
             max_steps=options.max_steps,
+            start_from=options.start_from,
             device=options.device,
             code_revision=options.revision or _revision(),
         ),

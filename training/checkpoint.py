@@ -79,6 +79,16 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(network=network.eval(), config=config, history=history)
 
 
+def start_weights(network: nn.Module, path: Path) -> str:
+    """Put a checkpoint's weights into a network of the same shape; what the record says of it. Raises UnreadableInput."""
+    earlier = load_checkpoint(path)
+    try:
+        network.load_state_dict(earlier.network.state_dict())
+    except RuntimeError as exc:
+        raise _unreadable(f"a network of another shape in {path.name}") from exc
+    return f" Started from the weights of {earlier.history.step} earlier steps. Before: {earlier.history.training_data}"
+
+
 def save_resume(
     network: nn.Module, optimiser: torch.optim.Optimizer, progress: Mapping[str, str], path: Path
 ) -> None:

@@ -21,6 +21,7 @@ from training.checkpoint import (
     load_resume,
     save_checkpoint,
     save_resume,
+    start_weights,
 )
 from training.config import TrainConfig
 from training.networks import build_network, count_parameters
@@ -46,6 +47,8 @@ class Run:
     """Length of the whole training over all resumed calls, which the learning rate follows; None: this call."""
     resume: bool = False
     max_steps: int | None = None
+    start_from: Path | None = None
+    """A checkpoint whose weights a run begins with; None, or a run that resumes: random ones, or its own."""
     device: str = "auto"
     code_revision: str = "unknown"
 
@@ -68,10 +71,14 @@ def train(config: TrainConfig, run: Run) -> History:
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
-    step, elapsed_before = 0, 0.0
+    step, elapsed_before, origin = 0, 0.0, ""
+    if run.start_from is not None:
+        origin = start_weights(network, run.start_from)
+        average.load_state_dict(network.state_dict())
     if run.resume and (run.out / RESUME_NAME).is_file():
         progress = load_resume(network, optimiser, run.out / RESUME_NAME)
         step, elapsed_before = int(progress["step"]), float(progress["elapsed_s"])
+        origin = progress.get("origin", "")
         average.load_state_dict(load_checkpoint(run.out / CHECKPOINT_NAME).network.state_dict())
 
     log = _Log(config, run, network, device)
@@ -94,11 +101,11 @@ def train(config: TrainConfig, run: Run) -> History:
                 step=step,
                 elapsed_s=elapsed_s,
                 code_revision=run.code_revision,
-                training_data=task.describe(),
+                training_data=f"{task.describe()}{origin}",
                 metrics=metrics | {"loss": running_loss},
             )
             save_checkpoint(average.state_dict(), config, history, run.out / CHECKPOINT_NAME)
-            saved = {"step": str(step), "elapsed_s": str(elapsed_s)}
+            saved = {"step": str(step), "elapsed_s": str(elapsed_s), "origin": origin}
             save_resume(network, optimiser, saved, run.out / RESUME_NAME)
             log.validated(history)
             if finished:

@@ -9,6 +9,7 @@ pytest.importorskip("torch", reason="PyTorch is not installed (make test-trainin
 
 import torch
 
+from inference.domain.errors import UnreadableInput
 from training.checkpoint import load_checkpoint, read_tensors
 from training.config import TrainConfig
 from training.loop import METRICS_NAME, Run, train
@@ -66,6 +67,39 @@ def test_a_resume_without_steps_keeps_weights_and_their_average(
     mean_after, _ = read_tensors(tmp_path / CHECKPOINT_NAME)
     assert all(torch.equal(raw_before[name], raw_after[name]) for name in raw_before)
     assert all(torch.equal(mean_before[name], mean_after[name]) for name in mean_before)
+
+
+def test_a_run_may_begin_with_the_weights_of_a_checkpoint_and_says_so(
+    tiny_configs: dict[str, TrainConfig], box_pool: Path, tmp_path: Path
+) -> None:
+    config = tiny_configs["l3-tissue"]
+    train(config, Run(pool=box_pool, out=tmp_path / "first", seconds=60, max_steps=5))
+    first = tmp_path / "first" / CHECKPOINT_NAME
+
+    order = Run(pool=box_pool, out=tmp_path / "next", seconds=60, max_steps=0, start_from=first)
+    history = train(config, order)
+
+    before, _ = read_tensors(first)
+    after, _ = read_tensors(tmp_path / "next" / CHECKPOINT_NAME)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert history.step == 0
+    assert "Started from the weights of 5 earlier steps" in history.training_data
+
+
+def test_weights_of_another_network_are_refused(
+    tiny_configs: dict[str, TrainConfig], box_pool: Path, tmp_path: Path
+) -> None:
+    train(tiny_configs["organs"], Run(pool=box_pool, out=tmp_path / "a", seconds=60, max_steps=1))
+    order = Run(
+        pool=box_pool,
+        out=tmp_path / "b",
+        seconds=60,
+        max_steps=1,
+        start_from=tmp_path / "a" / CHECKPOINT_NAME,
+    )
+
+    with pytest.raises(UnreadableInput, match="another shape"):
+        train(tiny_configs["l3-tissue"], order)
 
 
 def test_without_resume_a_run_starts_anew(
