@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,14 @@ from orthanc_plugin.node.orthanc_config import (
     write_configuration,
 )
 from orthanc_plugin.node.private_network import enter_private_network, private_network_is_allowed
-from training.synthetic.demo_series import SeriesTruth, write_demo_series
+from training.synthetic.case import SyntheticCase, make_case
+from training.synthetic.demo_series import (
+    FIELDS,
+    SeriesTruth,
+    shape_truth_of,
+    truth_of,
+    write_case,
+)
 
 ROOT = Path(__file__).parent
 FOLDER = ROOT / ".demo"
@@ -61,6 +69,14 @@ poll_s = 0.3
 [[destinations]]
 modality = "pacs"
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truths:
+    """What is true of the synthetic patient, and what of it is left in the painted voxels."""
+
+    shapes: SeriesTruth
+    voxels: SeriesTruth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,11 +125,13 @@ def demonstrate(profile: str, models: Path, *, keep: bool) -> int:
     with ExitStack() as running:
         _isolate(running, ports, keep=keep)
         say("CT", "painting a synthetic patient (no real person)")
-        truth = write_series(profile)
+        case = write_series(profile)
+        # Seconds of computing that the job, which runs in another process, need not wait for.
+        shapes = running.enter_context(ThreadPoolExecutor(1)).submit(shape_truth_of, case)
         settings = SETTINGS.format(models=models.resolve(), profile=profile)
         node = running.enter_context(_orthancs(ports, settings))
         job = run_job(node, ports)
-        status = show(node, job, truth, ports)
+        status = show(node, job, Truths(shapes=shapes.result(), voxels=truth_of(case)), ports)
         if keep:
             wait_for_ctrl_c(node, ports)
     return status
@@ -138,16 +156,18 @@ def _isolate(running: ExitStack, ports: Ports, *, keep: bool) -> None:
         running.enter_context(_forwarder("inside", ports))
 
 
-def write_series(profile: str) -> SeriesTruth:
+def write_series(profile: str) -> SyntheticCase:
     """The CT: a full abdomen, or the small L3 series of the tests."""
     small = profile == "l3-small"
-    return write_demo_series(
-        FOLDER / "ct",
-        seed=SEED,
-        field="l3" if small else "abdomen",
+    field = "l3" if small else "abdomen"
+    case = make_case(
+        SEED,
+        field=FIELDS[field],
         shape_rc=(128, 128) if small else (256, 256),
         spacing_mm=(5.0, 3.2, 3.2) if small else (4.0, 1.6, 1.6),
     )
+    write_case(FOLDER / "ct", case, seed=SEED, field=field)
+    return case
 
 
 def run_job(node: "Server", ports: Ports) -> dict[str, Any]:
@@ -199,7 +219,7 @@ def send(paths: list[Path], port: int) -> None:
         sys.stderr.write("\r\033[K")
 
 
-def show(node: "Server", job: dict[str, Any], truth: SeriesTruth, ports: Ports) -> int:
+def show(node: "Server", job: dict[str, Any], truths: Truths, ports: Ports) -> int:
     """Numbers beside the truth, what arrived at the PACS, and the pictures."""
     if job["state"] != "done":
         say("job", f"ended as {job['state']}: {job['reason']} {job['detail'] or ''}")
@@ -210,7 +230,7 @@ def show(node: "Server", job: dict[str, Any], truth: SeriesTruth, ports: Ports) 
     for name in job["pictures"]:
         content = node.fetch(f"/habitus/jobs/{job['key']}/pictures/{name}.png")
         (pictures / f"{name}.png").write_bytes(content)
-    sys.stdout.write("\n" + comparison(report, truth) + "\n")
+    sys.stdout.write("\n" + comparison(report, truths) + "\n")
     pacs = Server(port=ports.pacs_http, user="pacs", password=_password("pacs"))
     arrived = [
         f"  {tags['Modality']:4} {tags.get('SeriesDescription', ''):38} {len(series['Instances'])} object(s)"
@@ -231,35 +251,41 @@ def show(node: "Server", job: dict[str, Any], truth: SeriesTruth, ports: Ports) 
     return 0
 
 
-def comparison(report: dict[str, Any], truth: SeriesTruth) -> str:
+def comparison(report: dict[str, Any], truths: Truths) -> str:
     """Measured beside true, as text."""
-    level = report["level"]
-    rows = [("L3 level, z in mm", level["z_mm"], truth.l3_z_mm)]
+    shapes, voxels = truths.shapes, truths.voxels
+    level_mm = report["level"]["z_mm"]
+    lines = [f"{'':32} {'measured':>10} {'true*':>10} {'difference':>12} {'in voxels**':>12}"]
+    if shapes.l3_z_mm is not None:
+        apart = f"{level_mm - shapes.l3_z_mm:+9.1f} mm"
+        lines.append(f"{'L3 level, z in mm':32} {level_mm:10.1f} {shapes.l3_z_mm:10.1f} {apart}")
     areas = {
         m["structure"]: m["value"] for m in report["body_composition"] if m["quantity"] == "area"
     }
-    rows += [
-        (f"{s.value.replace('_', ' ')} at L3, cm²", areas[s.value], truth.area_cm2[s])
-        for s in truth.area_cm2
+    rows: list[tuple[str, float | None, float | None, float | None]] = [
+        (f"{s.value.replace('_', ' ')} at L3, cm²", areas[s.value], true, voxels.area_cm2[s])
+        for s, true in shapes.area_cm2.items()
     ]
     found = {organ["structure"]: organ["volume_ml"] for organ in report["organs"]}
     if found:
         rows += [
-            (f"{s.value.replace('_', ' ')}, ml", found.get(s.value), truth.organ_ml.get(s))
+            (f"{s.value.replace('_', ' ')}, ml", found.get(s.value), *_both(truths, s))
             for s in tuple(Structure)[:14]
         ]
-    lines = [f"{'':32} {'measured':>10} {'true*':>10} {'difference':>11}"]
-    for name, measured, true in rows:
-        if measured is None or true is None:
-            cells = f"{_cell(measured)} {_cell(true)}"
-            lines.append(f"{name:32} {cells}")
-            continue
-        is_level = name.startswith("L3 level")
-        apart = measured - true if is_level else 100 * (measured - true) / true
-        unit = "mm" if is_level else "%"
-        lines.append(f"{name:32} {measured:10.1f} {true:10.1f} {apart:+9.1f} {unit}")
-    lines.append("* counted on the painted grid, inside the field of view")
+    for name, measured, true, counted in rows:
+        apart = f"{'–':>10}  "
+        if measured is not None and true:
+            apart = f"{100 * (measured - true) / true:+10.1f} %"
+        lines.append(f"{name:32} {_cell(measured)} {_cell(true)} {apart}   {_cell(counted)}")
+    lines.append("*  computed from the shapes inside the field of view, without blur or texture")
+    lines.append(
+        "** counted on the painted CT: what voxels of this size, blur and noise leave of it"
+    )
     return "\n".join(lines) + "\n"
+
+
+def _both(truths: Truths, organ: Structure) -> tuple[float | None, float | None]:
+    return truths.shapes.organ_ml.get(organ), truths.voxels.organ_ml.get(organ)
 
 
 def _cell(value: float | None) -> str:

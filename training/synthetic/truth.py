@@ -101,13 +101,17 @@ def analytic_truth(anatomy: Anatomy, acquisition: Acquisition) -> Truth:
     )
 
 
-def organ_truth_ml(anatomy: Anatomy, *, step_mm: float = ORGAN_STEP_MM) -> dict[Structure, float]:
-    """Whole volume of every organ (and the portal and splenic vein), wherever the scan ends."""
+def organ_truth_ml(
+    anatomy: Anatomy,
+    *,
+    step_mm: float = ORGAN_STEP_MM,
+    field_mm: tuple[float, float] = (-np.inf, np.inf),
+) -> dict[Structure, float]:
+    """Volume of every organ (and the portal and splenic vein) between two heights, or all of it."""
     levels = [v.centre_lps_mm[2] for v in anatomy.vertebrae.values()]
-    amounts = np.zeros(256)
-    for grid in _grids(anatomy, (min(levels), max(levels) + 80.0), (step_mm,) * 3):
-        amounts += np.bincount(label_map(anatomy, grid).ravel(), minlength=256)
-    ml = np.bincount(ORGAN_LUT, weights=amounts, minlength=15) * step_mm**3 / 1000.0
+    low, high = max(min(levels), field_mm[0]), min(max(levels) + 80.0, field_mm[1])
+    amounts = _class_amounts(anatomy, (low, high), (step_mm,) * 3) if high > low else np.zeros(256)
+    ml = np.bincount(ORGAN_LUT, weights=amounts, minlength=15) / 1000.0
     structures = (*FLARE22_ORGANS, Structure.PORTAL_SPLENIC_VEIN)
     return {structure: float(ml[n]) for n, structure in enumerate(structures, start=1)}
 

@@ -90,3 +90,18 @@ def test_the_truncated_normal_agrees_with_sampling(mean: float, sd: float) -> No
 def test_without_noise_a_tissue_is_all_in_or_all_out() -> None:
     assert truncated_normal(50.0, 0.0, (-29.0, 150.0)) == (1.0, 50.0, 0.0)
     assert truncated_normal(-90.0, 0.0, (-29.0, 150.0))[0] == 0.0
+
+
+def test_a_volume_within_two_heights_and_the_rest_make_up_the_whole() -> None:
+    case, _ = case_and_truth()
+    parts = [
+        organ_truth_ml(case.anatomy, step_mm=4.0, field_mm=field)[Structure.LIVER]
+        for field in ((-1000.0, 90.0), (90.0, 1000.0), (-1000.0, 1000.0))
+    ]
+    assert parts[0] + parts[1] == pytest.approx(parts[2], rel=0.02)
+    assert min(parts) > 100
+
+
+def test_no_organ_lies_beyond_the_body() -> None:
+    case, _ = case_and_truth()
+    assert not any(organ_truth_ml(case.anatomy, step_mm=4.0, field_mm=(5000.0, 6000.0)).values())
