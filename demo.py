@@ -110,19 +110,11 @@ def main() -> int:
 def demonstrate(profile: str, models: Path, *, keep: bool) -> int:
     """All of it, in the order it happens."""
     load_models(load_profile(profile), models_folder=models)
-    lock = LOCK.open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as exc:
-        raise ConfigurationInvalid(
-            found="another demo running in this folder",
-            wanted="one at a time",
-            advice="End it with Ctrl-C where it runs, or wait.",
-        ) from exc
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir(mode=0o700)
-    ports = Ports(**{name: _free_port() for name in Ports.__dataclass_fields__})
     with ExitStack() as running:
+        _claim_folder(running)
+        shutil.rmtree(FOLDER, ignore_errors=True)
+        FOLDER.mkdir(mode=0o700)
+        ports = Ports(**{name: _free_port() for name in Ports.__dataclass_fields__})
         _isolate(running, ports, keep=keep)
         say("CT", "painting a synthetic patient (no real person)")
         case = write_series(profile)
@@ -135,6 +127,19 @@ def demonstrate(profile: str, models: Path, *, keep: bool) -> int:
         if keep:
             wait_for_ctrl_c(node, ports)
     return status
+
+
+def _claim_folder(running: ExitStack) -> None:
+    """One demo at a time: a second one would take the first one's folder away."""
+    lock = running.enter_context(LOCK.open("w"))
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        raise ConfigurationInvalid(
+            found="another demo running in this folder",
+            wanted="one at a time",
+            advice="End it with Ctrl-C where it runs, or wait.",
+        ) from exc
 
 
 def _isolate(running: ExitStack, ports: Ports, *, keep: bool) -> None:

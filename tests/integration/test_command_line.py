@@ -203,6 +203,24 @@ def test_a_height_in_centimetres_is_reported_and_not_guessed(
     assert not any(m["quantity"] == "area_per_height2" for m in report["body_composition"])
 
 
+def test_a_kill_in_the_middle_of_a_run_leaves_nothing(tmp_path: Path) -> None:
+    write_demo_series(
+        tmp_path / "ct", seed=11, field="abdomen", shape_rc=(256, 256), spacing_mm=(3.0, 1.6, 1.6)
+    )
+    command = [sys.executable, str(ROOT / "habitus.py"), "run", str(tmp_path / "ct")]
+    process = subprocess.Popen([*command, "--out", str(tmp_path / "out")])
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "out").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+    # Results are being written just now, which takes seconds.
+    process.terminate()
+    process.wait(timeout=60)
+
+    assert process.returncode == 130
+    assert not list((tmp_path / "out").iterdir())
+
+
 def test_a_second_run_leaves_no_file_of_the_first(series: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "seg-organs.dcm").write_bytes(b"of an earlier run")

@@ -1,7 +1,9 @@
 """The plugin's registration, with a fake of the orthanc module."""
 
+import gc
 import json
 import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -87,6 +89,19 @@ def test_the_plugin_registers_its_routes_and_one_callback(configured: dict[str, 
     assert orthanc.on_change is not None
     assert "/habitus/status" in orthanc.routes
     assert "habitus-link" in orthanc.explorer
+
+
+def test_python_stays_an_owner_of_every_route_that_orthanc_holds(
+    configured: dict[str, Any],
+) -> None:
+    orthanc = FakeOrthanc(configured)
+    plugin.start(orthanc)
+    routes = [weakref.ref(route) for route in orthanc.routes.values()]
+
+    orthanc.routes.clear()
+    gc.collect()
+
+    assert all(route() is not None for route in routes)
 
 
 def test_status_is_answered_with_safe_headers(configured: dict[str, Any]) -> None:
