@@ -15,7 +15,7 @@ def test_a_second_demo_in_the_same_folder_is_refused(
     monkeypatch.setattr(demo, "LOCK", tmp_path / "lock")
     monkeypatch.setattr(demo, "FOLDER", tmp_path / "demo")
     with (tmp_path / "lock").open("w") as running:
-        fcntl.flock(running, fcntl.LOCK_EX)
+        fcntl.flock(running, fcntl.LOCK_SH)
 
         with pytest.raises(ConfigurationInvalid, match="another demo"):
             demo.demonstrate("l3-small", demo.ROOT / "models", keep=False)
