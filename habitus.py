@@ -80,6 +80,11 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--providers", default="cpu", help="execution providers, best first: tensorrt,cuda,cpu"
     )
+    run.add_argument(
+        "--sr-title",
+        default="habitus",
+        help="title of the structured report: habitus (default, viewers show it as text) or 126000 (DICOM's own)",
+    )
     run.add_argument("--json", action="store_true", help="print the report as JSON")
     _add_synth_options(
         add("synth", write_synthetic, "write a synthetic CT series (no patient) with known truth")
@@ -160,6 +165,7 @@ def run_series(options: argparse.Namespace) -> int:
 
     from inference.dicom.identity import derive_uid
     from inference.domain.analysis_profile import load_profile
+    from inference.domain.report_options import report_options
     from inference.engine.model_store import SHIPPED_MODELS
     from inference.pipeline import (
         CODE_VERSION,
@@ -171,6 +177,7 @@ def run_series(options: argparse.Namespace) -> int:
 
     _check_writable(options.out)
     profile = load_profile(options.profile)
+    report = report_options({"title": options.sr_title})
     models = load_models(
         profile, tuple(options.providers.split(",")), options.models or SHIPPED_MODELS
     )
@@ -179,11 +186,12 @@ def run_series(options: argparse.Namespace) -> int:
     key = derive_uid(
         str(options.series_dir.resolve()),
         profile.content_hash,
+        report.content_hash,
         *hashes,
         CODE_VERSION,
         now.isoformat(),
     )
-    identity = RunIdentity(job_key=key, created=now)
+    identity = RunIdentity(job_key=key, created=now, report=report)
     with _progress() as announce:
         result = analyse_folder(options.series_dir, options.out, models, identity, announce)
     if options.json:

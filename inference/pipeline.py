@@ -24,6 +24,7 @@ from inference.domain.labelmap import LabelMap, Structure
 from inference.domain.measurement import Level, ModelUse, Patient, Quantity, Report
 from inference.domain.outcome import Analysis
 from inference.domain.predictor import Predictor
+from inference.domain.report_options import DEFAULT_REPORT, ReportOptions
 from inference.domain.volume import Volume, axis_flips, canonical, flip
 from inference.engine.model_store import SHIPPED_MODELS, load_predictor
 from inference.engine.providers import downgrade_flag
@@ -97,6 +98,8 @@ class RunIdentity:
 
     job_key: str
     created: datetime
+    report: ReportOptions = DEFAULT_REPORT
+    """Part of what the job key is made from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,7 +242,7 @@ def _objects(
         files[role].write_bytes(encoded)
     sr_identity = _result(identity, "sr", 9003, analysis.report)
     files["sr"] = folder / "sr.dcm"
-    files["sr"].write_bytes(encode_sr(analysis.report, series, segs, sr_identity))
+    files["sr"].write_bytes(encode_sr(analysis.report, series, segs, sr_identity, identity.report))
     return files
 
 

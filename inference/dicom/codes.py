@@ -6,6 +6,7 @@ from pydicom.sr.coding import Code
 
 from inference.domain.labelmap import Structure
 from inference.domain.measurement import Quantity, Unit
+from inference.domain.report_options import SrTitle
 
 PRIVATE_SCHEME = "99HABITUS"
 PRIVATE_SCHEME_NAME = "Habitus private codes"
@@ -162,8 +163,12 @@ UNIT_CODES: dict[Unit, Code] = {
     Unit.KV: concept("kV", "UCUM", "kilovolt"),
 }
 
-# Title other than (126000, DCM): with that one OHIF shows an empty viewport instead of the text.
-REPORT_TITLE = concept("41806-1", "LN", "CT Abdomen Report")
+# CID 7021 is extensible. With (126000, DCM) OHIF 3.13 opens its annotation viewport, empty where groups refer to
+# segmentations; with any other title it shows the report as text.
+REPORT_TITLES: dict[SrTitle, Code] = {
+    SrTitle.HABITUS: private("SR_TITLE", "AI body composition measurements"),
+    SrTitle.IMAGING_MEASUREMENT_REPORT: concept("126000", "DCM", "Imaging Measurement Report"),
+}
 PROCEDURE = concept("25045-6", "LN", "CT unspecified body region")
 SEX = concept("121032", "DCM", "Subject Sex")
 SEX_CODES = {"M": concept("M", "DCM", "Male"), "F": concept("F", "DCM", "Female")}

@@ -29,8 +29,9 @@ from inference.dicom.source_images import (
 from inference.dicom.sr_groups import GroupContext, SegmentReference, report_groups
 from inference.domain.labelmap import Structure
 from inference.domain.measurement import Report
+from inference.domain.report_options import DEFAULT_REPORT, ReportOptions
 
-LANGUAGES = {"en": codes.concept("en", "RFC5646", "English")}
+ENGLISH = codes.concept("en", "RFC5646", "English")
 
 
 @quietly()
@@ -39,14 +40,12 @@ def build_sr(
     series: CtSeries,
     references: Sequence[Dataset],
     identity: ResultIdentity,
-    language: str = "en",
+    options: ReportOptions = DEFAULT_REPORT,
 ) -> Dataset:
     """A Comprehensive 3D SR with every number, note and flag of the report.
 
     `references` are the segmentations made from the same series; a segment is found by its tracking id.
     """
-    if language not in LANGUAGES:
-        raise ValueError(f"language {language!r}, known: {sorted(LANGUAGES)}")
     level_image = source_image(series, report.level.slice_index) if report.level else None
     context = GroupContext(
         identity=identity,
@@ -58,10 +57,8 @@ def build_sr(
         observation_context=_observer(identity),
         procedure_reported=codes.PROCEDURE,
         imaging_measurements=report_groups(report, context),
-        title=codes.REPORT_TITLE,
-        language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(
-            LANGUAGES[language]
-        ),
+        title=codes.REPORT_TITLES[options.title],
+        language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(ENGLISH),
         # The L3 slice only: a library of the whole series makes metadata of megabytes.
         referenced_images=[level_image] if level_image is not None else None,
     )
@@ -83,10 +80,10 @@ def encode_sr(
     series: CtSeries,
     references: Sequence[Dataset],
     identity: ResultIdentity,
-    language: str = "en",
+    options: ReportOptions = DEFAULT_REPORT,
 ) -> bytes:
     """The same as the bytes of a DICOM file."""
-    return part10_bytes(build_sr(report, series, references, identity, language))
+    return part10_bytes(build_sr(report, series, references, identity, options))
 
 
 def _segments(references: Sequence[Dataset]) -> dict[Structure, SegmentReference]:

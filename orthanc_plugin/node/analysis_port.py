@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from inference.domain.report_options import DEFAULT_REPORT, ReportOptions
 from orthanc_plugin.node.job_key import EngineIdentity
 
 Progress = Callable[[str, float], None]
@@ -19,6 +20,7 @@ class LoadRequest:
     models_folder: Path
     profile: str
     providers: Sequence[str]
+    report: ReportOptions = DEFAULT_REPORT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

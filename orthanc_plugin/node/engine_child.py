@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from inference.domain.errors import HabitusError, StudyRejected
+from inference.domain.report_options import report_options
 from orthanc_plugin.node.analysis_port import (
     Analyser,
     AnalyserModule,
@@ -53,6 +54,7 @@ def _load(start: Message, answers: int) -> Analyser | None:
         models_folder=Path(start["models_folder"]),
         profile=start["profile"],
         providers=tuple(start["providers"]),
+        report=report_options(start["report"]),
     )
     try:
         module: AnalyserModule = importlib.import_module(start["analyser"])

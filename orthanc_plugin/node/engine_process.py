@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -213,6 +213,7 @@ class EngineProcess:
             "models_folder": str(self.settings.models_folder),
             "profile": self.settings.profile,
             "providers": list(self.settings.providers),
+            "report": asdict(self.settings.report),
             "memory_limit_bytes": self.settings.memory_limit_bytes,
         }
 

@@ -14,7 +14,7 @@ class EngineIdentity:
     """What the engine child has really loaded; a change of any part is a new job."""
 
     profile_hash: str
-    """Of the profile's content, not of its name."""
+    """Of the content, not the name, of the profile and of the report options."""
     models: tuple[tuple[str, str], ...]
     """Name and sha256 of each model, sorted by name."""
     code_version: str

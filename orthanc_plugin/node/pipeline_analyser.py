@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inference.domain.analysis_profile import load_profile
+from inference.domain.report_options import ReportOptions
 from inference.pipeline import CODE_VERSION, Models, RunIdentity, analyse_folder, load_models
 from orthanc_plugin.node.analysis_port import AnalysisRequest, LoadRequest, Progress
 from orthanc_plugin.node.job_key import EngineIdentity
@@ -19,10 +20,11 @@ class PipelineAnalyser:
 
     identity: EngineIdentity
     models: Models
+    report: ReportOptions
 
     def analyse(self, request: AnalysisRequest, progress: Progress) -> Mapping[str, Path]:
         """Role to file; raises HabitusError."""
-        identity = RunIdentity(job_key=request.job_key, created=request.created)
+        identity = RunIdentity(job_key=request.job_key, created=request.created, report=self.report)
         written = analyse_folder(
             request.series_folder, request.out_folder, self.models, identity, progress
         )
@@ -34,11 +36,16 @@ def load(request: LoadRequest) -> PipelineAnalyser:
     profile = load_profile(request.profile)
     models = load_models(profile, request.providers, request.models_folder)
     identity = EngineIdentity(
-        profile_hash=profile.content_hash,
+        profile_hash=choices_hash(profile.content_hash, request.report.content_hash),
         models=tuple(sorted((use.name, use.sha256) for use in models.uses)),
         code_version=f"{CODE_VERSION}+{source_hash(INFERENCE_FOLDER)}",
     )
-    return PipelineAnalyser(identity=identity, models=models)
+    return PipelineAnalyser(identity=identity, models=models, report=request.report)
+
+
+def choices_hash(*hashes: str) -> str:
+    """One hash of the profile and the site's choices: another choice is another job."""
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
 def source_hash(root: Path) -> str:

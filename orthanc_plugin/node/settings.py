@@ -2,11 +2,12 @@
 
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from inference.domain.errors import ConfigurationInvalid
+from inference.domain.report_options import DEFAULT_REPORT, ReportOptions, report_options
 from orthanc_plugin.node.delivery_journal import Destination
 
 T = TypeVar("T")
@@ -53,6 +54,8 @@ class EngineSettings:
     max_attempts: int = 3
     retry_backoff_s: float = 2.0
     """The n-th retry waits 2ⁿ times this."""
+    report: ReportOptions = DEFAULT_REPORT
+    """How the report is written; [report] in the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +158,11 @@ class _Table:
             raise _invalid(f"{self.name(key)} = {value!r:.60}", "a list of texts, not empty")
         return tuple(value)
 
+    def remaining(self) -> dict[str, Any]:
+        """Every field not asked for yet, for a reader with checks of its own."""
+        values, self._values = self._values, {}
+        return values
+
     def nothing_else(self) -> None:
         if self._values:
             raise _invalid(f"unknown setting {self.name(min(self._values))}", "a setting we know")
@@ -173,7 +181,9 @@ def _settings(table: _Table) -> Settings:
         data_folder=table.folder("data_folder"),
         orthanc=_section(table, "orthanc", _orthanc),
         intake=_section(table, "intake", _intake),
-        engine=_section(table, "engine", _engine),
+        engine=replace(
+            _section(table, "engine", _engine), report=_section(table, "report", _report)
+        ),
         outbox=_section(table, "outbox", _outbox),
         destinations=tuple(_destination(item) for item in table.tables("destinations")),
     )
@@ -224,6 +234,10 @@ def _engine(table: _Table) -> EngineSettings:
         max_attempts=table.count("max_attempts", default.max_attempts, least=1),
         retry_backoff_s=table.number("retry_backoff_s", default.retry_backoff_s, least=0.0),
     )
+
+
+def _report(table: _Table) -> ReportOptions:
+    return report_options(table.remaining())
 
 
 def _outbox(table: _Table) -> OutboxSettings:

@@ -14,6 +14,7 @@ from inference.dicom.write_seg import build_seg
 from inference.dicom.write_sr import build_sr, encode_sr
 from inference.domain.labelmap import FLARE22_ORGANS, TISSUES
 from inference.domain.measurement import Patient, Quantity, Report
+from inference.domain.report_options import ReportOptions, SrTitle
 from tests.synthetic_series import result_identity, save_all, small_datasets, small_labels
 from tests.unit.inference.dicom.full_report import full_report
 
@@ -148,9 +149,9 @@ def test_what_changes_densities_is_in_the_report(document: Dataset) -> None:
     assert found(document, "result", codes.KVP.value) == [100]
 
 
-def test_the_document_is_unverified_and_titled_for_viewers(document: Dataset) -> None:
-    assert document.VerificationFlag == "UNVERIFIED"
-    assert document.ConceptNameCodeSequence[0].CodeValue == "41806-1"
+def test_the_document_is_complete_unverified_and_separate_for_viewers(document: Dataset) -> None:
+    assert (document.VerificationFlag, document.CompletionFlag) == ("UNVERIFIED", "COMPLETE")
+    assert document.PreliminaryFlag == "PRELIMINARY"
     containers = [item for item in items(document) if item.ValueType == "CONTAINER"]
     assert {item.ContinuityOfContent for item in containers} == {"SEPARATE"}
 
@@ -222,6 +223,19 @@ def test_a_report_of_nothing_is_still_a_document(series: CtSeries) -> None:
     assert said(document, "patient", "PATIENT_NOTE") == ["height is missing"]
 
 
-def test_an_unknown_language_is_refused(series: CtSeries) -> None:
-    with pytest.raises(ValueError, match="language"):
-        build_sr(full_report(), series, [], result_identity("sr"), language="xx")
+@pytest.mark.parametrize(
+    ("title", "code"),
+    [
+        (SrTitle.HABITUS, ("SR_TITLE", "99HABITUS", "AI body composition measurements")),
+        (SrTitle.IMAGING_MEASUREMENT_REPORT, ("126000", "DCM", "Imaging Measurement Report")),
+    ],
+)
+def test_the_title_is_the_one_chosen(
+    title: SrTitle, code: tuple[str, str, str], series: CtSeries
+) -> None:
+    document = build_sr(
+        full_report(), series, [], result_identity("sr"), ReportOptions(title=title)
+    )
+
+    shown = document.ConceptNameCodeSequence[0]
+    assert (shown.CodeValue, shown.CodingSchemeDesignator, shown.CodeMeaning) == code

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from inference.domain.errors import ConfigurationInvalid, ModelUnusable
+from inference.domain.report_options import ReportOptions, SrTitle
 from orthanc_plugin.node.analysis_port import LoadRequest
-from orthanc_plugin.node.pipeline_analyser import load, source_hash
+from orthanc_plugin.node.pipeline_analyser import choices_hash, load, source_hash
 from tests.fakes import write
 
 
@@ -40,3 +41,9 @@ def test_a_table_is_a_part_of_the_code(tmp_path: Path) -> None:
     write(tmp_path / "tables.toml", "cut_off = 40")
 
     assert source_hash(tmp_path) != before
+
+
+def test_another_report_title_is_another_job() -> None:
+    hashes = {choices_hash("profile", ReportOptions(title=title).content_hash) for title in SrTitle}
+
+    assert len(hashes) == len(SrTitle)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from inference.domain.errors import ConfigurationInvalid
+from inference.domain.report_options import SrTitle
 from orthanc_plugin.node.delivery_journal import Destination
 from orthanc_plugin.node.settings import load_settings
 from tests.fakes import write
@@ -35,6 +36,8 @@ def test_every_section_is_read(tmp_path: Path) -> None:
         quiet_s = 3
         [outbox]
         first_retry_s = 5
+        [report]
+        title = "126000"
         [[destinations]]
         modality = "pacs"
         [[destinations]]
@@ -47,6 +50,7 @@ def test_every_section_is_read(tmp_path: Path) -> None:
     settings = load_settings(write(tmp_path / "habitus.toml", text))
 
     assert settings.engine.providers == ("cuda", "cpu")
+    assert settings.engine.report.title == SrTitle.IMAGING_MEASUREMENT_REPORT
     assert settings.orthanc.url == "http://orthanc:8042"
     assert settings.orthanc.password_file == Path("/run/secrets/orthanc")
     assert (settings.intake.quiet_s, settings.outbox.first_retry_s) == (3.0, 5.0)
@@ -72,6 +76,8 @@ def test_every_section_is_read(tmp_path: Path) -> None:
         (LEAST + "providres = []", "engine.providres"),
         (LEAST + "[intake]\nquiet_s = 'long'", "intake.quiet_s"),
         (LEAST + "[outboks]\n", "outboks"),
+        (LEAST + "[report]\ntitle = 'CT report'", "report.title"),
+        (LEAST + "[report]\ntitel = '126000'", "report.titel"),
         ("intake = 3\n" + LEAST, "intake"),
         (LEAST + "[[destinations]]\nrequired = true", "destinations[0].modality"),
         (LEAST + "[[destinations]]\nmodality = 'p'\nconfirm = 'ask'", "destinations[0].confirm"),
