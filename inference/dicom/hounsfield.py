@@ -158,9 +158,9 @@ def _decoded(image: Dataset, form: PixelFormat) -> npt.NDArray[np.integer]:
         if not decoder.is_available:
             raise _refused("no-decoder", f"pixels coded as {syntax.name}", "a coding we decode")
         stored, _ = decoder.as_array(image, index=0)
-    except UnsupportedGeometry:
+    except (UnsupportedGeometry, KeyboardInterrupt, SystemExit):
         raise
-    except Exception:  # noqa: BLE001 - decoders of several libraries, each with errors of its own
+    except BaseException:  # noqa: BLE001 - each library has its own; a panic of one in Rust is no Exception
         # Without its cause: a library's message may quote the header.
         raise UnreadableInput(
             found="pixel data that cannot be decoded",

@@ -1,15 +1,18 @@
 """Read a CT series from files: find it in a folder, check it, stack it into Hounsfield units."""
 
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import MediaStorageDirectoryStorage
+from pydicom.filereader import read_dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from inference.dicom.ct_series import CtSeries
 from inference.dicom.geometry import Plane, Stack, checked_plane, stack_planes
@@ -25,6 +28,8 @@ MAX_VOXELS = 1_500_000_000
 """4096 slices of 512 × 512 fit; 3 GB as int16."""
 MAX_FILE_BYTES = 256 * 1024 * 1024
 """No single CT slice is larger."""
+MAX_INFLATED_BYTES = 64 * 1024 * 1024
+"""What a deflated slice may grow to; 4096 × 4096 pixels take half of it."""
 
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 _SAME_FOR_ALL = ("SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID", "PatientID")
@@ -139,13 +144,32 @@ def _read_header(path: Path) -> Dataset:
 
 def _read(path: Path, *, pixels: bool) -> Dataset:
     try:
-        return dcmread(path, stop_before_pixels=not pixels)
+        with path.open("rb") as file:
+            if _swells(file):
+                raise _broken("a deflated file that swells past any CT slice")
+            file.seek(0)
+            return dcmread(file, stop_before_pixels=not pixels)
+    except UnreadableInput:
+        raise
     except InvalidDicomError:
         raise _broken("a file that is not DICOM") from None
     except OSError:
         raise _broken("a file that cannot be opened") from None
     except Exception:  # noqa: BLE001 - a damaged file raises whatever its bytes happen to lead to
         raise _broken("a damaged DICOM file") from None
+
+
+def _swells(file: BinaryIO) -> bool:
+    """Whether a deflated data set is larger than any slice: the library would inflate all of it at once."""
+    file.seek(132)
+    # The library goes by the groups, not by the stated length of group 2, and so must this.
+    meta = read_dataset(file, False, True, stop_when=lambda tag, *_: tag.group != 2)
+    if text(meta, "TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        return False
+    inflater, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    while size <= MAX_INFLATED_BYTES and (packed := inflater.unconsumed_tail or file.read(65536)):
+        size += len(inflater.decompress(packed, 1 << 20))
+    return size > MAX_INFLATED_BYTES
 
 
 def _coverage(files: Sequence[_File]) -> tuple[float, int]:
