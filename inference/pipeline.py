@@ -34,6 +34,7 @@ from inference.stages.cut_offs import cut_offs_for
 from inference.stages.grids import AIR_HU, body_mask, normalise, resample
 from inference.stages.locate_l3 import SpineLevel, landmark_curves, level_from_curves
 from inference.stages.measure import (
+    bounding_box_px,
     indices,
     measure_body_composition,
     measure_organs,
@@ -87,6 +88,7 @@ class Models:
                 version=p.manifest.version,
                 sha256=p.manifest.onnx_sha256,
                 provider=p.provider,
+                task=p.manifest.task,
             )
             for p in self.loaded
         )
@@ -197,10 +199,13 @@ def analyse_volume(volume: Volume, facts: Facts, models: Models, clock: Stopwatc
     found = Findings(upright=upright, spine=spine, level=level, tissues=tissues, organs=organs)
     with clock.stage("measure"):
         report = _measure(facts, found, models)
-    source_level = replace(level, slice_index=_source_slice(volume, level.slice_index))
+    source_tissues = _on_source_grid(volume, tissues)
+    slice_index = _source_slice(volume, level.slice_index)
+    region_px = bounding_box_px(source_tissues.labels[slice_index] > 0)
+    source_level = replace(level, slice_index=slice_index, region_px=region_px)
     return Analysis(
         report=replace(report, level=source_level),
-        tissues=_on_source_grid(volume, tissues),
+        tissues=source_tissues,
         organs=_on_source_grid(volume, organs) if organs is not None else None,
     )
 

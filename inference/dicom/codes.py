@@ -180,6 +180,10 @@ YES = concept("373066001", "SCT", "Yes")
 NO = concept("373067005", "SCT", "No")
 AI_FAMILY = concept("123109", "DCM", "Artificial Intelligence")
 
+# CID 7005.
+PROCESSING_EQUIPMENT = concept("109102", "DCM", "Processing Equipment")
+
+PATIENT_SOURCE = private("PATIENT_SOURCE", "Source of the patient data")
 PATIENT_NOTE = private("PATIENT_NOTE", "Note on the patient data")
 DEFINITION = private("DEF", "Definition of a tissue by its HU window")
 FLAG = private("FLAG", "Note on the result")
@@ -199,13 +203,14 @@ BOX_CORNERS = {
     "BOX_MAX_Z": private("BOX_MAX_Z", "Bounding box, upper end (patient z)"),
 }
 INCOMPLETE = private("INCOMPLETE", "Cut by the field of view")
+# Not (385524004, SCT, "Normal Range Lower Limit"): most tables are of patients, none says what is normal.
 CUT_OFF = private("CUT_OFF", "Cut-off")
 DIFFERENCE = private("DIFFERENCE", "Value minus cut-off")
 CUT_OFF_RESULT = private("CUT_OFF_RESULT", "Result by this cut-off")
 CUT_OFF_TABLE = private("CUT_OFF_TABLE", "Reference table")
-CUT_OFF_POPULATION = private("CUT_OFF_GROUP", "Reference population")
-CUT_OFF_CITATION = private("CUT_OFF_CITATION", "Citation of the reference")
-CONTRAST = private("CONTRAST", "Contrast agent as stated by the scanner")
+CUT_OFF_POPULATION = concept("121405", "DCM", "Population description")
+CUT_OFF_CITATION = concept("121406", "DCM", "Reference Authority")
+CONTRAST = concept("123011", "DCM", "Contrast/Bolus Agent")
 KVP = concept("113733", "DCM", "KVP")
 LOW = private("LOW", "Below the cut-off")
 NOT_LOW = private("NOT_LOW", "Not below the cut-off")

@@ -11,6 +11,13 @@ HEIGHT_LIMITS_M = (0.5, 2.5)
 WEIGHT_LIMITS_KG = (10.0, 400.0)
 AGE_LIMITS_YEARS = (0.0, 120.0)
 
+_SOURCES = {
+    "PatientAge": "age: Patient's Age (0010,1010) of the images",
+    "PatientBirthDate": "age: Patient's Birth Date (0010,0030) and Study Date (0008,0020) of the images",
+    "PatientSize": "height: Patient's Size (0010,1020) of the images",
+    "PatientWeight": "weight: Patient's Weight (0010,1030) of the images",
+}
+
 _YEARS_PER_AGE_UNIT = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 
 
@@ -20,13 +27,26 @@ def patient_from_header(header: Dataset) -> Patient:
     sex = text(header, "PatientSex").upper()
     if sex not in ("M", "F"):
         notes.append("sex is missing or other: no cut-offs")
+    age_years = _age(header, notes)
+    height_m = _plausible(header, "PatientSize", ("height", "m", HEIGHT_LIMITS_M), notes)
+    weight_kg = _plausible(header, "PatientWeight", ("weight", "kg", WEIGHT_LIMITS_KG), notes)
     return Patient(
         sex=sex if sex in ("M", "F") else None,
-        age_years=_age(header, notes),
-        height_m=_plausible(header, "PatientSize", ("height", "m", HEIGHT_LIMITS_M), notes),
-        weight_kg=_plausible(header, "PatientWeight", ("weight", "kg", WEIGHT_LIMITS_KG), notes),
+        age_years=age_years,
+        height_m=height_m,
+        weight_kg=weight_kg,
         notes=tuple(notes),
+        sources=(
+            *([_age_source(header)] if age_years is not None else []),
+            *([_SOURCES["PatientSize"]] if height_m is not None else []),
+            *([_SOURCES["PatientWeight"]] if weight_kg is not None else []),
+        ),
     )
+
+
+def _age_source(header: Dataset) -> str:
+    is_stated = _age_from_string(text(header, "PatientAge")) is not None
+    return _SOURCES["PatientAge" if is_stated else "PatientBirthDate"]
 
 
 def _plausible(

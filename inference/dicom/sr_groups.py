@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import highdicom as hd
+import numpy as np
 from highdicom.sr import (
     AlgorithmIdentification,
     FindingSite,
@@ -22,7 +23,15 @@ from inference.dicom import codes
 from inference.dicom.identity import ResultIdentity
 from inference.domain import measurement as measured
 from inference.domain.labelmap import Structure
-from inference.domain.measurement import CutOff, Level, OrganResult, Patient, Report, Unit
+from inference.domain.measurement import (
+    CutOff,
+    Level,
+    ModelUse,
+    OrganResult,
+    Patient,
+    Report,
+    Unit,
+)
 
 RESULT_GROUP = "result"
 LEVEL_GROUP = "l3"
@@ -30,6 +39,7 @@ BODY_GROUP = "body"
 PATIENT_GROUP = "patient"
 
 Text = tuple[Code, str]
+Number = tuple[Code, float, Unit]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,6 +47,7 @@ class GroupContext:
     """What every group refers to."""
 
     identity: ResultIdentity
+    models: Sequence[ModelUse]
     level_image: Dataset | None
     """The slice in the middle of L3."""
     source_series_uid: str
@@ -63,7 +74,11 @@ class _Content:
     structure: Structure | None = None
     """Whose segment is referred to."""
     is_at_level: bool = False
-    numbers: tuple[tuple[Code, float, Unit], ...] = ()
+    numbers: tuple[Number, ...] = ()
+    region_px: tuple[int, int, int, int] | None = None
+    """Edges of the region on the L3 slice that the first number is of."""
+    task: str | None = None
+    """Of the model behind the numbers; None: no model made them."""
     evaluations: tuple[tuple[Code, Code], ...] = ()
     texts: tuple[Text, ...] = ()
 
@@ -124,6 +139,8 @@ def _level(level: Level, slab_height_mm: float | None) -> _Content:
         sites=((codes.L3_VERTEBRA, None),),
         is_at_level=True,
         numbers=tuple(numbers),
+        region_px=level.region_px,
+        task="l3-level",
     )
 
 
@@ -138,6 +155,7 @@ def _body_composition(report: Report) -> list[_Content]:
             sites=((codes.L3_VERTEBRA, None),),
             structure=structure,
             is_at_level=True,
+            task="l3-tissue",
             numbers=tuple(
                 (codes.QUANTITY_CODES[item.quantity], item.value, item.unit) for item in items
             ),
@@ -183,6 +201,7 @@ def _organ(organ: OrganResult) -> _Content:
         sites=((code.kind, code.modifier),),
         structure=organ.structure,
         numbers=tuple(numbers),
+        task="organs",
         evaluations=((codes.INCOMPLETE, codes.YES if organ.is_incomplete else codes.NO),),
     )
 
@@ -201,7 +220,10 @@ def _patient(patient: Patient) -> _Content:
         tracking_id=PATIENT_GROUP,
         numbers=tuple((code, value, unit) for code, value, unit in known if value is not None),
         evaluations=((codes.SEX, codes.SEX_CODES[patient.sex]),) if patient.sex else (),
-        texts=tuple((codes.PATIENT_NOTE, note) for note in patient.notes),
+        texts=(
+            *((codes.PATIENT_SOURCE, source) for source in patient.sources),
+            *((codes.PATIENT_NOTE, note) for note in patient.notes),
+        ),
     )
 
 
@@ -216,11 +238,8 @@ def _group(content: _Content, context: GroupContext) -> MeasurementsAndQualitati
             for site, laterality in content.sites
         ]
         or None,
-        "algorithm_id": _algorithm(context.identity),
-        "measurements": [
-            Measurement(name=code, value=float(value), unit=codes.UNIT_CODES[unit])
-            for code, value, unit in content.numbers
-        ],
+        "algorithm_id": _algorithm(content, context),
+        "measurements": _measurements(content, context),
         "qualitative_evaluations": [
             QualitativeEvaluation(name=name, value=value) for name, value in content.evaluations
         ],
@@ -264,10 +283,49 @@ def _referenced_segment(
     )
 
 
-def _algorithm(identity: ResultIdentity) -> AlgorithmIdentification:
-    return AlgorithmIdentification(
-        name=codes.MANUFACTURER, version=identity.code_version, family=codes.AI_FAMILY
-    )
+def _measurements(content: _Content, context: GroupContext) -> list[Measurement]:
+    found = [
+        Measurement(
+            name=code,
+            value=float(value),
+            unit=codes.UNIT_CODES[unit],
+            referenced_coordinates=_coordinates(content, context) if number == 0 else None,
+        )
+        for number, (code, value, unit) in enumerate(content.numbers)
+    ]
+    return found
+
+
+def _coordinates(
+    content: _Content, context: GroupContext
+) -> list[hd.sr.CoordinatesForMeasurement] | None:
+    """TID 320: the region's closed outline on the L3 slice; edges of pixels, PS3.3 C.18.6."""
+    if content.region_px is None or context.level_image is None:
+        return None
+    left, top, right, bottom = content.region_px
+    corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
+    return [
+        hd.sr.CoordinatesForMeasurement(
+            graphic_type=hd.sr.GraphicTypeValues.POLYLINE,
+            graphic_data=np.array(corners, float),
+            source_image=hd.sr.SourceImageForRegion(
+                context.level_image.SOPClassUID, context.level_image.SOPInstanceUID
+            ),
+        )
+    ]
+
+
+def _algorithm(content: _Content, context: GroupContext) -> AlgorithmIdentification | None:
+    """TID 4019, of the model that did the group's task."""
+    for model in context.models:
+        if model.task == content.task:
+            return AlgorithmIdentification(
+                name=model.name,
+                version=model.version,
+                parameters=[f"sha256 {model.sha256}"],
+                family=codes.AI_FAMILY,
+            )
+    return None
 
 
 def _add_texts(group: MeasurementsAndQualitativeEvaluations, texts: Sequence[Text]) -> None:

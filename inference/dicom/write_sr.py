@@ -1,4 +1,4 @@
-"""Write a report as a Comprehensive 3D SR of TID 1500 groups, readable in viewers and by machines."""
+"""Write a report as a Comprehensive 3D SR of TID 1500 groups, and prove it by reading it back."""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,9 +15,11 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pydicom.valuerep import DS
 
 from inference.dicom import codes
+from inference.dicom.contributing_equipment import describe_algorithms
 from inference.dicom.ct_series import CtSeries
 from inference.dicom.identity import ResultIdentity, derive_uid
 from inference.dicom.quiet import quietly
+from inference.dicom.read_sr import items_below
 from inference.dicom.source_images import (
     carry_patient_and_study,
     created_date_time,
@@ -27,6 +29,7 @@ from inference.dicom.source_images import (
     stamp,
 )
 from inference.dicom.sr_groups import GroupContext, SegmentReference, report_groups
+from inference.dicom.verify_sr import verify_sr
 from inference.domain.labelmap import Structure
 from inference.domain.measurement import Report
 from inference.domain.report_options import DEFAULT_REPORT, ReportOptions
@@ -34,45 +37,20 @@ from inference.domain.report_options import DEFAULT_REPORT, ReportOptions
 ENGLISH = codes.concept("en", "RFC5646", "English")
 
 
-@quietly()
 def build_sr(
     report: Report,
     series: CtSeries,
     references: Sequence[Dataset],
     identity: ResultIdentity,
     options: ReportOptions = DEFAULT_REPORT,
+    predecessors: Sequence[Dataset] = (),
 ) -> Dataset:
-    """A Comprehensive 3D SR with every number, note and flag of the report.
+    """A Comprehensive 3D SR with every number, note and flag of the report, verified.
 
     `references` are the segmentations made from the same series; a segment is found by its tracking id.
+    `predecessors` are earlier reports that this one replaces. Raises ImplausibleResult where reading back differs.
     """
-    level_image = source_image(series, report.level.slice_index) if report.level else None
-    context = GroupContext(
-        identity=identity,
-        level_image=level_image,
-        source_series_uid=series.series_uid,
-        segments=_segments(references),
-    )
-    content = MeasurementReport(
-        observation_context=_observer(identity),
-        procedure_reported=codes.PROCEDURE,
-        imaging_measurements=report_groups(report, context),
-        title=codes.REPORT_TITLES[options.title],
-        language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(ENGLISH),
-        # The L3 slice only: a library of the whole series makes metadata of megabytes.
-        referenced_images=[level_image] if level_image is not None else None,
-    )
-    document = _document(content, series, references, identity)
-    for item in _items(document):
-        if item.ValueType == "CONTAINER":
-            # OHIF prints the labels of SEPARATE containers only.
-            item.ContinuityOfContent = "SEPARATE"
-        elif item.ValueType == "NUM":
-            _round_for_people(item)
-    carry_patient_and_study(document, series)
-    identify_private_codes(document)
-    stamp(document, identity)
-    return document
+    return _verified(report, series, references, identity, options, predecessors)[0]
 
 
 def encode_sr(
@@ -81,9 +59,63 @@ def encode_sr(
     references: Sequence[Dataset],
     identity: ResultIdentity,
     options: ReportOptions = DEFAULT_REPORT,
+    predecessors: Sequence[Dataset] = (),
 ) -> bytes:
-    """The same as the bytes of a DICOM file."""
-    return part10_bytes(build_sr(report, series, references, identity, options))
+    """The same as the bytes of a DICOM file: those that were verified."""
+    return _verified(report, series, references, identity, options, predecessors)[1]
+
+
+@quietly()
+def _verified(
+    report: Report,
+    series: CtSeries,
+    references: Sequence[Dataset],
+    identity: ResultIdentity,
+    options: ReportOptions,
+    predecessors: Sequence[Dataset],
+) -> tuple[Dataset, bytes]:
+    content = _content(report, series, references, identity, options)
+    document = _document(content, series, references, identity, predecessors)
+    for item in items_below(document):
+        if item.get("ValueType") == "CONTAINER":
+            # OHIF prints the labels of SEPARATE containers only.
+            item.ContinuityOfContent = "SEPARATE"
+        elif item.get("ValueType") == "NUM":
+            _round_for_people(item)
+    carry_patient_and_study(document, series)
+    describe_algorithms(document, identity)
+    identify_private_codes(document)
+    stamp(document, identity)
+    encoded = part10_bytes(document)
+    verify_sr(encoded, report, series, references)
+    return document, encoded
+
+
+def _content(
+    report: Report,
+    series: CtSeries,
+    references: Sequence[Dataset],
+    identity: ResultIdentity,
+    options: ReportOptions,
+) -> MeasurementReport:
+    """TID 1500."""
+    level_image = source_image(series, report.level.slice_index) if report.level else None
+    context = GroupContext(
+        identity=identity,
+        models=report.models,
+        level_image=level_image,
+        source_series_uid=series.series_uid,
+        segments=_segments(references),
+    )
+    return MeasurementReport(
+        observation_context=_observer(identity),
+        procedure_reported=codes.PROCEDURE,
+        imaging_measurements=report_groups(report, context),
+        title=codes.REPORT_TITLES[options.title],
+        language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(ENGLISH),
+        # The L3 slice only: a library of the whole series makes metadata of megabytes.
+        referenced_images=[level_image] if level_image is not None else None,
+    )
 
 
 def _segments(references: Sequence[Dataset]) -> dict[Structure, SegmentReference]:
@@ -117,11 +149,15 @@ def _document(
     series: CtSeries,
     references: Sequence[Dataset],
     identity: ResultIdentity,
+    predecessors: Sequence[Dataset],
 ) -> Dataset:
     middle = series.volume.shape[0] // 2
     cited = {uid: index for index, uid in enumerate(_sop_uids(series))}
     slices = [
-        cited[uid] for item in _items(content[0]) for uid in _referenced_uids(item) if uid in cited
+        cited[uid]
+        for item in items_below(content[0])
+        for uid in _referenced_uids(item)
+        if uid in cited
     ]
     date, time = created_date_time(identity)
     images = [source_image(series, index) for index in dict.fromkeys(slices)]
@@ -140,6 +176,7 @@ def _document(
         is_complete=True,
         is_final=False,
         is_verified=False,
+        previous_versions=predecessors or None,
         transfer_syntax_uid=ExplicitVRLittleEndian,
         content_date=date,
         content_time=time,
@@ -161,13 +198,6 @@ def _reference(segmentation: Dataset) -> Dataset:
     reference.StudyDate = reference.StudyTime = ""
     reference.AccessionNumber = reference.ReferringPhysicianName = ""
     return reference
-
-
-def _items(item: Dataset) -> Iterator[Dataset]:
-    """The content item and all below it."""
-    yield item
-    for child in item.get("ContentSequence", []):
-        yield from _items(child)
 
 
 def _referenced_uids(item: Dataset) -> Iterator[str]:

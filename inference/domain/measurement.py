@@ -71,6 +71,8 @@ class Level:
     """0..1; from the locator's own scores."""
     extent_mm: tuple[float, float]
     """Patient z of the lower and upper end of the vertebral body."""
+    region_px: tuple[int, int, int, int] | None = None
+    """Left, top, right and bottom edge of all measured tissues on that slice, in columns and rows of the image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,8 @@ class Patient:
     weight_kg: float | None = None
     notes: tuple[str, ...] = ()
     """Why a value is absent, e.g. 'height 170 m is implausible (0.5 to 2.5 m)'."""
+    sources: tuple[str, ...] = ()
+    """Where each value comes from, e.g. "height: Patient's Size (0010,1020) of the images"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +136,8 @@ class ModelUse:
     sha256: str
     provider: str
     """The execution provider really in use."""
+    task: str = ""
+    """What it did, as its manifest says: l3-level, l3-tissue or organs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

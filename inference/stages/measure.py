@@ -74,6 +74,14 @@ def indices(muscle_area_cm2: float, patient: Patient) -> tuple[Measurement, ...]
     return tuple(found)
 
 
+def bounding_box_px(mask: npt.NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
+    """Left, top, right and bottom edge of a mask [row, column]; pixel n reaches from n to n + 1. None where empty."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if not rows.size:
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
 def measure_organs(volume: Volume, organs: LabelMap) -> tuple[OrganResult, ...]:
     """Volume, density of the eroded mask, bounding box and completeness of every organ found."""
     boxes = label_boxes(organs.labels, max(organs.structures))

@@ -39,9 +39,14 @@ def full_report() -> Report:
             height_m=1.625,
             weight_kg=58.5,
             notes=("height 170 m is implausible (0.5 to 2.5 m)", "a second note"),
+            sources=("height: Patient's Size (0010,1020) of the images",),
         ),
         level=Level(
-            slice_index=5, z_mm=112.5001, confidence=0.875, extent_mm=(98.25, 126.7512345678)
+            slice_index=5,
+            z_mm=112.5001,
+            confidence=0.875,
+            extent_mm=(98.25, 126.7512345678),
+            region_px=(4, 6, 40, 55),
         ),
         contrast="Iohexol",
         kvp=100.0,
@@ -52,8 +57,10 @@ def full_report() -> Report:
         definitions=("muscle: -29 to 150 HU", "visceral fat: -150 to -50 HU"),
         flags=("contrast phase unknown: muscle density is not comparable", "근육 지표 참고"),
         models=(
-            ModelUse(name="l3-level", version="1.0", sha256="a" * 64, provider="CPU"),
-            ModelUse(name="organs", version="2.0", sha256="b" * 64, provider="CUDA"),
+            ModelUse(
+                name="l3-level", version="1.0", sha256="a" * 64, provider="CPU", task="l3-level"
+            ),
+            ModelUse(name="organs", version="2.0", sha256="b" * 64, provider="CUDA", task="organs"),
         ),
     )
 

@@ -68,3 +68,20 @@ def test_an_unusable_age_is_absent_with_a_note(age: str) -> None:
 
     assert patient.age_years is None
     assert patient.notes[0].startswith("age ")
+
+
+def test_each_value_says_where_it_comes_from() -> None:
+    assert patient_from_header(header()).sources == (
+        "age: Patient's Age (0010,1010) of the images",
+        "height: Patient's Size (0010,1020) of the images",
+        "weight: Patient's Weight (0010,1030) of the images",
+    )
+
+
+def test_an_absent_value_has_no_source_and_an_age_from_dates_says_so() -> None:
+    dates = {"PatientAge": "", "PatientBirthDate": "19600111", "StudyDate": "20240110"}
+    patient = patient_from_header(header(PatientSize="170", PatientWeight="", **dates))
+
+    assert patient.sources == (
+        "age: Patient's Birth Date (0010,0030) and Study Date (0008,0020) of the images",
+    )

@@ -66,6 +66,7 @@ def test_every_body_composition_number_comes_back_exactly(document: Dataset) -> 
             codes.QUANTITY_CODES[m.quantity].value,
             m.value,
             m.unit.value,
+            codes.QUANTITY_CODES[m.quantity].scheme_designator,
         )
         for m in full_report().body_composition
     }
@@ -112,8 +113,8 @@ def test_each_cut_off_names_table_population_and_citation(document: Dataset) -> 
         assert found(document, group, "CUT_OFF") == [cut_off.cut_off]
         assert found(document, group, "DIFFERENCE") == [cut_off.value - cut_off.cut_off]
         assert said(document, group, "CUT_OFF_TABLE") == [cut_off.table]
-        assert said(document, group, "CUT_OFF_GROUP") == [cut_off.population]
-        assert said(document, group, "CUT_OFF_CITATION") == [cut_off.citation]
+        assert said(document, group, "121405") == [cut_off.population]
+        assert said(document, group, "121406") == [cut_off.citation]
         assert said(document, group, "CUT_OFF_RESULT") == ["LOW" if cut_off.is_low else "NOT_LOW"]
 
 
@@ -145,7 +146,7 @@ def test_flags_models_and_intended_use_are_in_the_report(document: Dataset) -> N
 
 
 def test_what_changes_densities_is_in_the_report(document: Dataset) -> None:
-    assert said(document, "result", "CONTRAST") == ["Iohexol"]
+    assert said(document, "result", "123011") == ["Iohexol"]
     assert found(document, "result", codes.KVP.value) == [100]
 
 
@@ -239,3 +240,79 @@ def test_the_title_is_the_one_chosen(
 
     shown = document.ConceptNameCodeSequence[0]
     assert (shown.CodeValue, shown.CodingSchemeDesignator, shown.CodeMeaning) == code
+
+
+def test_each_group_names_the_model_behind_its_numbers(document: Dataset) -> None:
+    assert said(document, "l3", "111001") == ["l3-level"]
+    assert said(document, "liver", "111001") == ["organs"]
+    assert said(document, "liver", "111002") == ["sha256 " + "b" * 64]
+    assert said(document, "patient", "111001") == []
+
+
+def test_the_models_are_contributing_equipment(document: Dataset) -> None:
+    equipment = {
+        (item.ManufacturerModelName, item.SoftwareVersions)
+        for item in document.ContributingEquipmentSequence
+        if item.Manufacturer == "Habitus"
+        and item.PurposeOfReferenceCodeSequence[0].CodeValue == "109102"
+    }
+
+    assert equipment == {("l3-tissue", "1.0.0")}
+
+
+def test_a_changed_model_has_another_device_uid(series: CtSeries) -> None:
+    def device_uid(sha256: str) -> str:
+        models = tuple(replace(model, sha256=sha256) for model in identity.models)
+        document = build_sr(full_report(), series, [], replace(identity, models=models))
+        return str(document.ContributingEquipmentSequence[-1].DeviceUID)
+
+    identity = result_identity("sr")
+
+    assert device_uid("1" * 64) != device_uid("2" * 64)
+
+
+def test_the_region_at_l3_is_under_the_number_of_the_level_alone(
+    document: Dataset, series: CtSeries
+) -> None:
+    holders = [item for item in items(document) if _has_coordinates(item)]
+
+    assert [holder.ConceptNameCodeSequence[0].CodeValue for holder in holders] == ["LEVEL_Z"]
+    outline = holders[0].ContentSequence[0]
+    image = outline.ContentSequence[0].ReferencedSOPSequence[0]
+    assert (outline.GraphicType, outline.RelationshipType) == ("POLYLINE", "INFERRED FROM")
+    assert list(outline.GraphicData) == [4, 6, 40, 6, 40, 55, 4, 55, 4, 6]
+    assert image.ReferencedSOPInstanceUID == series.headers[5].SOPInstanceUID
+
+
+def _has_coordinates(item: Dataset) -> bool:
+    return any(child.ValueType == "SCOORD" for child in item.get("ContentSequence", []))
+
+
+def test_where_height_and_weight_come_from_is_said(document: Dataset) -> None:
+    assert said(document, "patient", "PATIENT_SOURCE") == list(full_report().patient.sources)
+
+
+def test_a_report_that_replaces_another_names_it(series: CtSeries) -> None:
+    first = build_sr(full_report(), series, [], result_identity("first"))
+
+    second = build_sr(full_report(), series, [], result_identity("second"), predecessors=[first])
+
+    study = second.PredecessorDocumentsSequence[0]
+    replaced = study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+    assert replaced.ReferencedSOPInstanceUID == first.SOPInstanceUID
+    assert "PredecessorDocumentsSequence" not in first
+
+
+def test_the_private_scheme_says_whose_it_is(document: Dataset) -> None:
+    scheme = document.CodingSchemeIdentificationSequence[0]
+
+    assert scheme.CodingSchemeDesignator == "99HABITUS"
+    assert scheme.CodingSchemeResponsibleOrganization == "Habitus"
+
+
+def test_the_observer_is_a_device_and_the_language_english(document: Dataset) -> None:
+    root = {item.ConceptNameCodeSequence[0].CodeValue: item for item in document.ContentSequence}
+
+    assert root["121005"].ConceptCodeSequence[0].CodeValue == "121007"
+    assert root["121012"].UID.startswith("2.25.")
+    assert root["121049"].ConceptCodeSequence[0].CodeValue == "en"

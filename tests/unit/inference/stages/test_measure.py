@@ -9,6 +9,7 @@ from inference.domain.measurement import Level, Patient, Quantity
 from inference.domain.volume import Volume, affine_from_axes
 from inference.stages.cut_offs import cut_offs_for, reference_tables
 from inference.stages.measure import (
+    bounding_box_px,
     indices,
     measure_body_composition,
     measure_organs,
@@ -123,3 +124,11 @@ def test_an_organ_at_the_border_is_incomplete_and_one_inside_is_not() -> None:
     assert liver.box_lps_mm == ((3.0, 3.0, 3.0), (6.0, 6.0, 6.0))
     assert not liver.is_incomplete
     assert spleen.is_incomplete
+
+
+def test_a_bounding_box_reaches_to_the_outer_edges_of_its_pixels() -> None:
+    mask = np.zeros((10, 12), bool)
+    mask[2, 5] = mask[6, 3] = True
+
+    assert bounding_box_px(mask) == (3, 2, 6, 7)
+    assert bounding_box_px(np.zeros((4, 4), bool)) is None
