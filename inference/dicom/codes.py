@@ -135,7 +135,7 @@ QUANTITY_CODES: dict[Quantity, Code] = {
     Quantity.LOW_DENSITY_PERCENT: private("LDP", "Share of low density muscle"),
     Quantity.NORMAL_DENSITY_AREA: private("NDA", "Area of normal density muscle"),
     Quantity.NORMAL_DENSITY_PERCENT: private("NDP", "Share of normal density muscle"),
-    Quantity.INDEX_HEIGHT2: private("SMI", "Area per height squared"),
+    Quantity.INDEX_HEIGHT2: private("SMI", "Skeletal muscle index (area per height squared)"),
     Quantity.INDEX_WEIGHT: private("AREA_WEIGHT", "Area per body weight"),
     Quantity.INDEX_BMI: private("AREA_BMI", "Area per body mass index"),
     Quantity.VAT_SAT_RATIO: private("VAT_SAT", "Visceral to subcutaneous fat area ratio"),
@@ -193,7 +193,12 @@ LEVEL_LOWER = private("LEVEL_LOWER", "Lower end of the L3 body (patient z)")
 LEVEL_UPPER = private("LEVEL_UPPER", "Upper end of the L3 body (patient z)")
 LEVEL_SLICE = private("LEVEL_SLICE", "Slice of the middle of L3 (0-based, towards the normal)")
 LEVEL_CONFIDENCE = private("LEVEL_CONFIDENCE", "Confidence of the L3 level (0 to 1)")
+LEVEL_IMAGE = private("LEVEL_IMAGE", "Image number of that slice (Instance Number)")
 SLAB_HEIGHT = private("SLAB_HEIGHT", "Height of the measured slab")
+COMMENT = concept("121106", "DCM", "Comment")
+SLAB_COMMENT = (
+    "Areas and densities are of the L3 slice; volumes of the slab whose height is stated with L3"
+)
 BOX_CORNERS = {
     "BOX_MIN_X": private("BOX_MIN_X", "Bounding box, right end (patient x)"),
     "BOX_MIN_Y": private("BOX_MIN_Y", "Bounding box, front end (patient y)"),

@@ -50,6 +50,8 @@ class GroupContext:
     models: Sequence[ModelUse]
     level_image: Dataset | None
     """The slice in the middle of L3."""
+    level_image_number: str
+    """As viewers number it; empty where the scanner did not."""
     source_series_uid: str
     segments: Mapping[Structure, "SegmentReference"]
 
@@ -61,6 +63,7 @@ class SegmentReference:
     sop_class_uid: str
     sop_instance_uid: str
     segment_number: int
+    tracking_uid: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -89,7 +92,7 @@ def report_groups(
     """All groups in reading order: notes, level, tissues, whole body, cut-offs, organs, patient."""
     contents = [_result(report)]
     if report.level is not None:
-        contents.append(_level(report.level, report.slab_height_mm))
+        contents.append(_level(report.level, report.slab_height_mm, context.level_image_number))
     contents += _body_composition(report)
     contents += [_cut_off(cut_off) for cut_off in report.cut_offs]
     contents += [_organ(organ) for organ in report.organs]
@@ -123,7 +126,7 @@ def _result(report: Report) -> _Content:
     )
 
 
-def _level(level: Level, slab_height_mm: float | None) -> _Content:
+def _level(level: Level, slab_height_mm: float | None, image_number: str) -> _Content:
     numbers = [
         (codes.LEVEL_Z, level.z_mm, Unit.MM),
         (codes.LEVEL_LOWER, level.extent_mm[0], Unit.MM),
@@ -139,6 +142,7 @@ def _level(level: Level, slab_height_mm: float | None) -> _Content:
         sites=((codes.L3_VERTEBRA, None),),
         is_at_level=True,
         numbers=tuple(numbers),
+        texts=((codes.LEVEL_IMAGE, image_number),) if image_number else (),
         region_px=level.region_px,
         task="l3-level",
     )
@@ -156,6 +160,7 @@ def _body_composition(report: Report) -> list[_Content]:
             structure=structure,
             is_at_level=True,
             task="l3-tissue",
+            texts=((codes.COMMENT, codes.SLAB_COMMENT),) if structure else (),
             numbers=tuple(
                 (codes.QUANTITY_CODES[item.quantity], item.value, item.unit) for item in items
             ),
@@ -228,9 +233,11 @@ def _patient(patient: Patient) -> _Content:
 
 
 def _group(content: _Content, context: GroupContext) -> MeasurementsAndQualitativeEvaluations:
+    segment = context.segments.get(content.structure) if content.structure else None
+    own_uid = context.identity.uid("group", content.tracking_id)
     arguments = {
         "tracking_identifier": TrackingIdentifier(
-            uid=context.identity.uid("group", content.tracking_id), identifier=content.tracking_id
+            uid=segment.tracking_uid if segment else own_uid, identifier=content.tracking_id
         ),
         "finding_type": content.finding,
         "finding_sites": [
@@ -244,7 +251,6 @@ def _group(content: _Content, context: GroupContext) -> MeasurementsAndQualitati
             QualitativeEvaluation(name=name, value=value) for name, value in content.evaluations
         ],
     }
-    segment = context.segments.get(content.structure) if content.structure else None
     if segment is not None:
         group = VolumetricROIMeasurementsAndQualitativeEvaluations(
             referenced_segment=_referenced_segment(segment, content, context), **arguments

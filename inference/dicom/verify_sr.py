@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 
 from inference.dicom import codes
 from inference.dicom.ct_series import CtSeries
-from inference.dicom.header_values import numbers, text
+from inference.dicom.header_values import number, numbers, text
 from inference.dicom.quiet import quietly
 from inference.dicom.read_sr import (
     SrCode,
@@ -31,6 +31,7 @@ from inference.domain.measurement import CutOff, Level, OrganResult, Quantity, R
 SHOWN_TOLERANCE = 1e-5
 """Relative, between the exact number and the decimal string that viewers print."""
 
+_TRACKING_UID = "112040"
 _FINDING = "121071"
 _FINDING_SITE = "363698007"
 _LATERALITY = "272741003"
@@ -49,6 +50,7 @@ def verify_sr(
         ("other texts, notes or flags", lambda: _has_statements(document, report)),
         ("a structure under another name", lambda: _names_structures(document, report)),
         ("another segment", lambda: _refers_to_segments(document, report, references)),
+        ("another image number for L3", lambda: _has_image_number(document, report, series)),
         ("another slice for L3", lambda: _refers_to_level(document, report.level, series)),
         ("another region at L3", lambda: _has_region(document, report.level)),
     )
@@ -183,6 +185,8 @@ def expected_statements(report: Report) -> Iterator[SrStatement]:
         yield SrStatement("result", "FLAG", flag, private)
     for definition in report.definitions:
         yield SrStatement("result", "DEF", definition, private)
+    for structure in sorted({m.structure for m in report.body_composition if m.structure}):
+        yield SrStatement(structure.value, "121106", codes.SLAB_COMMENT, "DCM")
     for cut_off in report.cut_offs:
         group = _cut_off_group(cut_off)
         yield SrStatement(group, "CUT_OFF_TABLE", cut_off.table, private)
@@ -227,17 +231,31 @@ def _names_structures(document: Dataset, report: Report) -> bool:
 
 
 def _refers_to_segments(document: Dataset, report: Report, references: Sequence[Dataset]) -> bool:
-    """Each structure's group refers to the segment that carries its codes, and no other group to any."""
+    """Each structure's group refers to the segment that carries its codes and shares its tracking UID; no other does."""
     measured = {m.structure for m in report.body_composition if m.structure}
     measured |= {organ.structure for organ in report.organs}
+    tracking_uids = {
+        group: str(item.UID)
+        for group, item in group_items(document)
+        if concept_of(item).value == _TRACKING_UID
+    }
     expected = {
-        (structure.value, str(reference.SOPInstanceUID), int(segment.SegmentNumber))
+        (
+            structure.value,
+            str(segment.TrackingUID),
+            str(reference.SOPInstanceUID),
+            int(segment.SegmentNumber),
+        )
         for reference in references
         for segment in reference.SegmentSequence
         for structure in measured
         if _is_segment_of(segment, structure)
     }
-    found = {tuple(r) for r in references_from_sr(document) if r.segment_number is not None}
+    found = {
+        (r.tracking_id, tracking_uids.get(r.tracking_id), r.sop_instance_uid, r.segment_number)
+        for r in references_from_sr(document)
+        if r.segment_number is not None
+    }
     return found == expected
 
 
@@ -266,6 +284,18 @@ def _refers_to_level(document: Dataset, level: Level | None, series: CtSeries) -
         return not cited
     header = series.headers[level.slice_index]
     return cited == {text(header, "SOPInstanceUID")} and _lies_at(header, level.z_mm, series)
+
+
+def image_number(series: CtSeries, level: Level | None) -> str:
+    """The Instance Number of the slice at the level; empty where there is none."""
+    found = number(series.headers[level.slice_index], "InstanceNumber") if level else None
+    return "" if found is None else f"{found:.0f}"
+
+
+def _has_image_number(document: Dataset, report: Report, series: CtSeries) -> bool:
+    said = [s.value for s in statements_from_sr(document) if s.concept == "LEVEL_IMAGE"]
+    wanted = image_number(series, report.level)
+    return said == ([wanted] if wanted else [])
 
 
 def _lies_at(header: Dataset, z_mm: float, series: CtSeries) -> bool:

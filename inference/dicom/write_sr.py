@@ -29,7 +29,7 @@ from inference.dicom.source_images import (
     stamp,
 )
 from inference.dicom.sr_groups import GroupContext, SegmentReference, report_groups
-from inference.dicom.verify_sr import verify_sr
+from inference.dicom.verify_sr import image_number, verify_sr
 from inference.domain.labelmap import Structure
 from inference.domain.measurement import Report
 from inference.domain.report_options import DEFAULT_REPORT, ReportOptions
@@ -104,6 +104,7 @@ def _content(
         identity=identity,
         models=report.models,
         level_image=level_image,
+        level_image_number=image_number(series, report.level),
         source_series_uid=series.series_uid,
         segments=_segments(references),
     )
@@ -124,6 +125,7 @@ def _segments(references: Sequence[Dataset]) -> dict[Structure, SegmentReference
             sop_class_uid=str(reference.SOPClassUID),
             sop_instance_uid=str(reference.SOPInstanceUID),
             segment_number=int(segment.SegmentNumber),
+            tracking_uid=str(segment.TrackingUID),
         )
         for reference in references
         for segment in reference.SegmentSequence

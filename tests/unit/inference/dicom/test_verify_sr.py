@@ -148,6 +148,14 @@ def the_neighbouring_slice(document: Dataset) -> None:
                 reference.ReferencedSOPInstanceUID = NEIGHBOUR[0]
 
 
+def another_image_number(document: Dataset) -> None:
+    item(document, "l3", "LEVEL_IMAGE").TextValue = "99"
+
+
+def a_foreign_tracking_uid(document: Dataset) -> None:
+    item(document, "liver", "112040").UID = "2.25.1"
+
+
 def a_shifted_region(document: Dataset) -> None:
     outline = next(i for i in items_below(document) if i.get("ValueType") == "SCOORD")
     outline.GraphicData = [value + 1 for value in outline.GraphicData]
@@ -191,6 +199,8 @@ def _slice_uids(document: Dataset) -> set[str]:
         (swapped_kidney_sides, "another name"),
         (the_spleen_named_liver, "another name"),
         (the_neighbouring_slice, "another slice"),
+        (another_image_number, "another image number"),
+        (a_foreign_tracking_uid, "another segment"),
         (a_shifted_region, "another region"),
         (another_patient, "another patient"),
         (a_verified_document, "another patient"),

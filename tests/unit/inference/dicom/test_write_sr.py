@@ -8,7 +8,12 @@ from pydicom.dataset import Dataset
 from inference.dicom import codes
 from inference.dicom.ct_series import CtSeries
 from inference.dicom.read_series import load_series
-from inference.dicom.read_sr import SrMeasurement, measurements_from_sr, statements_from_sr
+from inference.dicom.read_sr import (
+    SrMeasurement,
+    group_items,
+    measurements_from_sr,
+    statements_from_sr,
+)
 from inference.dicom.sr_groups import cut_off_tracking_id
 from inference.dicom.write_seg import build_seg
 from inference.dicom.write_sr import build_sr, encode_sr
@@ -240,6 +245,30 @@ def test_the_title_is_the_one_chosen(
 
     shown = document.ConceptNameCodeSequence[0]
     assert (shown.CodeValue, shown.CodingSchemeDesignator, shown.CodeMeaning) == code
+
+
+def test_a_structure_is_tracked_under_the_same_uid_in_report_and_segmentation(
+    document: Dataset, segmentations: list[Dataset]
+) -> None:
+    segments = {
+        str(s.TrackingID): str(s.TrackingUID) for d in segmentations for s in d.SegmentSequence
+    }
+    groups = {
+        tracking_id: str(item.UID)
+        for tracking_id, item in group_items(document)
+        if item.ValueType == "UIDREF" and item.ConceptNameCodeSequence[0].CodeValue == "112040"
+    }
+
+    assert segments.items() <= groups.items()
+    assert len(set(groups.values())) == len(groups)
+
+
+def test_the_slice_is_named_as_viewers_number_it(document: Dataset, series: CtSeries) -> None:
+    assert said(document, "l3", "LEVEL_IMAGE") == [str(series.headers[5].InstanceNumber)]
+
+
+def test_tissue_volumes_say_that_they_are_of_the_slab(document: Dataset) -> None:
+    assert "slab" in said(document, "visceral_fat", "121106")[0]
 
 
 def test_each_group_names_the_model_behind_its_numbers(document: Dataset) -> None:
