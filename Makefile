@@ -113,6 +113,12 @@ eval-synthetic: .venv/.dev ## the shipped models on 40 unseen synthetic CTs
 eval-real: .venv/.dev ## the shipped models on the real example CT (folder by HABITUS_REAL_CT)
 	$(BIN)/python -m training.evaluate_real --out docs/results/eval-real.md
 
+# ---- measuring it
+
+.PHONY: bench-seg
+bench-seg: .venv/.dev ## CPU time of writing a segmentation, ours beside highdicom's
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.write_seg --out docs/results/write-seg.md
+
 # ---- housekeeping
 
 .PHONY: lock

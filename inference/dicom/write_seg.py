@@ -1,10 +1,13 @@
 """Write a label map as a DICOM Segmentation, and prove it by reading it back in patient space."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from io import BytesIO
 
 import highdicom as hd
 import numpy as np
 import numpy.typing as npt
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as ItemSequence
 from pydicom.uid import ExplicitVRLittleEndian
@@ -15,29 +18,70 @@ from inference.dicom.ct_series import CtSeries
 from inference.dicom.identity import ResultIdentity
 from inference.dicom.quiet import quietly
 from inference.dicom.read_seg import verify_seg
+from inference.dicom.seg_frames import binary_frames, label_frames, part10_of
 from inference.dicom.source_images import (
     carry_patient_and_study,
     created_date_time,
-    part10_bytes,
     source_image,
     stamp,
 )
 from inference.domain.labelmap import TISSUES, LabelMap, Structure
+from inference.domain.seg_encoding import SegEncoding
 
 PRODUCT = "Habitus"
 
 
 def build_seg(labels: LabelMap, series: CtSeries, identity: ResultIdentity) -> Dataset:
-    """A BINARY Segmentation of the structures present, verified; segments 1..N in the fixed order.
+    """The bytes of `encode_seg` as a data set."""
+    return dcmread(BytesIO(encode_seg(labels, series, identity)))
+
+
+@quietly()
+def encode_seg(
+    labels: LabelMap,
+    series: CtSeries,
+    identity: ResultIdentity,
+    encoding: SegEncoding = SegEncoding.BINARY,
+) -> bytes:
+    """A Segmentation file of the structures present, segments 1..N in the fixed order, proven by reading it back.
 
     Raises ValueError for an empty label map and ImplausibleResult where reading back differs.
     """
-    return _verified(labels, series, identity)[0]
+    encoded = unproven_seg(seg_content(labels, series, identity), encoding)
+    verify_seg(encoded, labels, series)
+    return encoded
 
 
-def encode_seg(labels: LabelMap, series: CtSeries, identity: ResultIdentity) -> bytes:
-    """The same as the bytes of a DICOM file: those that were verified."""
-    return _verified(labels, series, identity)[1]
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SegContent:
+    """What a segmentation is made of."""
+
+    structures: tuple[Structure, ...]
+    """In the order of their segment numbers."""
+    numbered: npt.NDArray[np.uint8]
+    """Segment numbers [slice, row, column], from the first slice with any to the last."""
+    sources: tuple[Dataset, ...]
+    """The source image of each of these slices."""
+    series: CtSeries
+    identity: ResultIdentity
+
+
+def seg_content(labels: LabelMap, series: CtSeries, identity: ResultIdentity) -> SegContent:
+    """What there is to write of a label map; raises ValueError where that is nothing."""
+    structures = present_structures(labels)
+    if not structures:
+        raise ValueError("an empty label map makes no segmentation")
+    if labels.labels.shape != series.volume.shape:
+        raise ValueError(f"labels {labels.labels.shape} on a volume {series.volume.shape}")
+    used = np.flatnonzero(labels.labels.any(axis=(1, 2)))
+    extent = range(int(used[0]), int(used[-1]) + 1)
+    return SegContent(
+        structures=structures,
+        numbered=_numbered(labels, structures)[extent.start : extent.stop],
+        sources=tuple(source_image(series, index) for index in extent),
+        series=series,
+        identity=identity,
+    )
 
 
 def present_structures(labels: LabelMap) -> tuple[Structure, ...]:
@@ -47,42 +91,76 @@ def present_structures(labels: LabelMap) -> tuple[Structure, ...]:
     return tuple(structure for structure in Structure if structure in present)
 
 
-@quietly()
-def _verified(
-    labels: LabelMap, series: CtSeries, identity: ResultIdentity
-) -> tuple[Dataset, bytes]:
-    segmentation = _segmentation(labels, series, identity)
-    encoded = part10_bytes(segmentation)
-    verify_seg(encoded, labels, series)
-    return segmentation, encoded
-
-
-def _segmentation(labels: LabelMap, series: CtSeries, identity: ResultIdentity) -> Dataset:
-    structures = present_structures(labels)
-    if not structures:
-        raise ValueError("an empty label map makes no segmentation")
-    if labels.labels.shape != series.volume.shape:
-        raise ValueError(f"labels {labels.labels.shape} on a volume {series.volume.shape}")
-    used = np.flatnonzero(labels.labels.any(axis=(1, 2)))
-    first, last = int(used[0]), int(used[-1])
-    segmentation: Dataset = hd.seg.Segmentation(
-        source_images=[source_image(series, index) for index in range(first, last + 1)],
-        pixel_array=_numbered(labels, structures)[first : last + 1],
-        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
-        segment_descriptions=[
-            _description(number, structure, identity)
-            for number, structure in enumerate(structures, start=1)
-        ],
-        pixel_measures=_pixel_measures(series),
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-        **_object_arguments(structures, identity),
+def unproven_seg(content: SegContent, encoding: SegEncoding) -> bytes:
+    """The file, not yet read back; from a model that has every attribute but a few pixels only (see seg_frames)."""
+    segments = len(content.structures)
+    model = highdicom_seg(
+        replace(
+            content,
+            numbered=_model_pixels(content.numbered, segments),
+            sources=tuple(_of_one_row(source, segments) for source in content.sources),
+        ),
+        encoding,
     )
-    _fix_spacing(segmentation, series)
-    _add_laterality(segmentation, structures)
-    _fix_dimension_uid(segmentation, identity)
-    carry_patient_and_study(segmentation, series)
-    stamp(segmentation, identity)
+    _, model.Rows, model.Columns = content.numbered.shape
+    slice_of_source = {str(source.SOPInstanceUID): n for n, source in enumerate(content.sources)}
+    used = int(content.numbered.any(axis=(1, 2)).sum())
+    groups = model.PerFrameFunctionalGroupsSequence[:used]
+    planes = [content.numbered[slice_of_source[_source_uid(group)]] for group in groups]
+    if encoding is SegEncoding.LABELMAP:
+        frames = label_frames(groups, planes)
+    else:
+        frames = binary_frames(groups, planes, segments)
+    return part10_of(model, frames, is_deflated=encoding is SegEncoding.BINARY_DEFLATED)
+
+
+def highdicom_seg(content: SegContent, encoding: SegEncoding) -> Dataset:
+    """The segmentation as highdicom builds it, with what it has no argument for put right."""
+    is_labelmap = encoding is SegEncoding.LABELMAP
+    segmentation: Dataset = hd.seg.Segmentation(
+        source_images=content.sources,
+        pixel_array=content.numbered,
+        segmentation_type="LABELMAP" if is_labelmap else "BINARY",
+        segment_descriptions=[
+            _description(number, structure, content.identity)
+            for number, structure in enumerate(content.structures, start=1)
+        ],
+        pixel_measures=_pixel_measures(content.series),
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        **_object_arguments(content.structures, content.identity),
+    )
+    if is_labelmap:
+        # OHIF 3.13 shifts names and colours by one where there is an item for the background.
+        del segmentation.SegmentSequence[0]
+    _fix_spacing(segmentation, content.series)
+    _add_laterality(segmentation, content.structures)
+    _fix_dimension_uid(segmentation, content.identity)
+    carry_patient_and_study(segmentation, content.series)
+    stamp(segmentation, content.identity)
     return segmentation
+
+
+def _model_pixels(numbered: npt.NDArray[np.uint8], segments: int) -> npt.NDArray[np.uint8]:
+    """One row of pixels: on each slice that is used one of segment 1, on the first of them one of each segment."""
+    used = numbered.any(axis=(1, 2))
+    pixels = np.zeros((len(numbered), 1, segments), np.uint8)
+    pixels[used, 0, 0] = 1
+    pixels[np.argmax(used), 0] = np.arange(1, segments + 1)
+    return pixels
+
+
+def _of_one_row(source: Dataset, columns: int) -> Dataset:
+    image = Dataset()
+    image.update(source)
+    # New elements: setting a value would change the one that both share.
+    image.add_new("Rows", "US", 1)
+    image.add_new("Columns", "US", columns)
+    return image
+
+
+def _source_uid(group: Dataset) -> str:
+    uid: str = group.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
+    return uid
 
 
 def _object_arguments(

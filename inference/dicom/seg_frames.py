@@ -1,0 +1,168 @@
+"""Repeat the frames of a small model segmentation over all its segments, as bytes.
+
+highdicom builds every attribute, once per slice; what it spends most time on, one nested item per segment and slice,
+differs between segments in two numbers only and is made here by joining encoded elements.
+"""
+
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_data_element, write_dataset, write_file_meta_info
+from pydicom.tag import Tag
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+
+LabelPlane = npt.NDArray[np.uint8]
+"""Segment numbers [row, column] of one slice."""
+
+_FRAME_CONTENT = Tag("FrameContentSequence")
+_SEGMENT_IDENTIFICATION = Tag("SegmentIdentificationSequence")
+_PER_FRAME = Tag("PerFrameFunctionalGroupsSequence")
+_PIXELS = Tag("PixelData")
+_UTF_8 = "ISO_IR 192"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frames:
+    """All frames of a segmentation, encoded in Explicit VR Little Endian."""
+
+    count: int
+    groups: bytes
+    """The items of the Per-Frame Functional Groups Sequence."""
+    pixels: bytes
+
+
+def binary_frames(models: Sequence[Dataset], planes: Sequence[LabelPlane], segments: int) -> Frames:
+    """One frame per segment and slice that has it, segment by segment.
+
+    `models` are the functional groups of segment 1 on each slice, in the order of `planes`.
+    """
+    items = [_ModelItem.of(model) for model in models]
+    present = [np.bincount(plane.ravel(), minlength=segments + 1) > 0 for plane in planes]
+    groups: list[bytes] = []
+    packed: list[bytes] = []
+    rest = np.empty(0, bool)
+    for number in range(1, segments + 1):
+        for item, plane, has in zip(items, planes, present, strict=True):
+            if not has[number]:
+                continue
+            groups.append(item.for_segment(number))
+            # Frames follow each other without padding (PS3.5 8.1.1), so one may begin within a byte.
+            bits = np.concatenate([rest, plane.ravel() == number])
+            whole = len(bits) // 8 * 8
+            packed.append(np.packbits(bits[:whole], bitorder="little").tobytes())
+            rest = bits[whole:]
+    packed.append(np.packbits(rest, bitorder="little").tobytes())
+    return Frames(count=len(groups), groups=b"".join(groups), pixels=_even(b"".join(packed)))
+
+
+def label_frames(models: Sequence[Dataset], planes: Sequence[LabelPlane]) -> Frames:
+    """One frame per slice, its values the segment numbers."""
+    return Frames(
+        count=len(planes),
+        groups=b"".join(_item(b"".join(_elements(model).values())) for model in models),
+        pixels=_even(b"".join(plane.tobytes() for plane in planes)),
+    )
+
+
+def part10_of(header: Dataset, frames: Frames, *, is_deflated: bool) -> bytes:
+    """A DICOM file of the header's attributes and these frames (the header's own frames are left out)."""
+    before, after = Dataset(), Dataset()
+    for element in header:
+        if element.tag not in (_PER_FRAME, _PIXELS):
+            (before if element.tag < _PER_FRAME else after).add(element)
+    before.NumberOfFrames = frames.count
+    # PS3.5 A.2: OB where Bits Allocated is at most 8.
+    after.add(DataElement(_PIXELS, "OB", frames.pixels))
+    sequence = struct.pack("<HH2sHI", *_group_element(_PER_FRAME), b"SQ", 0, len(frames.groups))
+    body = b"".join((_encoded(before), sequence, frames.groups, _encoded(after)))
+    file = _little_endian_buffer()
+    file.write(b"\0" * 128 + b"DICM")
+    header.file_meta.TransferSyntaxUID = (
+        DeflatedExplicitVRLittleEndian if is_deflated else ExplicitVRLittleEndian
+    )
+    write_file_meta_info(file, header.file_meta, enforce_standard=True)
+    file.write(_deflated(body) if is_deflated else body)
+    return file.getvalue()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ModelItem:
+    """One slice's functional groups for segment 1, cut where another segment differs."""
+
+    before: bytes
+    """Up to the first Dimension Index Value."""
+    between: bytes
+    """From the second Dimension Index Value to the Referenced Segment Number."""
+    is_identified: bool
+    """A single segment is named in the shared groups instead."""
+
+    @classmethod
+    def of(cls, model: Dataset) -> "_ModelItem":
+        elements = _elements(model)
+        content = elements.pop(_FRAME_CONTENT)
+        identification = elements.pop(_SEGMENT_IDENTIFICATION, b"")
+        if (
+            content[-8:-4] != struct.pack("<I", 1)
+            or identification[-2:] not in (b"", struct.pack("<H", 1))
+            or max(elements) > _SEGMENT_IDENTIFICATION
+        ):
+            raise ValueError("a model frame of another form than highdicom 0.28 gives it")
+        first = b"".join(encoded for tag, encoded in elements.items() if tag < _FRAME_CONTENT)
+        last = b"".join(encoded for tag, encoded in elements.items() if tag > _FRAME_CONTENT)
+        return cls(
+            before=first + content[:-8],
+            between=content[-4:] + last + identification[:-2],
+            is_identified=bool(identification),
+        )
+
+    def for_segment(self, number: int) -> bytes:
+        """The item of another segment on the same slice."""
+        end = struct.pack("<H", number) if self.is_identified else b""
+        return _item(b"".join((self.before, struct.pack("<I", number), self.between, end)))
+
+
+def _elements(item: Dataset) -> dict[int, bytes]:
+    """Tag to encoded element, in tag order."""
+    encoded: dict[int, bytes] = {}
+    for element in item:
+        buffer = _little_endian_buffer()
+        write_data_element(buffer, element, [_UTF_8])
+        encoded[element.tag] = buffer.getvalue()
+    return encoded
+
+
+def _encoded(dataset: Dataset) -> bytes:
+    buffer = _little_endian_buffer()
+    write_dataset(buffer, dataset, _UTF_8)
+    return buffer.getvalue()
+
+
+def _little_endian_buffer() -> DicomBytesIO:
+    buffer = DicomBytesIO()
+    buffer.is_little_endian, buffer.is_implicit_VR = True, False
+    return buffer
+
+
+def _item(content: bytes) -> bytes:
+    return struct.pack("<HHI", 0xFFFE, 0xE000, len(content)) + content
+
+
+def _group_element(tag: int) -> tuple[int, int]:
+    return tag >> 16, tag & 0xFFFF
+
+
+def _even(pixels: bytes) -> bytes:
+    return pixels + b"\0" * (len(pixels) % 2)
+
+
+def _deflated(body: bytes) -> bytes:
+    """PS3.5 A.5: RFC 1951 without a header, padded to an even length."""
+    deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return _even(deflate.compress(body) + deflate.flush())
