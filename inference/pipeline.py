@@ -18,7 +18,7 @@ from inference.dicom.read_seg import header_of
 from inference.dicom.read_series import find_series
 from inference.dicom.write_seg import encode_seg
 from inference.dicom.write_sr import encode_sr
-from inference.domain.analysis_profile import Profile
+from inference.domain.analysis_profile import LossyPolicy, Profile
 from inference.domain.errors import ImplausibleResult, LevelNotFound
 from inference.domain.labelmap import LabelMap, Structure
 from inference.domain.measurement import Level, ModelUse, Patient, Quantity, Report
@@ -121,6 +121,8 @@ class Facts:
     """Contrast agent as stated by the scanner, or "unknown"."""
     kvp: float | None = None
     """Tube voltage in kV."""
+    flags: tuple[str, ...] = ()
+    """What a reader must know of the images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,8 +177,10 @@ def analyse_folder(
     """Read the CT series of a folder, analyse it and write every result into `out_dir`; raises HabitusError."""
     clock = Stopwatch(progress)
     with clock.stage("read"):
-        series = find_series(series_dir)
-    facts = Facts(patient=series.patient, contrast=series.contrast, kvp=series.kvp)
+        series = find_series(series_dir, LossyPolicy(models.profile.lossy))
+    facts = Facts(
+        patient=series.patient, contrast=series.contrast, kvp=series.kvp, flags=series.flags
+    )
     analysis = analyse_volume(series.volume, facts, models, clock)
     return write_results(series, analysis, identity, out_dir, clock)
 
@@ -349,7 +353,7 @@ def _measure(facts: Facts, found: Findings, models: Models) -> Report:
     flags += quality.level_flags(level.confidence, composition)
     if quality.body_touches_border(body_mask(upright.hu[level.slice_index][None])[0]):
         flags.append("body clipped by the field of view at L3: areas are too small")
-    flags += quality.scan_flags(facts.contrast, facts.kvp)
+    flags += [*facts.flags, *quality.scan_flags(facts.contrast, facts.kvp)]
     flags += quality.patient_flags(facts.patient)
     flags += quality.organ_flags(organs)
     used = [downgrade_flag(models.providers, use.provider) for use in models.uses]

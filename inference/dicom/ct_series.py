@@ -28,3 +28,7 @@ class CtSeries:
     """Contrast agent as stated by the scanner, or "unknown"."""
     kvp: float | None = None
     kernel: str | None = None
+    frame_numbers: tuple[int | None, ...] = ()
+    """Of each slice within its multi-frame image, from 1; None where the slice is an image of its own."""
+    flags: tuple[str, ...] = ()
+    """What a reader of the result must know of these images."""

@@ -5,6 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as ItemSequence
+
+MAX_PLAIN_TEXT = 64
+_PLAIN_SIGNS = frozenset(".,:;+-/%()")
 
 
 def raw_value(header: Dataset, keyword: str) -> Any:
@@ -20,11 +24,20 @@ def raw_value(header: Dataset, keyword: str) -> Any:
 def text(header: Dataset, keyword: str) -> str:
     """A text value, trimmed; several values are joined by a backslash as on the wire."""
     value = raw_value(header, keyword)
-    if value is None:
+    if value is None or isinstance(value, ItemSequence):
+        # Items where text belongs are damage, and nested deeply they take minutes to print.
         return ""
     if not isinstance(value, str) and isinstance(value, Sequence):
         return "\\".join(str(item) for item in value).strip()
     return str(value).strip()
+
+
+def plain_text(header: Dataset, keyword: str) -> str:
+    """Letters, digits and a few signs of a free text, for reports; a sender may have put anything into it."""
+    value = "".join(
+        sign if sign.isalnum() or sign in _PLAIN_SIGNS else " " for sign in text(header, keyword)
+    )
+    return " ".join(value.split())[:MAX_PLAIN_TEXT].strip()
 
 
 def number(header: Dataset, keyword: str) -> float | None:

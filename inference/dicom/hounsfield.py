@@ -5,23 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
-from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID
 
-from inference.dicom.header_values import number, raw_value, text, whole_number
+from inference.dicom.header_values import number, text, whole_number
+from inference.dicom.pixel_decoding import decoded_frame, is_lossy
 from inference.domain.errors import UnreadableInput, UnsupportedGeometry
 
 AIR_HU = -1024
 """What lies outside the reconstruction circle is set to; no material is below."""
-
-_LOSSY_SYNTAXES = frozenset(
-    {
-        "1.2.840.10008.1.2.4.50",  # JPEG baseline
-        "1.2.840.10008.1.2.4.51",  # JPEG extended
-        "1.2.840.10008.1.2.4.81",  # JPEG-LS near-lossless
-        "1.2.840.10008.1.2.4.203",  # HTJ2K
-    }
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,26 +20,21 @@ class PixelFormat:
 
     rows: int
     columns: int
-    bits_allocated: int
     slope: float
     intercept: float
     padding: tuple[int, int] | None
     """Stored values from..to, both included, that are no tissue (PS3.3 C.7.5.1.1.2)."""
+    is_lossy: bool
+    """The pixels were compressed with loss once."""
 
     @property
     def is_whole(self) -> bool:
         """Whether rescaled values are integers."""
         return self.slope == int(self.slope) and self.intercept == int(self.intercept)
 
-    @property
-    def frame_bytes(self) -> int:
-        """Size of the decoded slice."""
-        return self.rows * self.columns * self.bits_allocated // 8
-
 
 def pixel_format(header: Dataset) -> PixelFormat:
-    """The checked pixel format; raises UnsupportedGeometry (lossy, not-hu, pixel-format) or UnreadableInput."""
-    _check_lossless(header)
+    """The checked pixel format; raises UnsupportedGeometry (not-hu, pixel-format) or UnreadableInput."""
     rows, columns, allocated, stored, sign = (
         _required(header, keyword)
         for keyword in ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation")
@@ -71,16 +56,20 @@ def pixel_format(header: Dataset) -> PixelFormat:
     return PixelFormat(
         rows=rows,
         columns=columns,
-        bits_allocated=allocated,
         slope=slope,
         intercept=intercept,
         padding=_padding(header),
+        is_lossy=is_lossy(header),
     )
 
 
-def hounsfield(image: Dataset, form: PixelFormat) -> npt.NDArray[np.float32]:
-    """HU [row, column] of one slice, never below −1024; raises UnreadableInput or UnsupportedGeometry."""
-    stored = _decoded(image, form)
+def hounsfield(image: Dataset, form: PixelFormat, frame_index: int = 0) -> npt.NDArray[np.float32]:
+    """HU [row, column] of one frame, never below −1024; raises UnreadableInput or UnsupportedGeometry."""
+    return rescaled(decoded_frame(image, (form.rows, form.columns), frame_index), form)
+
+
+def rescaled(stored: npt.NDArray[np.integer], form: PixelFormat) -> npt.NDArray[np.float32]:
+    """HU of stored values, never below −1024; padding becomes air."""
     hu = stored.astype(np.float32) * np.float32(form.slope) + np.float32(form.intercept)
     if form.padding is not None:
         hu[(stored >= form.padding[0]) & (stored <= form.padding[1])] = AIR_HU
@@ -105,17 +94,6 @@ def _required(header: Dataset, keyword: str) -> int:
     return value
 
 
-def _check_lossless(header: Dataset) -> None:
-    is_lossy = text(header, "LossyImageCompression") == "01"
-    if is_lossy or _transfer_syntax(header) in _LOSSY_SYNTAXES:
-        raise _refused("lossy", "lossy compressed pixels", "pixels that were never lossy")
-
-
-def _transfer_syntax(header: Dataset) -> UID:
-    meta = getattr(header, "file_meta", Dataset())
-    return UID(text(meta, "TransferSyntaxUID"))
-
-
 def _rescale(header: Dataset) -> tuple[float, float]:
     slope, intercept = number(header, "RescaleSlope"), number(header, "RescaleIntercept")
     kind = text(header, "RescaleType").upper()
@@ -136,41 +114,3 @@ def _padding(header: Dataset) -> tuple[int, int] | None:
     limit = whole_number(header, "PixelPaddingRangeLimit")
     ends = (value, value if limit is None else limit)
     return min(ends), max(ends)
-
-
-def _decoded(image: Dataset, form: PixelFormat) -> npt.NDArray[np.integer]:
-    syntax = _transfer_syntax(image)
-    if not syntax.is_transfer_syntax:
-        raise UnreadableInput(
-            found="a slice of an unknown transfer syntax",
-            wanted="an intact CT image",
-            advice="The file is broken; send the series again.",
-        )
-    data = raw_value(image, "PixelData")
-    if not isinstance(data, bytes) or (not syntax.is_compressed and len(data) < form.frame_bytes):
-        raise UnreadableInput(
-            found="a slice with too little pixel data",
-            wanted=f"{form.frame_bytes} bytes",
-            advice="The file is truncated; send the series again.",
-        )
-    try:
-        decoder = get_decoder(syntax)
-        if not decoder.is_available:
-            raise _refused("no-decoder", f"pixels coded as {syntax.name}", "a coding we decode")
-        stored, _ = decoder.as_array(image, index=0)
-    except (UnsupportedGeometry, KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException:  # noqa: BLE001 - each library has its own; a panic of one in Rust is no Exception
-        # Without its cause: a library's message may quote the header.
-        raise UnreadableInput(
-            found="pixel data that cannot be decoded",
-            wanted="an intact CT image",
-            advice="The file is broken; send the series again.",
-        ) from None
-    if stored.shape != (form.rows, form.columns):
-        raise UnreadableInput(
-            found=f"decoded pixels of shape {stored.shape}",
-            wanted=f"({form.rows}, {form.columns})",
-            advice="The file is broken; send the series again.",
-        )
-    return stored

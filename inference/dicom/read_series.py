@@ -1,51 +1,40 @@
 """Read a CT series from files: find it in a folder, check it, stack it into Hounsfield units."""
 
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
-from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from inference.dicom.ct_series import CtSeries
+from inference.dicom.frame_pixels import FramePixels
 from inference.dicom.geometry import Plane, Stack, checked_plane, stack_planes
-from inference.dicom.header_values import number, numbers, text
-from inference.dicom.hounsfield import PixelFormat, hounsfield, pixel_format
+from inference.dicom.header_values import number, numbers, plain_text, text
+from inference.dicom.hounsfield import PixelFormat, pixel_format
 from inference.dicom.patient import patient_from_header
 from inference.dicom.quiet import quietly
+from inference.dicom.read_file import SourceFile, broken, has_dicom_mark, is_directory, read_header
+from inference.dicom.same_slices import distinct_slices
+from inference.dicom.series_flags import contrast_agent, series_flags
+from inference.dicom.series_identity import check_one_series
+from inference.dicom.source_frames import SourceFrame, frames_of
 from inference.dicom.suitability import unsuitable_because
+from inference.domain.analysis_profile import LossyPolicy
 from inference.domain.errors import NoSuitableSeries, UnreadableInput, UnsupportedGeometry
 from inference.domain.volume import Volume
 
 MAX_VOXELS = 1_500_000_000
 """4096 slices of 512 × 512 fit; 3 GB as int16."""
-MAX_FILE_BYTES = 256 * 1024 * 1024
-"""No single CT slice is larger."""
-MAX_INFLATED_BYTES = 64 * 1024 * 1024
-"""What a deflated slice may grow to; 4096 × 4096 pixels take half of it."""
 
-_UIDS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
-_SAME_FOR_ALL = ("SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID", "PatientID")
 _A_FOLDER = "a folder with a CT series"
 _CHECK_PATH = "Check the path."
 _SEND_AGAIN = "Send the series again."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _File:
-    path: Path
-    header: Dataset
-
-
 @quietly()
-def load_series(paths: Sequence[Path]) -> CtSeries:
+def load_series(paths: Sequence[Path], lossy: LossyPolicy = LossyPolicy.FLAG) -> CtSeries:
     """The series made of exactly these files, in any order.
 
     Raises UnreadableInput, NoSuitableSeries or UnsupportedGeometry.
@@ -54,22 +43,22 @@ def load_series(paths: Sequence[Path]) -> CtSeries:
         raise UnreadableInput(
             found="no files", wanted="the files of one CT series", advice=_SEND_AGAIN
         )
-    files = [_File(path=path, header=_read_header(path)) for path in paths]
+    files = _intact(paths)
     for file in files:
         if why := unsuitable_because(file.header):
             raise _no_series(Counter([why]))
-    return _load(files)
+    return _load(files, lossy)
 
 
 @quietly()
-def find_series(folder: Path) -> CtSeries:
+def find_series(folder: Path, lossy: LossyPolicy = LossyPolicy.FLAG) -> CtSeries:
     """The axial CT series of a folder tree that covers most of the body and can be measured.
 
     Raises UnreadableInput, NoSuitableSeries or UnsupportedGeometry.
     """
     files = list(_dicom_files(folder))
     unsuitable: Counter[str] = Counter()
-    series: defaultdict[str, list[_File]] = defaultdict(list)
+    series: defaultdict[str, list[SourceFile]] = defaultdict(list)
     for file in files:
         if why := unsuitable_because(file.header):
             unsuitable[why] += 1
@@ -80,7 +69,7 @@ def find_series(folder: Path) -> CtSeries:
     refusals: list[UnsupportedGeometry] = []
     for uid in sorted(series, key=lambda uid: (*_coverage(series[uid]), uid), reverse=True):
         try:
-            return _load(series[uid])
+            return _load(series[uid], lossy)
         except UnsupportedGeometry as refusal:
             refusals.append(refusal)
     raise refusals[0]
@@ -95,7 +84,7 @@ def _no_series(unsuitable: Counter[str]) -> NoSuitableSeries:
     )
 
 
-def _dicom_files(folder: Path) -> Iterator[_File]:
+def _dicom_files(folder: Path) -> Iterator[SourceFile]:
     if not folder.is_dir():
         raise UnreadableInput(found="no such folder", wanted=_A_FOLDER, advice=_CHECK_PATH)
     candidates = [path for path in sorted(folder.rglob("*")) if path.is_file()]
@@ -103,12 +92,12 @@ def _dicom_files(folder: Path) -> Iterator[_File]:
         raise UnreadableInput(found="an empty folder", wanted=_A_FOLDER, advice=_CHECK_PATH)
     found_any = False
     for path in candidates:
-        if not _has_dicom_mark(path):
+        if not has_dicom_mark(path):
             continue
         found_any = True
-        header = _read_header(path)
-        if not _is_directory(header):
-            yield _File(path=path, header=header)
+        file = read_header(path)
+        if not is_directory(file.header):
+            yield file
     if not found_any:
         raise UnreadableInput(
             found=f"{len(candidates)} files, none of them DICOM",
@@ -117,62 +106,7 @@ def _dicom_files(folder: Path) -> Iterator[_File]:
         )
 
 
-def _has_dicom_mark(path: Path) -> bool:
-    """PS3.10 7.1: a 128 byte preamble, then DICM."""
-    try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:
-        raise _broken("a file that cannot be opened") from None
-
-
-def _is_directory(header: Dataset) -> bool:
-    stored_as = text(getattr(header, "file_meta", Dataset()), "MediaStorageSOPClassUID")
-    return stored_as == MediaStorageDirectoryStorage or "DirectoryRecordSequence" in header
-
-
-def _broken(found: str) -> UnreadableInput:
-    return UnreadableInput(found=found, wanted="intact DICOM files", advice=_SEND_AGAIN)
-
-
-def _read_header(path: Path) -> Dataset:
-    header = _read(path, pixels=False)
-    if "SeriesInstanceUID" not in header and not _is_directory(header):
-        raise _broken("a DICOM file that ends within its header")
-    return header
-
-
-def _read(path: Path, *, pixels: bool) -> Dataset:
-    try:
-        with path.open("rb") as file:
-            if _swells(file):
-                raise _broken("a deflated file that swells past any CT slice")
-            file.seek(0)
-            return dcmread(file, stop_before_pixels=not pixels)
-    except UnreadableInput:
-        raise
-    except InvalidDicomError:
-        raise _broken("a file that is not DICOM") from None
-    except OSError:
-        raise _broken("a file that cannot be opened") from None
-    except Exception:  # noqa: BLE001 - a damaged file raises whatever its bytes happen to lead to
-        raise _broken("a damaged DICOM file") from None
-
-
-def _swells(file: BinaryIO) -> bool:
-    """Whether a deflated data set is larger than any slice: the library would inflate all of it at once."""
-    file.seek(132)
-    # The library goes by the groups, not by the stated length of group 2, and so must this.
-    meta = read_dataset(file, False, True, stop_when=lambda tag, *_: tag.group != 2)
-    if text(meta, "TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
-        return False
-    inflater, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
-    while size <= MAX_INFLATED_BYTES and (packed := inflater.unconsumed_tail or file.read(65536)):
-        size += len(inflater.decompress(packed, 1 << 20))
-    return size > MAX_INFLATED_BYTES
-
-
-def _coverage(files: Sequence[_File]) -> tuple[float, int]:
+def _coverage(files: Sequence[SourceFile]) -> tuple[float, int]:
     heights = [
         position[2]
         for file in files
@@ -181,60 +115,70 @@ def _coverage(files: Sequence[_File]) -> tuple[float, int]:
     return (max(heights) - min(heights) if heights else 0.0), len(files)
 
 
-def _load(files: Sequence[_File]) -> CtSeries:
-    headers = [file.header for file in files]
-    _check_uids(headers)
-    forms = [pixel_format(header) for header in headers]
-    stack = stack_planes(
-        [_plane(header, form) for header, form in zip(headers, forms, strict=True)]
-    )
-    volume = _volume(files, forms, stack)
-    ordered = tuple(headers[index] for index in stack.order)
-    first = ordered[0]
+def _intact(paths: Sequence[Path]) -> list[SourceFile]:
+    """All files' headers; the damaged are counted, so that one message tells of all."""
+    files: list[SourceFile] = []
+    damage: list[UnreadableInput] = []
+    for path in paths:
+        try:
+            files.append(read_header(path))
+        except UnreadableInput as error:
+            damage.append(error)
+    if damage:
+        raise broken(f"{damage[0].found} ({len(damage)} of {len(paths)} files are damaged)")
+    return files
+
+
+def _load(files: Sequence[SourceFile], lossy: LossyPolicy) -> CtSeries:
+    check_one_series([file.header for file in files])
+    frames = [frame for file in files for frame in frames_of(file)]
+    forms = [pixel_format(frame.header) for frame in frames]
+    _check_lossless(forms, lossy)
+    planes = [_plane(frame.header, form) for frame, form in zip(frames, forms, strict=True)]
+    kept = distinct_slices(frames, planes, forms)
+    repeated = len(frames) - len(kept)
+    stack = _stack([planes[index] for index in kept], repeated)
+    ordered = [frames[kept[index]] for index in stack.order]
+    volume = _volume(ordered, [forms[kept[index]] for index in stack.order], stack)
+    first = ordered[0].header
     thickness_mm = number(first, "SliceThickness")
     return CtSeries(
         volume=volume,
-        headers=ordered,
+        headers=tuple(frame.header for frame in ordered),
+        frame_numbers=tuple(
+            frame.frame_index + 1 if frame.is_of_many else None for frame in ordered
+        ),
         patient=patient_from_header(first),
         study_uid=text(first, "StudyInstanceUID"),
         series_uid=text(first, "SeriesInstanceUID"),
         frame_of_reference_uid=text(first, "FrameOfReferenceUID"),
-        sop_uids=tuple(sorted(text(header, "SOPInstanceUID") for header in ordered)),
-        slice_thickness_mm=thickness_mm if thickness_mm else volume.spacing_mm[0],
-        contrast=text(first, "ContrastBolusAgent") or "unknown",
+        sop_uids=tuple(sorted({text(file.header, "SOPInstanceUID") for file in files})),
+        slice_thickness_mm=abs(thickness_mm) if thickness_mm else volume.spacing_mm[0],
+        contrast=contrast_agent(files[0].header) or "unknown",
         kvp=number(first, "KVP"),
-        kernel=text(first, "ConvolutionKernel") or None,
+        kernel=plain_text(first, "ConvolutionKernel") or None,
+        flags=series_flags(first, forms, repeated=repeated),
     )
 
 
-def _check_uids(headers: Sequence[Dataset]) -> None:
-    for keyword in (*_UIDS, "FrameOfReferenceUID"):
-        if not all(_is_uid(text(header, keyword)) for header in headers):
-            raise UnsupportedGeometry(
-                found=f"a slice without a usable {keyword}",
-                wanted="UIDs that a result can refer to",
-                advice="Send the series as the scanner made it.",
-                reason="empty-uids",
-            )
-    for keyword in _SAME_FOR_ALL:
-        if len({text(header, keyword) for header in headers}) > 1:
-            raise UnsupportedGeometry(
-                found=f"slices that differ in {keyword}",
-                wanted="one series of one patient",
-                advice="Send one series at a time.",
-                reason="mixed-geometry",
-            )
-    if len({text(header, "SOPInstanceUID") for header in headers}) < len(headers):
+def _stack(planes: Sequence[Plane], repeated: int) -> Stack:
+    try:
+        return stack_planes(planes)
+    except UnsupportedGeometry as error:
+        if not repeated:
+            raise
+        found = f"{error.found}, {repeated} identical copies left out"
+        raise replace(error, found=found) from None
+
+
+def _check_lossless(forms: Sequence[PixelFormat], lossy: LossyPolicy) -> None:
+    if lossy is LossyPolicy.REJECT and any(form.is_lossy for form in forms):
         raise UnsupportedGeometry(
-            found="the same SOP Instance UID in two files",
-            wanted="each slice once",
-            advice=_SEND_AGAIN,
-            reason="duplicate-position",
+            found="lossy compressed pixels",
+            wanted="pixels that were never lossy, as the profile asks",
+            advice="Send the original reconstruction.",
+            reason="lossy",
         )
-
-
-def _is_uid(value: str) -> bool:
-    return 0 < len(value) <= 64 and set(value) <= set("0123456789.")
 
 
 def _plane(header: Dataset, form: PixelFormat) -> Plane:
@@ -246,8 +190,8 @@ def _plane(header: Dataset, form: PixelFormat) -> Plane:
     )
 
 
-def _volume(files: Sequence[_File], forms: Sequence[PixelFormat], stack: Stack) -> Volume:
-    shape = (len(files), forms[0].rows, forms[0].columns)
+def _volume(frames: Sequence[SourceFrame], forms: Sequence[PixelFormat], stack: Stack) -> Volume:
+    shape = (len(frames), forms[0].rows, forms[0].columns)
     if np.prod(shape, dtype=float) > MAX_VOXELS:
         raise UnsupportedGeometry(
             found=f"{shape[0]} slices of {shape[1]} × {shape[2]}",
@@ -257,10 +201,7 @@ def _volume(files: Sequence[_File], forms: Sequence[PixelFormat], stack: Stack) 
         )
     is_whole = all(form.is_whole for form in forms)
     hu = np.empty(shape, np.int16 if is_whole else np.float32)
-    for slice_index, file_index in enumerate(stack.order):
-        path = files[file_index].path
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise _broken("a file larger than any CT slice")
-        values = hounsfield(_read(path, pixels=True), forms[file_index])
-        hu[slice_index] = np.minimum(values, np.iinfo(np.int16).max)
+    pixels = FramePixels()
+    for index, (frame, form) in enumerate(zip(frames, forms, strict=True)):
+        hu[index] = np.minimum(pixels.hounsfield(frame, form), np.iinfo(np.int16).max)
     return Volume(hu=hu, affine_lps=stack.affine_lps)

@@ -3,7 +3,7 @@
 import re
 
 from pydicom.dataset import Dataset
-from pydicom.uid import CTImageStorage
+from pydicom.uid import CTImageStorage, EnhancedCTImageStorage
 
 from inference.dicom.header_values import text, whole_number
 
@@ -25,8 +25,8 @@ def unsuitable_because(header: Dataset) -> str | None:
     if _NOT_TISSUE & set(kinds) or (kinds[0] == "DERIVED" and "AXIAL" not in kinds[2:3]):
         # PACS that compress without loss also write DERIVED, but leave AXIAL in the third place.
         return "derived image"
-    if sop_class and sop_class != CTImageStorage:
+    if sop_class and sop_class not in (CTImageStorage, EnhancedCTImageStorage):
         return "not of the CT image class"
-    if (whole_number(header, "NumberOfFrames") or 1) > 1:
+    if (whole_number(header, "NumberOfFrames") or 1) > 1 and sop_class != EnhancedCTImageStorage:
         return "multi-frame image"
     return None

@@ -4,10 +4,19 @@ import hashlib
 import json
 import tomllib
 from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from inference.domain.errors import ConfigurationInvalid
+
+
+class LossyPolicy(StrEnum):
+    """What is done with images that were compressed with loss."""
+
+    FLAG = "flag"
+    REJECT = "reject"
+
 
 PROFILE_FOLDER = Path(__file__).parent.parent / "profiles"
 
@@ -44,7 +53,16 @@ class Profile:
     """None: organs are not segmented."""
     tables: tuple[str, ...] = ("kr-kim-2021",)
     """Reference tables shown in the report."""
+    lossy: LossyPolicy = LossyPolicy.FLAG
     windows: HuWindows = HuWindows()
+
+    def __post_init__(self) -> None:
+        if self.lossy not in set(LossyPolicy):
+            raise ConfigurationInvalid(
+                found=f"{self.name}: lossy = {self.lossy!r:.40}",
+                wanted=" or ".join(LossyPolicy),
+                advice="Mend the profile in inference/profiles/.",
+            )
 
     @property
     def content_hash(self) -> str:

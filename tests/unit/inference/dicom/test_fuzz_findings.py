@@ -7,7 +7,9 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
 
-from inference.dicom.read_series import MAX_INFLATED_BYTES, load_series
+from inference.dicom.header_values import text
+from inference.dicom.read_file import MAX_INFLATED_BYTES
+from inference.dicom.read_series import load_series
 from inference.domain.errors import UnreadableInput
 from tests.synthetic_series import save_all, small_datasets
 
@@ -44,3 +46,10 @@ def test_a_deflated_file_that_swells_is_refused_before_it_fills_the_memory(
 
     with pytest.raises(UnreadableInput, match="swells"):
         load_series(paths)
+
+
+def test_items_where_a_text_belongs_are_no_text() -> None:
+    header = Dataset()
+    header.add_new("PatientName", "SQ", [Dataset()])
+
+    assert text(header, "PatientName") == ""

@@ -1,0 +1,68 @@
+"""Slices that came twice: used once where they are identical, refused where they contradict each other."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from inference.dicom.frame_pixels import FramePixels
+from inference.dicom.geometry import DUPLICATE_MM, MIN_SLICES, Plane
+from inference.dicom.header_values import text
+from inference.dicom.hounsfield import PixelFormat
+from inference.dicom.source_frames import SourceFrame
+from inference.domain.errors import UnsupportedGeometry
+
+_SEND_ONCE = "Send every slice of one reconstruction once."
+
+
+def distinct_slices(
+    frames: Sequence[SourceFrame], planes: Sequence[Plane], forms: Sequence[PixelFormat]
+) -> list[int]:
+    """Indices of the slices to use: one of each position; raises UnsupportedGeometry (duplicate-position)."""
+    groups = _at_one_place(planes)
+    if MIN_SLICES <= len(groups) < len(frames):
+        pixels = FramePixels()
+        for group in groups:
+            values = [pixels.hounsfield(frames[index], forms[index]) for index in group[1:]]
+            if values:
+                first = pixels.hounsfield(frames[group[0]], forms[group[0]])
+                differing = sum(not np.array_equal(first, other) for other in values)
+                if differing:
+                    raise _contradicting(f"{differing + 1} different images at one position")
+    # The one with the lowest UID, so that the order of arrival changes nothing.
+    kept = sorted(min(group, key=lambda index: _sop_uid(frames[index])) for group in groups)
+    single = [_sop_uid(frames[index]) for index in kept if not frames[index].is_of_many]
+    if len(set(single)) < len(single):
+        raise _contradicting("the same SOP Instance UID on different slices")
+    return kept
+
+
+def _at_one_place(planes: Sequence[Plane]) -> list[list[int]]:
+    """Indices in groups of planes at the same position, in order along the normal of the first."""
+    along_mm = np.array([plane.position_mm @ planes[0].normal for plane in planes])
+    groups: list[list[int]] = []
+    for index in (int(index) for index in np.argsort(along_mm, kind="stable")):
+        previous = planes[groups[-1][0]] if groups else None
+        if previous is not None and _is_same(planes[index], previous):
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+    return groups
+
+
+def _is_same(one: Plane, other: Plane) -> bool:
+    apart_mm = np.linalg.norm(one.position_mm - other.position_mm)
+    is_aligned = np.allclose(one.normal, other.normal, atol=1e-3)
+    return bool(apart_mm < DUPLICATE_MM and is_aligned)
+
+
+def _sop_uid(frame: SourceFrame) -> str:
+    return text(frame.header, "SOPInstanceUID")
+
+
+def _contradicting(found: str) -> UnsupportedGeometry:
+    return UnsupportedGeometry(
+        found=found,
+        wanted="one image per position",
+        advice=_SEND_ONCE,
+        reason="duplicate-position",
+    )

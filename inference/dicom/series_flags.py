@@ -1,0 +1,48 @@
+"""What a reader of the result must know of the images it was made from."""
+
+from collections.abc import Sequence
+
+from pydicom.charset import python_encoding
+from pydicom.dataset import Dataset
+
+from inference.dicom.header_values import number, plain_text, raw_value, text
+from inference.dicom.hounsfield import PixelFormat
+
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+def series_flags(
+    header: Dataset, forms: Sequence[PixelFormat], *, repeated: int
+) -> tuple[str, ...]:
+    """Sentences for the report; none of them quotes the header."""
+    flags = []
+    if lossy := sum(form.is_lossy for form in forms):
+        ratio = number(header, "LossyImageCompressionRatio")
+        by = f" (about {ratio:.0f} : 1)" if ratio else ""
+        flags.append(
+            f"{lossy} of {len(forms)} slices were compressed with loss{by}: densities and areas may be off"
+        )
+    if repeated:
+        flags.append(f"{repeated} identical copies of slices were left out")
+    if not has_readable_name(header):
+        flags.append(
+            "patient name is not in the character set that the images state: letters may be wrong"
+        )
+    return tuple(flags)
+
+
+def contrast_agent(header: Dataset) -> str:
+    """As the scanner states it, as plain text; empty where it does not."""
+    if agent := plain_text(header, "ContrastBolusAgent"):
+        return agent
+    for item in raw_value(header, "ContrastBolusAgentSequence") or ():
+        if agent := plain_text(item, "CodeMeaning"):
+            return agent
+    return ""
+
+
+def has_readable_name(header: Dataset) -> bool:
+    """Whether the patient's name decodes by the character sets of the header."""
+    sets = text(header, "SpecificCharacterSet").split("\\")
+    known = all(name.strip() in python_encoding for name in sets)
+    return known and _REPLACEMENT not in text(header, "PatientName")
