@@ -101,6 +101,10 @@ test-training: setup-training ## tests that need torch
 .PHONY: long
 long: eval-synthetic eval-real ## the long evaluations, by hand; commit the tables they leave under docs/results
 
+.PHONY: real-cases
+real-cases: .venv/.dev ## real series with known oddities, what became of each (folder by HABITUS_REAL_CT); commit the table it leaves
+	$(BIN)/python -m tests.real_cases --out docs/results/real-ct.md
+
 # ---- models
 
 .PHONY: onnx

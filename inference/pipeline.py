@@ -19,7 +19,7 @@ from inference.dicom.read_series import find_series
 from inference.dicom.write_seg import encode_seg
 from inference.dicom.write_sr import encode_sr
 from inference.domain.analysis_profile import LossyPolicy, Profile
-from inference.domain.errors import ImplausibleResult, LevelNotFound
+from inference.domain.errors import ImplausibleResult, LevelNotFound, OutOfMemory
 from inference.domain.labelmap import LabelMap, Structure
 from inference.domain.measurement import Level, ModelUse, Patient, Quantity, Report
 from inference.domain.outcome import Analysis
@@ -176,13 +176,16 @@ def analyse_folder(
 ) -> AnalysisFiles:
     """Read the CT series of a folder, analyse it and write every result into `out_dir`; raises HabitusError."""
     clock = Stopwatch(progress)
-    with clock.stage("read"):
-        series = find_series(series_dir, LossyPolicy(models.profile.lossy))
-    facts = Facts(
-        patient=series.patient, contrast=series.contrast, kvp=series.kvp, flags=series.flags
-    )
-    analysis = analyse_volume(series.volume, facts, models, clock)
-    return write_results(series, analysis, identity, out_dir, clock)
+    try:
+        with clock.stage("read"):
+            series = find_series(series_dir, LossyPolicy(models.profile.lossy))
+        facts = Facts(
+            patient=series.patient, contrast=series.contrast, kvp=series.kvp, flags=series.flags
+        )
+        analysis = analyse_volume(series.volume, facts, models, clock)
+        return write_results(series, analysis, identity, out_dir, clock)
+    except MemoryError:
+        raise OutOfMemory from None
 
 
 def analyse_volume(volume: Volume, facts: Facts, models: Models, clock: Stopwatch) -> Analysis:

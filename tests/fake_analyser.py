@@ -1,7 +1,7 @@
 """A stand-in for the networks: an analyser module that writes small, valid results or misbehaves on request.
 
 What it does is told by the file `behaviour` in the models folder: "good" (the default), "reject", "crash", "hang",
-"slow", "die" or "print". "die-once" and "hang-once" misbehave at the first job only.
+"slow", "die", "swell" or "print". "die-once" and "hang-once" misbehave at the first job only.
 """
 
 import json
@@ -119,12 +119,17 @@ def _die(_: Dataset) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _swell(_: Dataset) -> None:
+    bytearray(4 << 30)
+
+
 _BEHAVIOURS = {
     "good": _good,
     "reject": _reject,
     "crash": _crash,
     "print": _print,
     "slow": _slow,
+    "swell": _swell,
     "hang": _hang,
     "die": _die,
 }

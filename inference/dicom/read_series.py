@@ -167,7 +167,7 @@ def _stack(planes: Sequence[Plane], repeated: int) -> Stack:
     except UnsupportedGeometry as error:
         if not repeated:
             raise
-        found = f"{error.found}, {repeated} identical copies left out"
+        found = f"{error.found}, {repeated} more at the same position"
         raise replace(error, found=found) from None
 
 

@@ -11,6 +11,7 @@ HabitusError                      .code (stable, for REST, metrics, exit codes) 
 │  └─ ChecksumMismatch
 ├─ InferenceFailed                a run that should have worked
 │  ├─ ProviderUnavailable         the accelerator asked for is not in use
+│  ├─ OutOfMemory                 the series needs more memory than there is, or than is allowed
 │  └─ ImplausibleResult           our own check of the result failed: nothing is sent
 ├─ DeliveryFailed  (retryable)    results exist, the destination refused or is away
 └─ ConfigurationInvalid           a setting cannot be used
@@ -119,6 +120,17 @@ class ProviderUnavailable(InferenceFailed):
     """The execution provider asked for is not the one in use."""
 
     code: ClassVar[str] = "provider-unavailable"
+
+
+@dataclass(kw_only=True)
+class OutOfMemory(InferenceFailed):
+    """The series needs more memory than there is or than the limit allows; another try would need as much."""
+
+    found: str = "too little memory for this series"
+    wanted: str = "more"
+    advice: str = "Raise engine.memory_limit_bytes, or use a larger machine."
+
+    code: ClassVar[str] = "out-of-memory"
 
 
 @dataclass(kw_only=True)

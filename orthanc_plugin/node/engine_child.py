@@ -5,10 +5,11 @@ import importlib
 import os
 import resource
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from inference.domain.errors import HabitusError, StudyRejected
+from inference.domain.errors import HabitusError, OutOfMemory, StudyRejected
 from inference.domain.report_options import report_options
 from orthanc_plugin.node.analysis_port import (
     Analyser,
@@ -19,6 +20,9 @@ from orthanc_plugin.node.analysis_port import (
 from orthanc_plugin.node.frames import FrameReader, Message, PipeClosed, write_frame
 from orthanc_plugin.node.logs import where
 from orthanc_plugin.node.process_guard import die_with_parent
+
+THREAD_ADDRESS_BYTES = 160 * 1024**2
+"""glibc maps two arenas of 64 MiB and a stack for a thread that allocates; hardly any of it is ever touched."""
 
 
 def main() -> None:
@@ -48,8 +52,7 @@ def _claim_pipes() -> tuple[int, int]:
 
 def _load(start: Message, answers: int) -> Analyser | None:
     """The analyser, or None after the reason was sent."""
-    if limit := int(start["memory_limit_bytes"]):
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    _limit_memory(int(start["memory_limit_bytes"]), start["providers"])
     request = LoadRequest(
         models_folder=Path(start["models_folder"]),
         profile=start["profile"],
@@ -78,6 +81,14 @@ def _load(start: Message, answers: int) -> Analyser | None:
     return analyser
 
 
+def _limit_memory(limit: int, providers: Sequence[str]) -> None:
+    """A decoder that takes all there is ends its job, not the machine."""
+    # CUDA maps the memory of every GPU and host into the address space: no limit of ours would hold it.
+    if limit and set(providers) <= {"cpu"}:
+        limit += (os.cpu_count() or 1) * THREAD_ADDRESS_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
 def _serve(analyser: Analyser, command: Message, answers: int) -> None:
     request = AnalysisRequest(
         series_folder=Path(command["series_folder"]),
@@ -99,6 +110,8 @@ def _serve(analyser: Analyser, command: Message, answers: int) -> None:
         answer = error_message(error)
     except PipeClosed:
         raise
+    except MemoryError:
+        answer = error_message(OutOfMemory())
     except Exception as error:  # noqa: BLE001 # the border of the process: type and place cross it, text does not
         answer = crash_message(error)
     write_frame(answers, answer)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from inference.domain.errors import OutOfMemory
 from orthanc_plugin.node.analysis_port import AnalysisRequest
 from orthanc_plugin.node.frames import FrameReader, FrameTimeout, Message, PipeClosed, write_frame
 from orthanc_plugin.node.job_key import EngineIdentity
@@ -186,7 +187,8 @@ class EngineProcess:
 
     def _settled(self, answer: Message) -> Outcome:
         outcome = _outcome(answer)
-        if isinstance(outcome, EngineLost):
+        has_failed = isinstance(outcome, Refused) and outcome.code == OutOfMemory.code
+        if isinstance(outcome, EngineLost) or has_failed:
             # A Python error that is not ours may have left the child in any state: take a fresh one.
             self.stop()
         return outcome

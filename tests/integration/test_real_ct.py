@@ -45,7 +45,7 @@ def test_unmeasurable_series_are_refused_with_their_reason(
 
 
 def test_an_identical_copy_beside_a_gap_is_named_too(real_ct: Path) -> None:
-    with pytest.raises(UnsupportedGeometry, match="1 identical copies left out"):
+    with pytest.raises(UnsupportedGeometry, match="1 more at the same position"):
         find_series(real_ct / "duplicate_positions")
 
 

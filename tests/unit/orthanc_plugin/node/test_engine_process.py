@@ -1,6 +1,7 @@
 """The engine child, for real: it answers, dies, hangs and crashes, and its output leaks nothing."""
 
 import os
+import resource
 import signal
 import time
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from orthanc_plugin.node import engine_child
 from orthanc_plugin.node.analysis_port import AnalysisRequest
 from orthanc_plugin.node.engine_process import (
     Abandoned,
@@ -167,11 +169,39 @@ def test_what_libraries_print_goes_nowhere(
     assert captured.out + captured.err == ""
 
 
-def test_a_memory_limit_ends_the_job_and_not_the_machine(tmp_path: Path) -> None:
+def test_a_job_that_swells_past_the_limit_costs_itself_and_nothing_else(tmp_path: Path) -> None:
+    write(tmp_path / "behaviour", "swell-once")
     settings = EngineSettings(
-        models_folder=tmp_path, analyser="tests.fake_analyser", memory_limit_bytes=1 << 26
+        models_folder=tmp_path, analyser="tests.fake_analyser", memory_limit_bytes=1 << 30
     )
+    engine = EngineProcess(settings)
+    engine.start()
 
-    outcome = EngineProcess(settings).start()
+    outcome = run(engine, tmp_path)
 
-    assert isinstance(outcome, EngineLost)
+    assert isinstance(outcome, Refused)
+    assert (outcome.code, outcome.is_retryable, outcome.is_rejection) == (
+        "out-of-memory",
+        False,
+        False,
+    )
+    assert not engine.is_running()
+    engine.start()
+    assert isinstance(run(engine, tmp_path), Finished)
+    engine.stop()
+
+
+@pytest.mark.parametrize(
+    ("providers", "limit", "is_limited"),
+    [(["cpu"], 1 << 30, True), (["cpu"], 0, False), (["cuda", "cpu"], 1 << 30, False)],
+)
+def test_address_space_is_limited_on_the_cpu_alone(
+    providers: list[str], limit: int, is_limited: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[tuple[int, tuple[int, int]]] = []
+    monkeypatch.setattr(resource, "setrlimit", lambda kind, pair: limits.append((kind, pair)))
+
+    engine_child._limit_memory(limit, providers)
+
+    assert bool(limits) == is_limited
+    assert all(soft == hard > limit for _, (soft, hard) in limits)
