@@ -7,6 +7,7 @@ SHELL := /bin/bash
 PY ?= python3
 EXTRA ?= cpu
 KEEP ?= 0
+GEOMETRIES ?= 12
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BIN := .venv/bin
 # Your own environment with torch: make test-training TRAIN=/path/to/env/bin
@@ -98,6 +99,9 @@ fuzz: .venv/.dev ## 5,000 damaged series by hand (HABITUS_REAL_CT adds real codi
 .PHONY: test-training
 test-training: setup-training ## tests that need torch
 	$(TRAIN)/python -m pytest -q tests/training
+.PHONY: conformance
+conformance: setup-dev ## every object kind through other people's validators and readers (GEOMETRIES=2 of the twelve)
+	$(BIN)/python -m tests.conformance --geometries $(GEOMETRIES) $(if $(filter 12,$(GEOMETRIES)),--out docs/results/conformance.md)
 .PHONY: long
 long: eval-synthetic eval-real ## the long evaluations, by hand; commit the tables they leave under docs/results
 
