@@ -273,21 +273,29 @@ def _is_segment_of(segment: Dataset, structure: Structure) -> bool:
 
 
 def _refers_to_level(document: Dataset, level: Level | None, series: CtSeries) -> bool:
-    """The only image of the series cited is the one that lies at the level, by its own header."""
-    ours = set(series.sop_uids)
+    """The only image or frame of the series cited is the one that lies at the level, by its own header."""
     cited = {
-        str(reference.ReferencedSOPInstanceUID)
+        (str(reference.ReferencedSOPInstanceUID), reference.get("ReferencedFrameNumber"))
         for item in items_below(document)
         for reference in item.get("ReferencedSOPSequence", [])
-    } & ours
+        if str(reference.ReferencedSOPInstanceUID) in series.sop_uids
+    }
     if level is None:
         return not cited
     header = series.headers[level.slice_index]
-    return cited == {text(header, "SOPInstanceUID")} and _lies_at(header, level.z_mm, series)
+    wanted = text(header, "SOPInstanceUID"), frame_number(series, level.slice_index)
+    return cited == {wanted} and _lies_at(header, level.z_mm, series)
+
+
+def frame_number(series: CtSeries, slice_index: int) -> int | None:
+    """Of the slice within its multi-frame image; None where it is an image of its own."""
+    return series.frame_numbers[slice_index] if series.frame_numbers else None
 
 
 def image_number(series: CtSeries, level: Level | None) -> str:
-    """The Instance Number of the slice at the level; empty where there is none."""
+    """As viewers number the slice at the level: its frame or its Instance Number; empty where there is none."""
+    if level is not None and (frame := frame_number(series, level.slice_index)) is not None:
+        return str(frame)
     found = number(series.headers[level.slice_index], "InstanceNumber") if level else None
     return "" if found is None else f"{found:.0f}"
 

@@ -14,6 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pydicom.valuerep import DS
 
 from inference.dicom.codes import AI_FAMILY, MANUFACTURER, STRUCTURE_CODES
+from inference.dicom.contributing_equipment import describe_algorithms
 from inference.dicom.ct_series import CtSeries
 from inference.dicom.identity import ResultIdentity
 from inference.dicom.quiet import quietly
@@ -136,6 +137,7 @@ def highdicom_seg(content: SegContent, encoding: SegEncoding) -> Dataset:
     _add_laterality(segmentation, content.structures)
     _fix_dimension_uid(segmentation, content.identity)
     carry_patient_and_study(segmentation, content.series)
+    describe_algorithms(segmentation, content.identity)
     stamp(segmentation, content.identity)
     return segmentation
 

@@ -29,7 +29,7 @@ from inference.dicom.source_images import (
     stamp,
 )
 from inference.dicom.sr_groups import GroupContext, SegmentReference, report_groups
-from inference.dicom.verify_sr import image_number, verify_sr
+from inference.dicom.verify_sr import frame_number, image_number, verify_sr
 from inference.domain.labelmap import Structure
 from inference.domain.measurement import Report
 from inference.domain.report_options import DEFAULT_REPORT, ReportOptions
@@ -82,6 +82,8 @@ def _verified(
             item.ContinuityOfContent = "SEPARATE"
         elif item.get("ValueType") == "NUM":
             _round_for_people(item)
+    if report.level is not None:
+        _name_frame(document, series, report.level.slice_index)
     carry_patient_and_study(document, series)
     describe_algorithms(document, identity)
     identify_private_codes(document)
@@ -200,6 +202,17 @@ def _reference(segmentation: Dataset) -> Dataset:
     reference.StudyDate = reference.StudyTime = ""
     reference.AccessionNumber = reference.ReferringPhysicianName = ""
     return reference
+
+
+def _name_frame(document: Dataset, series: CtSeries, slice_index: int) -> None:
+    """The L3 slice is the only image referred to; of a multi-frame image it is one frame."""
+    frame = frame_number(series, slice_index)
+    if frame is None:
+        return
+    for item in items_below(document):
+        for reference in item.get("ReferencedSOPSequence", []):
+            if str(reference.ReferencedSOPInstanceUID) in series.sop_uids:
+                reference.ReferencedFrameNumber = frame
 
 
 def _referenced_uids(item: Dataset) -> Iterator[str]:

@@ -7,6 +7,7 @@ from io import BytesIO
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.uid import EnhancedCTImageStorage
 
 from inference.dicom.ct_series import CtSeries
 from inference.dicom.read_series import load_series
@@ -234,3 +235,41 @@ def test_a_slice_that_does_not_lie_at_the_level_is_refused(series: CtSeries) -> 
 
     with pytest.raises(ImplausibleResult, match="another slice"):
         encode_sr(report, series, [], result_identity("sr"))
+
+
+def multi_frame(series: CtSeries) -> CtSeries:
+    """The same slices as the frames of one image, the last slice being its first frame."""
+    headers = []
+    for header in series.headers:
+        frame = Dataset()
+        frame.update(header)
+        frame.add_new("SOPClassUID", "UI", EnhancedCTImageStorage)
+        frame.add_new("SOPInstanceUID", "UI", "2.25.77")
+        headers.append(frame)
+    numbers = tuple(range(len(headers), 0, -1))
+    return replace(series, headers=tuple(headers), sop_uids=("2.25.77",), frame_numbers=numbers)
+
+
+def test_a_slice_of_a_multi_frame_image_is_referred_to_by_its_frame(series: CtSeries) -> None:
+    enhanced = multi_frame(series)
+    encoded = encode_sr(full_report(), enhanced, [], result_identity("sr"))
+    document = dcmread(BytesIO(encoded))
+
+    frames = {
+        reference.ReferencedFrameNumber
+        for child in items_below(document)
+        for reference in child.get("ReferencedSOPSequence", [])
+    }
+    assert frames == {len(series.headers) - 5}
+    assert item(document, "l3", "LEVEL_IMAGE").TextValue == str(len(series.headers) - 5)
+
+
+def test_another_frame_is_refused(series: CtSeries) -> None:
+    enhanced = multi_frame(series)
+    document = dcmread(BytesIO(encode_sr(full_report(), enhanced, [], result_identity("sr"))))
+    for child in items_below(document):
+        for reference in child.get("ReferencedSOPSequence", []):
+            reference.ReferencedFrameNumber = 1
+
+    with pytest.raises(ImplausibleResult, match="another slice"):
+        verify_sr(part10_bytes(document), full_report(), enhanced, [])

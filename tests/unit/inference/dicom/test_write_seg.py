@@ -126,6 +126,13 @@ def test_the_object_says_what_made_it(series: CtSeries) -> None:
     assert segmentation.SeriesInstanceUID == result_identity().series_instance_uid
 
 
+def test_the_model_is_contributing_equipment(series: CtSeries) -> None:
+    segmentation = build_seg(labels_of(series), series, result_identity())
+
+    ours = [e for e in segmentation.ContributingEquipmentSequence if e.Manufacturer == "Habitus"]
+    assert [(e.ManufacturerModelName, e.SoftwareVersions) for e in ours] == [("l3-tissue", "1.0.0")]
+
+
 @pytest.mark.parametrize("slices", [slice(5, 6), slice(4, 8)])
 def test_a_single_structure_makes_a_segmentation(slices: slice, series: CtSeries) -> None:
     labels = labels_of(series, (Structure.SPLEEN,))
