@@ -16,6 +16,13 @@ PYTEST := $(BIN)/python -m pytest
 APT_PYTHON := python3-venv
 APT_NODE := $(APT_PYTHON) orthanc orthanc-python orthanc-dicomweb dcmtk iproute2 util-linux
 APT_TEST := dicom3tools procps
+APT_VIEWER := nginx
+APT_BROWSER := $(APT_VIEWER) chromium
+# An Orthanc of your own for make ohif; without one it shows the demo that runs.
+ORTHANC ?=
+ORTHANC_USER ?=
+ORTHANC_PASSWORD_FILE ?=
+OHIF_PORT ?= 8180
 PIP := pip install --quiet --disable-pip-version-check
 
 .PHONY: help
@@ -31,7 +38,7 @@ setup-dev: system-test .venv/.dev ## what the tests need on top of that
 .PHONY: setup-training
 setup-training: $(if $(filter .venv-train/bin,$(TRAIN)),.venv-train/.done) ## the training environment (torch; TORCH_INDEX=URL for your own build)
 
-# Installs the packages of $(1) that are missing. A freshly installed orthanc must not start on the default
+# Installs the packages of $(1) that are missing. A freshly installed orthanc or nginx must not start on the default
 # ports: policy-rc.d refuses that while apt runs, and the unit is disabled afterwards.
 define apt_install
 	@missing=""; for p in $(1); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
@@ -41,17 +48,23 @@ define apt_install
 	  restore() { if [ $$made = 1 ]; then $(SUDO) rm -f /usr/sbin/policy-rc.d; fi; }; trap restore EXIT; \
 	  $(SUDO) apt-get update -qq; \
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 $$missing >/dev/null; \
-	  case "$$missing" in *" orthanc"*) if [ -d /run/systemd/system ]; then $(SUDO) systemctl disable --now orthanc || true; fi;; esac; \
+	  for unit in orthanc nginx; do \
+	    case "$$missing " in *" $$unit "*) if [ -d /run/systemd/system ]; then $(SUDO) systemctl disable --now $$unit || true; fi;; esac; \
+	  done; \
 	fi
 endef
 
-.PHONY: system-python system-node system-test
+.PHONY: system-python system-node system-test system-viewer system-browser
 system-python:
 	$(call apt_install,$(APT_PYTHON))
 system-node:
 	$(call apt_install,$(APT_NODE))
 system-test: system-node
 	$(call apt_install,$(APT_TEST))
+system-viewer: system-node
+	$(call apt_install,$(APT_VIEWER))
+system-browser: system-test
+	$(call apt_install,$(APT_BROWSER))
 
 .venv/bin/python: | system-node
 	$(PY) -m venv .venv
@@ -63,6 +76,16 @@ system-test: system-node
 	@echo "installing the development environment"
 	$(BIN)/$(PIP) --require-hashes -r $<
 	@touch $@ .venv/.node
+.venv/.browser: requirements/browser.txt .venv/.dev
+	$(BIN)/$(PIP) --require-hashes -r $<
+	@touch $@
+# npm comes as a wheel and goes again: Debian's own brings 394 packages.
+.viewer/.installed: viewer/install.py requirements/npm.txt | .venv/.node
+	@echo "installing OHIF under .viewer"
+	$(PY) -m venv .viewer/npm
+	.viewer/npm/bin/$(PIP) --require-hashes -r requirements/npm.txt
+	PATH="$(CURDIR)/.viewer/npm/bin:$$PATH" $(BIN)/python -m viewer.install
+	@rm -rf .viewer/npm && touch $@
 .venv-train/.done: requirements/train.txt | system-python
 	$(PY) -m venv .venv-train
 	$(TRAIN)/$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
@@ -75,6 +98,10 @@ system-test: system-node
 .PHONY: demo
 demo: setup ## a CT sent by C-STORE comes back as SEG and SR, with pictures (KEEP=1 leaves it running)
 	@$(BIN)/python demo.py --keep $(KEEP)
+
+.PHONY: ohif
+ohif: setup system-viewer .viewer/.installed ## the OHIF viewer for the demo that runs, or for ORTHANC=http://host:port
+	@$(BIN)/python -m viewer --port $(OHIF_PORT) --orthanc "$(ORTHANC)" --user "$(ORTHANC_USER)" --password-file "$(ORTHANC_PASSWORD_FILE)"
 
 # ---- checking it
 
@@ -96,6 +123,9 @@ test: setup-dev ## unit, integration and acceptance tests with a real Orthanc (n
 .PHONY: fuzz
 fuzz: .venv/.dev ## 5,000 damaged series by hand (HABITUS_REAL_CT adds real codings); commit the table it leaves
 	OMP_NUM_THREADS=1 RUST_BACKTRACE=0 $(BIN)/python -m tests.fuzz --count 5000 --written 0.2 --out docs/results/fuzz.md
+.PHONY: test-ohif
+test-ohif: setup-dev system-browser .venv/.browser .viewer/.installed ## the demo's results in OHIF, in a headless browser
+	$(SUDO) env PYTHONDONTWRITEBYTECODE=1 $(PYTEST) -p no:cacheprovider -q -rs tests/viewer
 .PHONY: test-training
 test-training: setup-training ## tests that need torch
 	$(TRAIN)/python -m pytest -q tests/training
@@ -136,7 +166,9 @@ lock: ## resolve the locks again (developers; needs uv)
 	uv export -q --locked --no-emit-project --no-default-groups --extra gpu -o requirements/gpu.txt
 	uv export -q --locked --no-emit-project --extra cpu --group dev -o requirements/dev.txt
 	uv export -q --locked --no-emit-project --no-default-groups --extra cpu --group train -o requirements/train.txt
+	uv export -q --locked --no-emit-project --only-group npm -o requirements/npm.txt
+	uv export -q --locked --no-emit-project --only-group browser -o requirements/browser.txt
 .PHONY: clean
 clean: ## remove environments, caches and demo data
-	rm -rf .venv .venv-train .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-train .viewer .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -43,11 +43,16 @@ from training.synthetic.demo_series import (
     truth_of,
     write_case,
 )
+from viewer.install import is_installed
+from viewer.links import described, result_links
+from viewer.orthanc_access import DEMO, OrthancAccess, write_demo_access
+from viewer.serve import running_viewer
 
 ROOT = Path(__file__).parent
 FOLDER = ROOT / ".demo"
 LOCK = ROOT / ".demo.lock"
 ORTHANC = "/usr/sbin/Orthanc"
+DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 SEE_LOG = f"See {FOLDER / 'node.log'}."
 SEED = 11
 JOB_LIMIT_S = 600.0
@@ -87,6 +92,7 @@ class Ports:
     node_http: int
     pacs_dicom: int
     pacs_http: int
+    viewer_http: int
 
 
 def main() -> int:
@@ -125,7 +131,8 @@ def demonstrate(profile: str, models: Path, *, keep: bool) -> int:
         job = run_job(node, ports)
         status = show(node, job, Truths(shapes=shapes.result(), voxels=truth_of(case)), ports)
         if keep:
-            wait_for_ctrl_c(node, ports)
+            links = show_in_ohif(running, ports)
+            wait_for_ctrl_c(node, ports, links)
     return status
 
 
@@ -297,12 +304,32 @@ def _cell(value: float | None) -> str:
     return f"{'–':>10}" if value is None else f"{value:10.1f}"
 
 
-def wait_for_ctrl_c(node: "Server", ports: Ports) -> None:
+def show_in_ohif(running: ExitStack, ports: Ports) -> str:
+    """Start OHIF where `make ohif` has installed it; its links, or how to get it."""
+    pacs = Server(port=ports.pacs_http, user="pacs", password=_password("pacs"))
+    # In a hospital the PACS has the images long before it has our results.
+    for path in sorted((FOLDER / "ct").glob("*.dcm")):
+        pacs.store(path)
+    access = OrthancAccess(
+        url=f"http://127.0.0.1:{ports.pacs_http}", user="pacs", password=_password("pacs")
+    )
+    write_demo_access(access)
+    running.callback(DEMO.unlink)
+    if not is_installed():
+        return "OHIF: make ohif, in another terminal, installs it and shows this patient in it."
+    url = running.enter_context(
+        running_viewer(access, port=ports.viewer_http, folder=FOLDER / "viewer")
+    )
+    return described(url, result_links(url))
+
+
+def wait_for_ctrl_c(node: "Server", ports: Ports, viewer_links: str) -> None:
     """Say where everything is and stay."""
     sys.stdout.write(
         f"\nRunning. Page: http://127.0.0.1:{ports.node_http}/habitus (user habitus, password {node.password})\n"
         f"PACS: http://127.0.0.1:{ports.pacs_http}/app/explorer.html (user pacs, password {_password('pacs')})\n"
         f"DICOM: HABITUS@127.0.0.1:{ports.node_dicom}, calling AE title SCANNER. Ctrl-C ends it.\n"
+        f"{viewer_links.strip()}\n"
     )
     sys.stdout.flush()
     with suppress(KeyboardInterrupt):
@@ -323,6 +350,11 @@ class Server:
         """JSON of a route; None while it is not there."""
         response = self._session.get(self._url + path, timeout=30)
         return response.json() if response.ok else None
+
+    def store(self, path: Path) -> None:
+        """Give it a DICOM file."""
+        response = self._session.post(f"{self._url}/instances", data=path.read_bytes(), timeout=30)
+        response.raise_for_status()
 
     def fetch(self, path: str) -> bytes:
         """Bytes of a route."""
@@ -406,7 +438,13 @@ def _pacs_configuration(ports: Ports) -> Path:
                 "DicomModalities": {
                     "habitus": {"AET": "HABITUS", "Host": "127.0.0.1", "Port": ports.node_dicom}
                 },
-                "Plugins": [],
+                "Plugins": [str(DICOMWEB)] if DICOMWEB.exists() else [],
+                "DicomWeb": {
+                    "Enable": True,
+                    "Root": "/dicom-web/",
+                    "StudiesMetadata": "Full",
+                    "SeriesMetadata": "Full",
+                },
             }
         )
     )
