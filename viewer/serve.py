@@ -17,7 +17,7 @@ from inference.domain.errors import ConfigurationInvalid
 from viewer.install import SITE
 from viewer.orthanc_access import OrthancAccess, write_private
 
-TEMPLATE = Path(__file__).with_name("nginx.conf")
+TEMPLATE = Path(__file__).with_name("nginx.conf.template")
 APP_CONFIG = Path(__file__).with_name("app-config.js")
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 START_LIMIT_S = 20.0
