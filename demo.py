@@ -328,8 +328,8 @@ def wait_for_ctrl_c(node: "Server", ports: Ports, viewer_links: str) -> None:
     sys.stdout.write(
         f"\nRunning. Page: http://127.0.0.1:{ports.node_http}/habitus (user habitus, password {node.password})\n"
         f"PACS: http://127.0.0.1:{ports.pacs_http}/app/explorer.html (user pacs, password {_password('pacs')})\n"
-        f"DICOM: HABITUS@127.0.0.1:{ports.node_dicom}, calling AE title SCANNER. Ctrl-C ends it.\n"
-        f"{viewer_links.strip()}\n"
+        f"DICOM: HABITUS@127.0.0.1:{ports.node_dicom}, calling AE title SCANNER.\n"
+        f"{viewer_links.strip()}\nCtrl-C ends it.\n"
     )
     sys.stdout.flush()
     with suppress(KeyboardInterrupt):

@@ -46,7 +46,7 @@ def serve(orthanc: OrthancAccess, port: int) -> None:
             found="no OHIF under .viewer", wanted="an installed OHIF", advice="Run make ohif."
         )
     with running_viewer(orthanc, port=port, folder=FOLDER / "run") as url:
-        sys.stdout.write(described(url, result_links(url)))
+        sys.stdout.write(described(url, result_links(url)) + "Ctrl-C ends it.\n")
         sys.stdout.flush()
         with suppress(KeyboardInterrupt):
             signal.pause()

@@ -54,9 +54,7 @@ def result_links(viewer_url: str) -> list[DeepLink]:
 
 def described(url: str, links: list[DeepLink]) -> str:
     """Addresses for people."""
-    lines = [
-        f"OHIF: {url}/ (study list), on this machine only, without a password. Ctrl-C ends it."
-    ]
+    lines = [f"OHIF: {url}/ (study list), on this machine only, without a password"]
     lines += [f"  {link.modality:4}{link.description}\n      {link.url}" for link in links]
     return "\n".join(lines) + "\n"
 

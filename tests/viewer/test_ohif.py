@@ -1,0 +1,168 @@
+"""What the demo sent to its PACS, opened in OHIF by the links that the demo prints: in a real, headless browser."""
+
+import re
+from collections.abc import Iterator
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+from pydicom import Dataset, dcmread
+
+from viewer.install import is_installed
+
+pytest.importorskip("playwright", reason="needs playwright: make test-ohif brings it")
+
+from playwright.sync_api import BrowserContext
+
+from tests.orthanc_process import ORTHANC
+from tests.viewer.kept_demo import CT_FOLDER, KeptDemo, kept_demo
+from tests.viewer.ohif_page import CHROMIUM, OhifPage, browser
+
+pytestmark = [
+    pytest.mark.skipif(
+        not (is_installed() and CHROMIUM.exists() and ORTHANC.exists()),
+        reason="needs OHIF, chromium and Orthanc: make test-ohif brings them",
+    ),
+    # The demo itself takes a minute, a page on a busy machine half of one.
+    pytest.mark.timeout(900),
+]
+ORGANS = [
+    "Liver",
+    "Right kidney",
+    "Spleen",
+    "Pancreas",
+    "Aorta",
+    "Inferior vena cava",
+    "Right adrenal",
+    "Left adrenal",
+    "Gallbladder",
+    "Esophagus",
+    "Stomach",
+    "Duodenum",
+    "Left kidney",
+    "Portal and splenic vein",
+]
+TISSUES = [
+    "Skeletal muscle",
+    "Subcutaneous fat (SAT)",
+    "Visceral fat (VAT)",
+    "Intermuscular fat (IMAT)",
+]
+COLOURED_PIXELS = 20_000
+AREA = re.compile(r"^Area: (\S+) cm2$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[KeptDemo]:
+    """The demo of the README."""
+    with kept_demo() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[BrowserContext]:
+    """Shared, for its cache."""
+    with browser() as context:
+        yield context
+
+
+@pytest.fixture
+def ohif(chromium: BrowserContext) -> Iterator[OhifPage]:
+    """A tab; no test may leave it with a refused request or one to another host."""
+    tab = OhifPage(page=chromium.new_page())
+    yield tab
+    tab.page.close()
+    assert tab.refused == []
+    assert tab.foreign == []
+
+
+def segmentation_behind(link: str, demo: KeptDemo) -> Dataset:
+    """The SEG that a link opens, from the PACS."""
+    (series_uid,) = parse_qs(urlsplit(link).query)["initialSeriesInstanceUID"]
+    return demo.received(series_uid)
+
+
+def instance_numbers_of(segment_label: str, segmentation: Dataset) -> set[int]:
+    """The CT images on which a segment has a frame."""
+    (number,) = [
+        s.SegmentNumber for s in segmentation.SegmentSequence if s.SegmentLabel == segment_label
+    ]
+    uids = {
+        frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
+        for frame in segmentation.PerFrameFunctionalGroupsSequence
+        if frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber == number
+    }
+    headers = [dcmread(path, stop_before_pixels=True) for path in CT_FOLDER.glob("*.dcm")]
+    return {int(header.InstanceNumber) for header in headers if header.SOPInstanceUID in uids}
+
+
+def test_the_link_shows_every_organ_and_a_click_leads_to_it(demo: KeptDemo, ohif: OhifPage) -> None:
+    link = demo.link("SEG", "organs")
+    liver = instance_numbers_of("Liver", segmentation_behind(link, demo))
+
+    ohif.open(link)
+    ohif.wait_for_text(ORGANS[-1])
+    assert ohif.segment_names() == ORGANS
+
+    before = ohif.shown_instance_number()
+    assert before not in liver
+    ohif.click("Liver")
+    ohif.wait_until(lambda: ohif.shown_instance_number() in liver, f"an image of {sorted(liver)}")
+    ohif.wait_until(lambda: ohif.pixels("coloured") > COLOURED_PIXELS, "a painted overlay")
+
+
+def test_the_link_shows_the_tissues_at_l3(demo: KeptDemo, ohif: OhifPage) -> None:
+    link = demo.link("SEG", "L3")
+    slab = instance_numbers_of("Skeletal muscle", segmentation_behind(link, demo))
+
+    ohif.open(link)
+    ohif.wait_for_text(TISSUES[-1])
+    assert ohif.segment_names() == TISSUES
+
+    ohif.click("Skeletal muscle")
+    ohif.wait_until(lambda: ohif.shown_instance_number() in slab, f"an image of {sorted(slab)}")
+    ohif.wait_until(lambda: ohif.pixels("coloured") > COLOURED_PIXELS, "a painted overlay")
+
+
+def test_the_report_is_readable_and_has_the_nodes_numbers(demo: KeptDemo, ohif: OhifPage) -> None:
+    report = demo.report()
+    areas = [m["value"] for m in report["body_composition"] if m["quantity"] == "area"]
+
+    ohif.open(demo.link("SR", "measurements"))
+    ohif.wait_until(lambda: AREA.search(ohif.text()), "a line with an area")
+    written = [float(number) for number in AREA.findall(ohif.text())]
+
+    assert areas
+    for area in areas:
+        assert any(number == pytest.approx(area, rel=1e-5) for number in written), area
+    assert "For research use only" in ohif.text()
+    assert f"Finding Site: {'L3 vertebra'}" in ohif.text()
+
+
+def test_the_viewer_only_reads(demo: KeptDemo) -> None:
+    for method in ("POST", "PUT", "DELETE"):
+        for path in ("/dicom-web/studies", "/wado"):
+            answer = requests.request(method, demo.ohif + path, data=b"x", timeout=30)
+
+            assert answer.status_code == 403, (method, path)
+
+
+def test_a_page_of_another_name_reads_nothing(demo: KeptDemo) -> None:
+    answer = requests.get(
+        f"{demo.ohif}/dicom-web/studies", headers={"Host": "rebound.example"}, timeout=30
+    )
+
+    assert answer.status_code == 421
+
+
+def test_the_page_cannot_reach_another_host(demo: KeptDemo, ohif: OhifPage) -> None:
+    ohif.open(demo.ohif)
+
+    # An address for documentation (RFC 5737): nobody answers there, but the policy answers first.
+    reached = ohif.page.evaluate(
+        "fetch('http://192.0.2.1/').then(() => 'reached', (error) => error.message)"
+    )
+
+    assert reached == "Failed to fetch"
+    assert any("Content Security Policy" in text for text in ohif.foreign)
+    ohif.foreign.clear()
