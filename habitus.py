@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from inference.domain.measurement import OrganResult, Report
+    from inference.domain.series_choice import ConsideredSeries, SeriesChoice
 
 EXAMPLES = """\
 examples:
@@ -18,6 +19,8 @@ examples:
   habitus run ct/ --out results/                SEG, SR, numbers and pictures of a CT series
   habitus run ct/ --out results/ --json         the same, the numbers as JSON on standard output
   habitus run ct/ --out results/ --profile l3   body composition only
+  habitus explain study/                        which series of a study is taken, and why the others are not
+  habitus explain study/ --json                 the same as JSON
   habitus models                                which models are installed, and whether they are intact
   habitus doctor                                what works on this machine and what does not
 
@@ -72,7 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
-    run = add("run", run_series, "analyse the CT series of a folder")
+    run = add("run", run_series, "analyse the CT series of a folder that suits the profile best")
     run.add_argument("series_dir", type=Path, metavar="SERIES_DIR", help="folder of DICOM files")
     run.add_argument("--out", type=Path, required=True, help="folder for the results")
     run.add_argument("--profile", default="abdomen", help="abdomen (default), l3 or l3-small")
@@ -86,6 +89,13 @@ def build_parser() -> argparse.ArgumentParser:
         help="title of the structured report: habitus (default, viewers show it as text) or 126000 (DICOM's own)",
     )
     run.add_argument("--json", action="store_true", help="print the report as JSON")
+    _add_explain_options(
+        add(
+            "explain",
+            explain_choice,
+            "say which series of a study is taken, and why not the others",
+        )
+    )
     _add_synth_options(
         add("synth", write_synthetic, "write a synthetic CT series (no patient) with known truth")
     )
@@ -94,6 +104,25 @@ def build_parser() -> argparse.ArgumentParser:
     doctor = add("doctor", diagnose, "check what this machine can do")
     doctor.add_argument("--models", type=Path, help="another models folder")
     return parser
+
+
+def _add_explain_options(explain: argparse.ArgumentParser) -> None:
+    explain.add_argument("study_dir", type=Path, metavar="STUDY_DIR", help="folder of DICOM files")
+    explain.add_argument(
+        "--profile", default="abdomen", help="whose rules: abdomen (default), l3 …"
+    )
+    explain.add_argument("--json", action="store_true", help="print the choice as JSON")
+    explain.formatter_class = argparse.RawDescriptionHelpFormatter
+    explain.epilog = """\
+Headers are read, pixels are not. Points and refusals come from inference/profiles/series/*.toml. Descriptions are
+shown as they stand in the files: they may name a patient.
+
+examples:
+  habitus explain study/
+  habitus explain study/ --profile l3 --json
+
+exit status: 0 a series is chosen · 2 wrong arguments or settings · 3 none can be · 4 unreadable input
+"""
 
 
 def _add_synth_options(synth: argparse.ArgumentParser) -> None:
@@ -198,6 +227,7 @@ def run_series(options: argparse.Namespace) -> int:
         sys.stdout.write(report_to_json(result.report))
         return 0
     print_report(result.report)
+    _print_considered(result.report.series_choice)
     for role, path in result.files.items():
         sys.stdout.write(f"{role:16} {path}\n")
     return 0
@@ -243,6 +273,77 @@ def print_report(report: "Report") -> None:
         console.print(f"! {flag}", markup=False, highlight=False)
     spent = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.seconds.items())
     console.print(f"{spent}. For research use only.", highlight=False)
+
+
+def _print_considered(series: "Sequence[ConsideredSeries]") -> None:
+    """Which series was taken, where there was a choice."""
+    if len(series) < 2:
+        return
+    for row in series:
+        name = "without number" if row.number is None else row.number
+        code = f" [{row.code}]" if row.code else ""
+        sys.stdout.write(
+            f"series {name} ({row.images} images): {row.outcome}{code}, {row.score} points: {row.why}\n"
+        )
+
+
+def explain_choice(options: argparse.Namespace) -> int:
+    """habitus explain"""
+    import json
+    from dataclasses import asdict
+
+    from inference.dicom.survey import survey_folder
+    from inference.domain.analysis_profile import load_profile
+    from inference.domain.series_choice import considered
+    from inference.domain.series_rules import load_series_rules
+    from inference.stages.choose_series import choose_series, require_candidate
+
+    rules = load_series_rules(load_profile(options.profile).series_rules)
+    survey = survey_folder(options.study_dir)
+    choice = choose_series(survey.summaries, rules)
+    if options.json:
+        rows = [
+            asdict(row) | {"facts": asdict(verdict.summary)}
+            for row, verdict in zip(considered(choice), choice.verdicts, strict=True)
+        ]
+        told = {"rules": rules.name, "series": rows, "unreadable_files": len(survey.unreadable)}
+        sys.stdout.write(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+    else:
+        _print_choice(choice, f"{rules.name}: {rules.description}")
+        for path in survey.unreadable_paths:
+            sys.stdout.write(f"! cannot be read: {path}\n")
+    require_candidate(choice)
+    survey.require_one_patient(v.summary.series_uid for v in choice.measurable)
+    return 0
+
+
+def _print_choice(choice: "SeriesChoice", title: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from inference.domain.series_choice import considered
+
+    table = Table(title=title, title_justify="left", show_lines=True)
+    for name in ("series", "images", "mm", "covers", "points"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("description", "verdict", "why"):
+        table.add_column(name)
+    for row, verdict in zip(considered(choice), choice.verdicts, strict=True):
+        facts = verdict.summary
+        thickness = facts.thickness_mm or facts.step_mm
+        table.add_row(
+            "" if row.number is None else str(row.number),
+            str(row.images),
+            "" if thickness is None else f"{thickness:g}",
+            "" if facts.coverage_mm is None else f"{facts.coverage_mm:.0f} mm",
+            str(row.score) if row.outcome != "refused" else "",
+            # Text, not markup: a description may hold brackets.
+            Text(facts.description),
+            Text(f"{row.outcome} {row.code}".strip()),
+            Text(row.why),
+        )
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
 def _print_organs(console: "Console", results: "Sequence[OrganResult]") -> None:

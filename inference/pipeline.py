@@ -15,21 +15,32 @@ from inference.dicom.ct_series import CtSeries
 from inference.dicom.identity import ResultIdentity, derive_uid
 from inference.dicom.picture_page import coronal_picture, level_picture, save_png
 from inference.dicom.read_seg import header_of
-from inference.dicom.read_series import find_series
+from inference.dicom.read_series import load_series
+from inference.dicom.survey import Survey, survey_folder
 from inference.dicom.write_seg import encode_seg
 from inference.dicom.write_sr import encode_sr
 from inference.domain.analysis_profile import LossyPolicy, Profile
-from inference.domain.errors import ImplausibleResult, LevelNotFound, OutOfMemory
+from inference.domain.errors import (
+    HabitusError,
+    ImplausibleResult,
+    LevelNotFound,
+    OutOfMemory,
+    StudyRejected,
+    UnreadableInput,
+)
 from inference.domain.labelmap import LabelMap, Structure
 from inference.domain.measurement import Level, ModelUse, Patient, Quantity, Report
 from inference.domain.outcome import Analysis
 from inference.domain.predictor import Predictor
 from inference.domain.report_options import DEFAULT_REPORT, ReportOptions
+from inference.domain.series_choice import Outcome, SeriesChoice, considered
+from inference.domain.series_rules import load_series_rules
 from inference.domain.volume import Volume, axis_flips, canonical, flip
 from inference.engine.model_store import SHIPPED_MODELS, load_predictor
 from inference.engine.providers import downgrade_flag
 from inference.engine.sliding_window import sliding_logits
 from inference.stages import quality
+from inference.stages.choose_series import choice_flags, choose_series, require_candidate
 from inference.stages.cut_offs import cut_offs_for
 from inference.stages.grids import AIR_HU, body_mask, normalise, resample
 from inference.stages.locate_l3 import SpineLevel, landmark_curves, level_from_curves
@@ -174,18 +185,50 @@ def load_models(
 def analyse_folder(
     series_dir: Path, out_dir: Path, models: Models, identity: RunIdentity, progress: Progress
 ) -> AnalysisFiles:
-    """Read the CT series of a folder, analyse it and write every result into `out_dir`; raises HabitusError."""
+    """Analyse the series of a folder that suits the profile best, write every result into `out_dir`; raises HabitusError."""
     clock = Stopwatch(progress)
     try:
-        with clock.stage("read"):
-            series = find_series(series_dir, LossyPolicy(models.profile.lossy))
-        facts = Facts(
-            patient=series.patient, contrast=series.contrast, kvp=series.kvp, flags=series.flags
-        )
-        analysis = analyse_volume(series.volume, facts, models, clock)
-        return write_results(series, analysis, identity, out_dir, clock)
+        with clock.stage("choose"):
+            survey = survey_folder(series_dir)
+            choice = choice_in(survey, models.profile)
+        series, analysis, choice = _first_measurable(survey, choice, models, clock)
+        flags = (*choice_flags(choice), *filter(None, [survey.damage]), *analysis.report.flags)
+        report = replace(analysis.report, series_choice=considered(choice), flags=flags)
+        return write_results(series, replace(analysis, report=report), identity, out_dir, clock)
     except MemoryError:
         raise OutOfMemory from None
+
+
+def choice_in(survey: Survey, profile: Profile) -> SeriesChoice:
+    """The choice between the series of a folder; raises NoSuitableSeries or StudyRejected."""
+    choice = choose_series(survey.summaries, load_series_rules(profile.series_rules))
+    require_candidate(choice)
+    survey.require_one_patient(v.summary.series_uid for v in choice.measurable)
+    return choice
+
+
+def _first_measurable(
+    survey: Survey, choice: SeriesChoice, models: Models, clock: Stopwatch
+) -> tuple[CtSeries, Analysis, SeriesChoice]:
+    """The best candidate whose pixels keep what its headers promise; raises what the best one was refused for."""
+    refusals: list[HabitusError] = []
+    while (chosen := choice.chosen) is not None and len(refusals) < choice.finalists:
+        try:
+            with clock.stage("read"):
+                paths = survey.of(chosen.summary.series_uid).paths
+                series = load_series(paths, LossyPolicy(models.profile.lossy))
+            facts = Facts(
+                patient=series.patient, contrast=series.contrast, kvp=series.kvp, flags=series.flags
+            )
+            return series, analyse_volume(series.volume, facts, models, clock), choice
+        except (StudyRejected, UnreadableInput) as refusal:
+            refusals.append(refusal)
+            code = refusal.reason if isinstance(refusal, StudyRejected) else refusal.code
+            choice = choice.after_failure(code, f"found {refusal.found}; wanted {refusal.wanted}")
+    codes = [v.code for v in choice.verdicts if v.outcome is Outcome.FAILED]
+    if len(codes) > 1:
+        refusals[0].advice += f" The next best {len(codes) - 1} failed too: {', '.join(codes[1:])}."
+    raise refusals[0]
 
 
 def analyse_volume(volume: Volume, facts: Facts, models: Models, clock: Stopwatch) -> Analysis:

@@ -9,10 +9,15 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
+from inference.dicom.ct_series import CtSeries
 from inference.dicom.identity import ResultIdentity, derive_uid
+from inference.dicom.read_series import load_series
+from inference.dicom.survey import survey_folder
+from inference.domain.analysis_profile import load_profile
 from inference.domain.labelmap import LabelMap, Structure
 from inference.domain.measurement import ModelUse
 from inference.domain.volume import Affine, Volume, affine_from_axes
+from inference.pipeline import choice_in
 from training.synthetic.series import SeriesHeader, build_datasets
 
 AXIAL = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
@@ -80,3 +85,11 @@ def result_identity(name: str = "seg") -> ResultIdentity:
             ),
         ),
     )
+
+
+def chosen_series(folder: Path) -> CtSeries:
+    """The series of a folder that the shipped rules choose, read."""
+    survey = survey_folder(folder)
+    chosen = choice_in(survey, load_profile("abdomen")).chosen
+    assert chosen is not None
+    return load_series(survey.of(chosen.summary.series_uid).paths)

@@ -1,7 +1,7 @@
-"""Read a CT series from files: find it in a folder, check it, stack it into Hounsfield units."""
+"""Read one CT series from its files: check it, stack it into Hounsfield units."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from inference.dicom.header_values import number, numbers, plain_text, text
 from inference.dicom.hounsfield import PixelFormat, pixel_format
 from inference.dicom.patient import patient_from_header
 from inference.dicom.quiet import quietly
-from inference.dicom.read_file import SourceFile, broken, has_dicom_mark, is_directory, read_header
+from inference.dicom.read_file import SourceFile, broken, read_header
 from inference.dicom.same_slices import distinct_slices
 from inference.dicom.series_flags import contrast_agent, series_flags
 from inference.dicom.series_identity import check_one_series
@@ -28,8 +28,6 @@ from inference.domain.volume import Volume
 MAX_VOXELS = 1_500_000_000
 """4096 slices of 512 × 512 fit; 3 GB as int16."""
 
-_A_FOLDER = "a folder with a CT series"
-_CHECK_PATH = "Check the path."
 _SEND_AGAIN = "Send the series again."
 
 
@@ -50,31 +48,6 @@ def load_series(paths: Sequence[Path], lossy: LossyPolicy = LossyPolicy.FLAG) ->
     return _load(files, lossy)
 
 
-@quietly()
-def find_series(folder: Path, lossy: LossyPolicy = LossyPolicy.FLAG) -> CtSeries:
-    """The axial CT series of a folder tree that covers most of the body and can be measured.
-
-    Raises UnreadableInput, NoSuitableSeries or UnsupportedGeometry.
-    """
-    files = list(_dicom_files(folder))
-    unsuitable: Counter[str] = Counter()
-    series: defaultdict[str, list[SourceFile]] = defaultdict(list)
-    for file in files:
-        if why := unsuitable_because(file.header):
-            unsuitable[why] += 1
-        else:
-            series[text(file.header, "SeriesInstanceUID")].append(file)
-    if not series:
-        raise _no_series(unsuitable)
-    refusals: list[UnsupportedGeometry] = []
-    for uid in sorted(series, key=lambda uid: (*_coverage(series[uid]), uid), reverse=True):
-        try:
-            return _load(series[uid], lossy)
-        except UnsupportedGeometry as refusal:
-            refusals.append(refusal)
-    raise refusals[0]
-
-
 def _no_series(unsuitable: Counter[str]) -> NoSuitableSeries:
     kinds = ", ".join(f"{count} × {why}" for why, count in unsuitable.most_common(5)) or "none"
     return NoSuitableSeries(
@@ -82,37 +55,6 @@ def _no_series(unsuitable: Counter[str]) -> NoSuitableSeries:
         wanted="one axial CT series",
         advice="Send the axial reconstruction of the abdomen.",
     )
-
-
-def _dicom_files(folder: Path) -> Iterator[SourceFile]:
-    if not folder.is_dir():
-        raise UnreadableInput(found="no such folder", wanted=_A_FOLDER, advice=_CHECK_PATH)
-    candidates = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    if not candidates:
-        raise UnreadableInput(found="an empty folder", wanted=_A_FOLDER, advice=_CHECK_PATH)
-    found_any = False
-    for path in candidates:
-        if not has_dicom_mark(path):
-            continue
-        found_any = True
-        file = read_header(path)
-        if not is_directory(file.header):
-            yield file
-    if not found_any:
-        raise UnreadableInput(
-            found=f"{len(candidates)} files, none of them DICOM",
-            wanted=_A_FOLDER,
-            advice="Export the series as DICOM files (PS3.10).",
-        )
-
-
-def _coverage(files: Sequence[SourceFile]) -> tuple[float, int]:
-    heights = [
-        position[2]
-        for file in files
-        if (position := numbers(file.header, "ImagePositionPatient")) and len(position) == 3
-    ]
-    return (max(heights) - min(heights) if heights else 0.0), len(files)
 
 
 def _intact(paths: Sequence[Path]) -> list[SourceFile]:

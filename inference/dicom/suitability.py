@@ -7,8 +7,8 @@ from pydicom.uid import CTImageStorage, EnhancedCTImageStorage
 
 from inference.dicom.header_values import text, whole_number
 
-_NOT_TISSUE = frozenset({"MIP", "MINIP", "PERFUSION", "PROJECTION IMAGE", "SUBTRACTION"})
-"""Image Type values of images whose numbers are not the density of one slice (PS3.3 C.8.16.1.3)."""
+_NOT_TISSUE = re.compile(r"\b(MIP|MINIP)\b|PERFUSION|PROJECTION IMAGE|SUBTRACTION")
+"""In Image Type of images whose numbers are not the density of one slice (PS3.3 C.8.16.1.3; "CT_SOM5 MIP")."""
 
 
 def unsuitable_because(header: Dataset) -> str | None:
@@ -22,8 +22,8 @@ def unsuitable_because(header: Dataset) -> str | None:
     kinds = [kind.strip() for kind in text(header, "ImageType").upper().split("\\")]
     if "LOCALIZER" in kinds or any("SURVIEW" in kind or "SCOUT" in kind for kind in kinds):
         return "scout image"
-    if _NOT_TISSUE & set(kinds) or (kinds[0] == "DERIVED" and "AXIAL" not in kinds[2:3]):
-        # PACS that compress without loss also write DERIVED, but leave AXIAL in the third place.
+    # DERIVED alone says little: a PACS that compresses writes it. Whether slices are axial, their orientation tells.
+    if any(_NOT_TISSUE.search(kind) for kind in kinds):
         return "derived image"
     if sop_class and sop_class not in (CTImageStorage, EnhancedCTImageStorage):
         return "not of the CT image class"

@@ -55,6 +55,8 @@ class Profile:
     """Reference tables shown in the report."""
     lossy: LossyPolicy = LossyPolicy.FLAG
     windows: HuWindows = HuWindows()
+    series_rules: str = "axial-soft-tissue"
+    """Which rules choose the series of a study: a file of inference/profiles/series."""
 
     def __post_init__(self) -> None:
         if self.lossy not in set(LossyPolicy):

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from inference.domain.labelmap import Structure
+from inference.domain.series_choice import ConsideredSeries
 
 
 class Unit(StrEnum):
@@ -160,5 +161,7 @@ class Report:
     flags: tuple[str, ...] = ()
     """What a reader must know: 'height missing: no indices', 'CPU used instead of CUDA', …"""
     models: tuple[ModelUse, ...] = ()
+    series_choice: tuple[ConsideredSeries, ...] = ()
+    """Every series of the folder: which was taken, and why the others were not."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Wall time per stage."""

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from inference.dicom.read_series import find_series
 from inference.domain.analysis_profile import load_profile
 from inference.domain.labelmap import TISSUES
 from inference.domain.measurement import Report
@@ -27,6 +26,7 @@ from tests.conformance.other_readers import (
 )
 from tests.conformance.truth_analysis import true_analysis, write_objects
 from tests.conformance.validators import VALIDATORS, dcentvfy, is_warning, kind_of
+from tests.synthetic_series import chosen_series
 
 PROFILE = "abdomen"
 
@@ -50,7 +50,7 @@ class Row:
 def check_geometry(geometry: Geometry, folder: Path, *, seed: int) -> list[Row]:
     """Write the CT and its results from the true masks, and check all of them."""
     truth = write_case(geometry, folder / "ct", seed=seed)
-    series = find_series(folder / "ct")
+    series = chosen_series(folder / "ct")
     analysis = true_analysis(series, truth)
     files = write_objects(series, analysis, folder / "results").files
     return [
@@ -63,7 +63,7 @@ def check_geometry(geometry: Geometry, folder: Path, *, seed: int) -> list[Row]:
 def check_pipeline(geometry: Geometry, folder: Path, *, seed: int) -> list[Row]:
     """The same with the shipped networks: their masks, whatever they are, must arrive unmoved."""
     write_case(geometry, folder / "ct", seed=seed)
-    series = find_series(folder / "ct")
+    series = chosen_series(folder / "ct")
     facts = Facts(patient=series.patient, contrast=series.contrast, kvp=series.kvp)
     models = load_models(load_profile(PROFILE))
     analysis = analyse_volume(series.volume, facts, models, Stopwatch(silent))

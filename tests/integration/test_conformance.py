@@ -9,7 +9,6 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from inference.dicom.read_series import find_series
 from inference.domain.labelmap import Structure
 from inference.domain.measurement import Report
 from tests.conformance.__main__ import FIRST_SEED, missing_programs, table
@@ -28,6 +27,7 @@ from tests.conformance.validators import (
     is_warning,
     pydicom_strict,
 )
+from tests.synthetic_series import chosen_series
 
 pytestmark = [
     pytest.mark.validators,
@@ -48,7 +48,7 @@ class Written:
         self.geometry = small_geometry()
         self.ct_folder = folder / "ct"
         truth = write_case(self.geometry, self.ct_folder, seed=FIRST_SEED)
-        self.series = find_series(self.ct_folder)
+        self.series = chosen_series(self.ct_folder)
         self.analysis = true_analysis(self.series, truth)
         self.files = dict(write_objects(self.series, self.analysis, folder / "results").files)
         self.report: Report = self.analysis.report

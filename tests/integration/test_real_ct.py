@@ -9,13 +9,18 @@ from pydicom import dcmread
 
 from inference.dicom.hounsfield import hounsfield, pixel_format
 from inference.dicom.read_seg import verify_seg
-from inference.dicom.read_series import find_series, load_series
+from inference.dicom.read_series import load_series
 from inference.dicom.write_seg import encode_seg
 from inference.domain.analysis_profile import LossyPolicy
-from inference.domain.errors import NoSuitableSeries, UnreadableInput, UnsupportedGeometry
+from inference.domain.errors import (
+    NoSuitableSeries,
+    StudyRejected,
+    UnreadableInput,
+    UnsupportedGeometry,
+)
 from inference.domain.labelmap import FLARE22_ORGANS
 from inference.domain.volume import axis_flips
-from tests.synthetic_series import result_identity, small_labels
+from tests.synthetic_series import chosen_series, result_identity, small_labels
 
 
 @pytest.fixture(scope="module")
@@ -39,19 +44,19 @@ def test_unmeasurable_series_are_refused_with_their_reason(
     name: str, reason: str, real_ct: Path
 ) -> None:
     with pytest.raises(UnsupportedGeometry) as refusal:
-        find_series(real_ct / name)
+        chosen_series(real_ct / name)
 
     assert refusal.value.reason == reason
 
 
 def test_an_identical_copy_beside_a_gap_is_named_too(real_ct: Path) -> None:
     with pytest.raises(UnsupportedGeometry, match="1 more at the same position"):
-        find_series(real_ct / "duplicate_positions")
+        chosen_series(real_ct / "duplicate_positions")
 
 
 def test_secondary_captures_and_a_stray_directory_are_no_series(real_ct: Path) -> None:
     with pytest.raises(NoSuitableSeries, match="scout"):
-        find_series(real_ct / "philips_secondary_captures")
+        chosen_series(real_ct / "philips_secondary_captures")
 
 
 def test_an_enhanced_perfusion_map_is_no_series(real_ct: Path) -> None:
@@ -60,17 +65,17 @@ def test_an_enhanced_perfusion_map_is_no_series(real_ct: Path) -> None:
 
 
 def test_segmentations_beside_three_slices_are_no_series(real_ct: Path) -> None:
-    with pytest.raises(UnsupportedGeometry):
-        find_series(real_ct / "dcmqi_seg_examples")
+    with pytest.raises(StudyRejected):
+        chosen_series(real_ct / "dcmqi_seg_examples")
     with pytest.raises(UnsupportedGeometry) as refusal:
-        find_series(real_ct / "dcmqi_seg_examples" / "ct-3slice")
+        chosen_series(real_ct / "dcmqi_seg_examples" / "ct-3slice")
 
     assert refusal.value.reason == "too-few-slices"
 
 
 def test_other_file_formats_are_not_read(real_ct: Path) -> None:
     with pytest.raises(UnreadableInput):
-        find_series(real_ct / "vertebra_l3_crop")
+        chosen_series(real_ct / "vertebra_l3_crop")
 
 
 def test_lossless_codings_give_the_same_units(real_ct: Path) -> None:
@@ -101,7 +106,7 @@ def test_one_slice_is_no_volume(name: str, real_ct: Path) -> None:
 
 
 def test_a_feet_first_slab_is_read_in_patient_coordinates(real_ct: Path) -> None:
-    series = find_series(real_ct / "kits_liver_slab")
+    series = chosen_series(real_ct / "kits_liver_slab")
 
     assert series.volume.shape == (18, 512, 512)
     assert axis_flips(series.volume.affine_lps) == (False, False, False)
@@ -113,7 +118,7 @@ def test_a_feet_first_slab_is_read_in_patient_coordinates(real_ct: Path) -> None
 
 
 def test_a_segmentation_of_a_real_series_is_proven(real_ct: Path) -> None:
-    series = find_series(real_ct / "kits_liver_slab")
+    series = chosen_series(real_ct / "kits_liver_slab")
     labels = small_labels(series.volume.affine_lps, series.volume.shape, FLARE22_ORGANS[:4])
 
     verify_seg(encode_seg(labels, series, result_identity()), labels, series)

@@ -8,9 +8,9 @@ import pytest
 from pydicom.uid import RLELossless
 
 from inference.dicom.quiet import quietly
-from inference.dicom.read_series import find_series, load_series
+from inference.dicom.read_series import load_series
 from inference.domain.errors import HabitusError, UnreadableInput, UnsupportedGeometry
-from tests.synthetic_series import save_all, small_datasets, small_volume
+from tests.synthetic_series import chosen_series, save_all, small_datasets, small_volume
 
 SECRET = "Gildong^Hong"
 
@@ -21,7 +21,7 @@ def test_a_truncated_file_is_unreadable_wherever_it_ends(kept: int, tmp_path: Pa
     paths[6].write_bytes(paths[6].read_bytes()[:kept])
 
     with pytest.raises(HabitusError) as refusal:
-        find_series(tmp_path)
+        chosen_series(tmp_path)
 
     assert isinstance(refusal.value, UnreadableInput | UnsupportedGeometry)
 
@@ -72,7 +72,7 @@ def test_a_wrong_byte_anywhere_in_a_header_ends_in_a_volume_or_a_typed_error(
         for path, content in zip(paths, intact, strict=True):
             path.write_bytes(content[:offset] + bytes([value]) + content[offset + 1 :])
         with contextlib.suppress(HabitusError):
-            find_series(tmp_path)
+            chosen_series(tmp_path)
     assert SECRET not in caplog.text
 
 

@@ -23,7 +23,7 @@ from pydicom.uid import (
 from inference.dicom import read_file, read_series
 from inference.dicom.hounsfield import pixel_format
 from inference.dicom.quiet import quietly
-from inference.dicom.read_series import find_series, load_series
+from inference.dicom.read_series import load_series
 from inference.dicom.series_flags import contrast_agent
 from inference.domain.analysis_profile import LossyPolicy
 from inference.domain.errors import (
@@ -32,7 +32,7 @@ from inference.domain.errors import (
     UnsupportedGeometry,
 )
 from inference.domain.volume import canonical, position_mm
-from tests.synthetic_series import save_all, small_datasets, small_volume
+from tests.synthetic_series import chosen_series, save_all, small_datasets, small_volume
 from training.synthetic.series import SeriesHeader, SliceOrder, write_series
 
 
@@ -342,10 +342,6 @@ def as_scout(dataset: Dataset) -> None:
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
 
 
-def as_reformatted(dataset: Dataset) -> None:
-    dataset.ImageType = ["DERIVED", "SECONDARY", "REFORMATTED"]
-
-
 def as_projection(dataset: Dataset) -> None:
     dataset.ImageType = ["DERIVED", "SECONDARY", "AXIAL", "MIP"]
 
@@ -361,9 +357,9 @@ def as_magnetic_resonance(dataset: Dataset) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [as_scout, as_reformatted, as_projection, as_capture, as_magnetic_resonance],
+    [as_scout, as_projection, as_capture, as_magnetic_resonance],
 )
-@pytest.mark.parametrize("read", [lambda f: load_series(sorted(f.iterdir())), find_series])
+@pytest.mark.parametrize("read", [lambda f: load_series(sorted(f.iterdir())), chosen_series])
 def test_images_that_are_no_axial_ct_are_no_series(
     change: Callable[[Dataset], None], read: Callable[[Path], object], tmp_path: Path
 ) -> None:
@@ -376,27 +372,38 @@ def test_images_that_are_no_axial_ct_are_no_series(
         read(tmp_path)
 
 
-def test_a_series_compressed_by_the_pacs_is_still_an_axial_series(tmp_path: Path) -> None:
-    datasets = small_datasets(image_type=("DERIVED", "PRIMARY", "AXIAL"))
+@pytest.mark.parametrize(
+    "image_type",
+    [
+        ("DERIVED", "PRIMARY", "AXIAL"),
+        ("DERIVED", "SECONDARY", "REFORMATTED", "AVERAGE"),
+        ("ORIGINAL", "PRIMARY"),
+        (),
+    ],
+)
+def test_image_type_alone_does_not_unmake_an_axial_series(
+    image_type: tuple[str, ...], tmp_path: Path
+) -> None:
+    datasets = small_datasets(image_type=image_type)
 
     assert load_series(save_all(datasets, tmp_path)).volume.shape == (12, 64, 48)
 
 
 def test_a_missing_folder_is_unreadable(tmp_path: Path) -> None:
     with pytest.raises(UnreadableInput, match="no such folder"):
-        find_series(tmp_path / "absent")
+        chosen_series(tmp_path / "absent")
 
 
 def test_an_empty_folder_is_unreadable(tmp_path: Path) -> None:
     with pytest.raises(UnreadableInput, match="empty folder"):
-        find_series(tmp_path)
+        chosen_series(tmp_path)
 
 
 def test_a_folder_without_dicom_is_unreadable(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no image here")
 
     with pytest.raises(UnreadableInput, match="none of them DICOM"):
-        find_series(tmp_path)
+        chosen_series(tmp_path)
 
 
 def test_no_files_are_unreadable() -> None:
@@ -432,7 +439,7 @@ def test_a_folder_is_searched_past_other_files(tmp_path: Path) -> None:
     del directory.SeriesInstanceUID, directory.SOPClassUID
     directory.save_as(tmp_path / "DICOMDIR", enforce_file_format=True)
 
-    series = find_series(tmp_path)
+    series = chosen_series(tmp_path)
 
     assert series.series_uid == SeriesHeader(series_number=2).series_uid
 
@@ -444,23 +451,4 @@ def test_a_directory_file_alone_is_no_series(tmp_path: Path) -> None:
     directory.save_as(tmp_path / "DICOMDIR", enforce_file_format=True)
 
     with pytest.raises(NoSuitableSeries):
-        find_series(tmp_path)
-
-
-def test_the_series_that_covers_most_of_the_body_is_taken(tmp_path: Path) -> None:
-    short = small_volume(shape=(20, 16, 16), spacing_mm=(1.0, 1.0, 1.0))
-    long = small_volume(shape=(12, 16, 16), spacing_mm=(5.0, 1.0, 1.0))
-    save_all(small_datasets(short, series_number=2), tmp_path / "short")
-    save_all(small_datasets(long, series_number=3), tmp_path / "long")
-
-    assert find_series(tmp_path).series_uid == SeriesHeader(series_number=3).series_uid
-
-
-def test_a_series_that_cannot_be_measured_gives_way_to_one_that_can(tmp_path: Path) -> None:
-    good = small_volume(shape=(12, 16, 16), spacing_mm=(1.0, 1.0, 1.0))
-    save_all(small_datasets(good, series_number=2), tmp_path / "good")
-    with_gap = small_datasets(small_volume(shape=(20, 16, 16)), series_number=3)
-    del with_gap[7]
-    save_all(with_gap, tmp_path / "gap")
-
-    assert find_series(tmp_path).series_uid == SeriesHeader(series_number=2).series_uid
+        chosen_series(tmp_path)
