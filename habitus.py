@@ -88,6 +88,12 @@ def build_parser() -> argparse.ArgumentParser:
         default="habitus",
         help="title of the structured report: habitus (default, viewers show it as text) or 126000 (DICOM's own)",
     )
+    run.add_argument(
+        "--seg",
+        default="binary",
+        choices=("binary", "binary-deflated", "labelmap"),
+        help="form of the segmentations (default: binary, which every viewer reads)",
+    )
     run.add_argument("--json", action="store_true", help="print the report as JSON")
     _add_explain_options(
         add(
@@ -195,6 +201,7 @@ def run_series(options: argparse.Namespace) -> int:
     from inference.dicom.identity import derive_uid
     from inference.domain.analysis_profile import load_profile
     from inference.domain.report_options import report_options
+    from inference.domain.seg_encoding import SegEncoding
     from inference.engine.model_store import SHIPPED_MODELS
     from inference.pipeline import (
         CODE_VERSION,
@@ -220,7 +227,8 @@ def run_series(options: argparse.Namespace) -> int:
         CODE_VERSION,
         now.isoformat(),
     )
-    identity = RunIdentity(job_key=key, created=now, report=report)
+    encodings = (SegEncoding(options.seg),)
+    identity = RunIdentity(job_key=key, created=now, report=report, encodings=encodings)
     with _progress() as announce:
         result = analyse_folder(options.series_dir, options.out, models, identity, announce)
     if options.json:

@@ -33,6 +33,7 @@ from inference.domain.measurement import Level, ModelUse, Patient, Quantity, Rep
 from inference.domain.outcome import Analysis
 from inference.domain.predictor import Predictor
 from inference.domain.report_options import DEFAULT_REPORT, ReportOptions
+from inference.domain.seg_encoding import SegEncoding, role_in
 from inference.domain.series_choice import Outcome, SeriesChoice, considered
 from inference.domain.series_rules import load_series_rules
 from inference.domain.volume import Volume, axis_flips, canonical, flip
@@ -60,7 +61,12 @@ LEAST_MUSCLE_CM2 = 5.0
 COARSE_MM = 3.0
 """Step of the grid that projections are made from."""
 RESULT_NAMES = frozenset(
-    {"seg-tissues.dcm", "seg-organs.dcm", "sr.dcm", "report.json", "l3.png", "coronal.png"}
+    {"report.json", "l3.png", "coronal.png"}
+    | {
+        f"{role_in(role, encoding)}.dcm"
+        for role in ("seg-tissues", "seg-organs", "sr")
+        for encoding in SegEncoding
+    }
 )
 """Every file a run may write."""
 BODY_MARGIN = 4
@@ -113,6 +119,8 @@ class RunIdentity:
     created: datetime
     report: ReportOptions = DEFAULT_REPORT
     """Part of what the job key is made from."""
+    encodings: tuple[SegEncoding, ...] = (SegEncoding.BINARY,)
+    """Segmentations, and a report that refers to them, are written in each; the first under the plain roles."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,21 +292,33 @@ def _objects(
 ) -> dict[str, Path]:
     """The DICOM objects, by role."""
     files: dict[str, Path] = {}
-    segs = []
+    for encoding in identity.encodings:
+        is_first = encoding is identity.encodings[0]
+        for role, encoded in _encoded_objects(series, analysis, identity, encoding).items():
+            named = role if is_first else role_in(role, encoding)
+            files[named] = folder / f"{named}.dcm"
+            files[named].write_bytes(encoded)
+    return files
+
+
+def _encoded_objects(
+    series: CtSeries, analysis: Analysis, identity: RunIdentity, encoding: SegEncoding
+) -> dict[str, bytes]:
+    """Segmentations in one encoding and the report that refers to them."""
+    objects: dict[str, bytes] = {}
+
+    def named(role: str, number: int) -> ResultIdentity:
+        return _result(identity, role_in(role, encoding), number, analysis.report)
+
     for role, number, labels in (
         ("seg-tissues", 9001, analysis.tissues),
         ("seg-organs", 9002, analysis.organs),
     ):
-        if labels is None or not labels.labels.any():
-            continue
-        encoded = encode_seg(labels, series, _result(identity, role, number, analysis.report))
-        segs.append(header_of(encoded))
-        files[role] = folder / f"{role}.dcm"
-        files[role].write_bytes(encoded)
-    sr_identity = _result(identity, "sr", 9003, analysis.report)
-    files["sr"] = folder / "sr.dcm"
-    files["sr"].write_bytes(encode_sr(analysis.report, series, segs, sr_identity, identity.report))
-    return files
+        if labels is not None and labels.labels.any():
+            objects[role] = encode_seg(labels, series, named(role, number), encoding)
+    segs = [header_of(encoded) for encoded in objects.values()]
+    objects["sr"] = encode_sr(analysis.report, series, segs, named("sr", 9003), identity.report)
+    return objects
 
 
 def report_to_json(report: Report) -> str:
@@ -311,7 +331,11 @@ def report_to_json(report: Report) -> str:
 
 def _result(identity: RunIdentity, role: str, number: int, report: Report) -> ResultIdentity:
     """The object's identity; the model that made it comes first."""
-    models = report.models[::-1] if role == "seg-organs" else report.models[1:] + report.models[:1]
+    models = (
+        report.models[::-1]
+        if role.startswith("seg-organs")
+        else report.models[1:] + report.models[:1]
+    )
     return ResultIdentity(
         series_instance_uid=derive_uid(identity.job_key, role, "series"),
         sop_instance_uid=derive_uid(identity.job_key, role, "instance"),

@@ -19,6 +19,7 @@ from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
 
 from inference.dicom.identity import derive_uid
 from inference.domain.errors import LevelNotFound, ModelUnusable
+from inference.domain.seg_encoding import role_in
 from orthanc_plugin.node.analysis_port import AnalysisRequest, LoadRequest, Progress
 from orthanc_plugin.node.job_key import EngineIdentity
 
@@ -48,7 +49,11 @@ class FakeAnalyser:
         ]
         progress("fake stage", 0.5)
         self._behave(headers[0])
-        files = {role: request.out_folder / f"{role}.dcm" for role in ("seg-tissues", "sr")}
+        files = {
+            named: request.out_folder / f"{named}.dcm"
+            for role in ("seg-tissues", "sr")
+            for named in (role_in(role, encoding) for encoding in request.encodings)
+        }
         for role, path in files.items():
             result = _result(headers[0], request, role)
             result.save_as(path, enforce_file_format=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from inference.domain.report_options import DEFAULT_REPORT, ReportOptions
+from inference.domain.seg_encoding import SegEncoding
 from orthanc_plugin.node.job_key import EngineIdentity
 
 Progress = Callable[[str, float], None]
@@ -31,6 +32,8 @@ class AnalysisRequest:
     out_folder: Path
     job_key: str
     created: datetime
+    encodings: tuple[SegEncoding, ...] = (SegEncoding.BINARY,)
+    """Of the segmentations, the one under the plain roles first."""
 
 
 class Analyser(Protocol):

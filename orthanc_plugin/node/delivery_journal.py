@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from inference.domain.seg_encoding import SegEncoding, receives
 from orthanc_plugin.node.job_states import (
     DeliveryState,
     JobState,
@@ -43,6 +44,13 @@ class Destination:
     """A job is done only when every required destination has confirmed; the others never block."""
     confirm: str = "query"
     """"query": the peer is asked by C-FIND. "store-status": its success answer is believed."""
+    seg: SegEncoding = SegEncoding.BINARY
+    """In which form it gets segmentations, and the report that refers to them."""
+
+
+def encodings_for(destinations: Sequence[Destination]) -> tuple[SegEncoding, ...]:
+    """What a job must write: BINARY for our own Orthanc's viewers, then what destinations want besides."""
+    return tuple(dict.fromkeys((SegEncoding.BINARY, *(each.seg for each in destinations))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,8 +113,10 @@ class DeliveryJournal:
                 "UPDATE attempts SET ended_at = ?, outcome = ? WHERE key = ? AND fence = ?",
                 (now, JobState.COMPUTED, job.key, job.fence),
             )
+            roles = {result.role for result in results}
             for result in results:
-                self._insert(job.key, result, destinations)
+                receivers = [d for d in destinations if receives(d.seg, result.role, roles)]
+                self._insert(job.key, result, receivers)
             self._audit(JobState.COMPUTED, job.key)
         return True
 

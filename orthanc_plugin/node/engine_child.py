@@ -11,6 +11,7 @@ from pathlib import Path
 
 from inference.domain.errors import HabitusError, OutOfMemory, StudyRejected
 from inference.domain.report_options import report_options
+from inference.domain.seg_encoding import SegEncoding
 from orthanc_plugin.node.analysis_port import (
     Analyser,
     AnalyserModule,
@@ -95,6 +96,7 @@ def _serve(analyser: Analyser, command: Message, answers: int) -> None:
         out_folder=Path(command["out_folder"]),
         job_key=command["job_key"],
         created=datetime.fromisoformat(command["created"]),
+        encodings=tuple(SegEncoding(name) for name in command["encodings"]),
     )
 
     def progress(stage: str, fraction: float) -> None:

@@ -144,6 +144,7 @@ class EngineProcess:
                     "out_folder": str(request.out_folder),
                     "job_key": request.job_key,
                     "created": request.created.isoformat(),
+                    "encodings": list(request.encodings),
                 }
             )
             while (now := time.monotonic()) < deadline:

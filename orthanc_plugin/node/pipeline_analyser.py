@@ -24,7 +24,12 @@ class PipelineAnalyser:
 
     def analyse(self, request: AnalysisRequest, progress: Progress) -> Mapping[str, Path]:
         """Role to file; raises HabitusError."""
-        identity = RunIdentity(job_key=request.job_key, created=request.created, report=self.report)
+        identity = RunIdentity(
+            job_key=request.job_key,
+            created=request.created,
+            report=self.report,
+            encodings=request.encodings,
+        )
         written = analyse_folder(
             request.series_folder, request.out_folder, self.models, identity, progress
         )

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from inference.domain.errors import ConfigurationInvalid
 from inference.domain.report_options import DEFAULT_REPORT, ReportOptions, report_options
+from inference.domain.seg_encoding import SegEncoding
 from orthanc_plugin.node.delivery_journal import Destination
 
 T = TypeVar("T")
@@ -255,6 +256,7 @@ def _destination(table: _Table) -> Destination:
         modality=table.text("modality"),
         required=table.flag("required", True),
         confirm=table.text("confirm", "query"),
+        seg=_seg_encoding(table),
     )
     if destination.confirm not in CONFIRMATIONS:
         raise _invalid(
@@ -262,6 +264,13 @@ def _destination(table: _Table) -> Destination:
         )
     table.nothing_else()
     return destination
+
+
+def _seg_encoding(table: _Table) -> SegEncoding:
+    value = table.text("seg", SegEncoding.BINARY)
+    if value not in tuple(SegEncoding):
+        raise _invalid(f"{table.name('seg')} = {value!r:.40}", " or ".join(SegEncoding))
+    return SegEncoding(value)
 
 
 def _invalid(found: str, wanted: str) -> ConfigurationInvalid:

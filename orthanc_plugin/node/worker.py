@@ -7,7 +7,11 @@ from datetime import UTC, datetime
 
 from inference.domain.errors import HabitusError
 from orthanc_plugin.node.analysis_port import AnalysisRequest
-from orthanc_plugin.node.delivery_journal import DeliveryJournal, Destination
+from orthanc_plugin.node.delivery_journal import (
+    DeliveryJournal,
+    Destination,
+    encodings_for,
+)
 from orthanc_plugin.node.engine_process import (
     Abandoned,
     Engine,
@@ -123,6 +127,7 @@ class Worker:
             out_folder=work.out_folder,
             job_key=job.key,
             created=datetime.fromtimestamp(job.created_at, UTC).astimezone(),
+            encodings=encodings_for(self._destinations),
         )
         outcome = self._bench.engine.analyse(
             request,

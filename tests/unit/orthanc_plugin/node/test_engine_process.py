@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from inference.domain.seg_encoding import SegEncoding
 from orthanc_plugin.node import engine_child
 from orthanc_plugin.node.analysis_port import AnalysisRequest
 from orthanc_plugin.node.engine_process import (
@@ -51,6 +52,7 @@ def run(engine: EngineProcess, folder: Path, *, wanted: bool = True) -> Outcome:
         out_folder=folder / "out",
         job_key="0" * 32,
         created=datetime(2024, 1, 1, tzinfo=UTC),
+        encodings=(SegEncoding.BINARY, SegEncoding.LABELMAP),
     )
     return engine.analyse(request, lambda stage, fraction: wanted)
 
@@ -70,6 +72,17 @@ def test_one_child_serves_many_jobs(engine: EngineProcess, tmp_path: Path) -> No
 
     assert all(isinstance(outcome, Finished) for outcome in outcomes)
     assert engine.pid == pid
+
+
+def test_every_encoding_asked_for_reaches_the_analyser(
+    engine: EngineProcess, tmp_path: Path
+) -> None:
+    engine.start()
+
+    outcome = run(engine, tmp_path)
+
+    assert isinstance(outcome, Finished)
+    assert {"sr", "sr@labelmap", "seg-tissues@labelmap"} <= set(outcome.files)
 
 
 def test_a_broken_model_is_named(engine: EngineProcess, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from inference.domain.seg_encoding import SegEncoding
 from orthanc_plugin.node.delivery_journal import DeliveryJournal, Destination
 from orthanc_plugin.node.job_states import DeliveryState, JobState
 from orthanc_plugin.node.journal import Journal, Submission
@@ -28,8 +29,10 @@ class Scene:
     clock: Clock
     key: str = ""
 
-    def computed(self, destinations: Sequence[Destination]) -> Outbox:
-        """A job with one DICOM result and a report, ready to go out."""
+    def computed(
+        self, destinations: Sequence[Destination], roles: Sequence[str] = ("sr",)
+    ) -> Outbox:
+        """A job with DICOM results and a report, ready to go out."""
         submission = Submission(
             series_uid="1.2",
             series_orthanc_id="s",
@@ -43,9 +46,11 @@ class Scene:
         assert job is not None
         self.key = job.key
         work = self.spool.open_work(job.key)
-        (work.out_folder / "sr.dcm").write_bytes(dicom_bytes(ct_series(1)[0]))
+        files = {"report": "report.json"} | {role: f"{role}.dcm" for role in roles}
+        for role, image in zip(roles, ct_series(len(roles)), strict=True):
+            (work.out_folder / files[role]).write_bytes(dicom_bytes(image))
         (work.out_folder / "report.json").write_text("{}")
-        results = self.spool.publish(work, job.key, {"sr": "sr.dcm", "report": "report.json"})
+        results = self.spool.publish(work, job.key, files)
         deliveries = DeliveryJournal(self.journal)
         assert deliveries.record_results(job, results, destinations)
         return Outbox(self.pacs, deliveries, self.spool, destinations, SETTINGS, SilentLog())
@@ -81,6 +86,27 @@ def test_a_confirmed_delivery_makes_the_job_done(scene: Scene) -> None:
     assert scene.job_state == JobState.DONE
     assert scene.deliveries() == {"pacs": (DeliveryState.CONFIRMED, 0)}
     assert len(scene.pacs.remotes["pacs"].received) == 1
+
+
+def test_each_destination_gets_the_form_it_takes_and_what_has_one_form_only(scene: Scene) -> None:
+    wanted = {SegEncoding.LABELMAP: "research", SegEncoding.BINARY: "pacs"}
+    destinations = [Destination(modality=name, seg=seg) for seg, name in wanted.items()]
+    roles = ["seg-tissues", "seg-tissues@labelmap", "sr", "sr@labelmap", "page"]
+
+    outbox = scene.computed(destinations, roles)
+    rows = scene.journal.connection.execute("SELECT role, destination FROM deliveries")
+    planned = {(row["destination"], row["role"]) for row in rows}
+
+    assert planned == {
+        ("research", "seg-tissues@labelmap"),
+        ("research", "sr@labelmap"),
+        ("research", "page"),
+        ("pacs", "seg-tissues"),
+        ("pacs", "sr"),
+        ("pacs", "page"),
+    }
+    scene.run(outbox, 4)
+    assert scene.job_state == JobState.DONE
 
 
 def test_without_destinations_a_stored_result_is_done(scene: Scene) -> None:

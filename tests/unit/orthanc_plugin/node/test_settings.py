@@ -6,6 +6,7 @@ import pytest
 
 from inference.domain.errors import ConfigurationInvalid
 from inference.domain.report_options import SrTitle
+from inference.domain.seg_encoding import SegEncoding
 from orthanc_plugin.node.delivery_journal import Destination
 from orthanc_plugin.node.settings import load_settings
 from tests.fakes import write
@@ -44,6 +45,7 @@ def test_every_section_is_read(tmp_path: Path) -> None:
         modality = "research"
         required = false
         confirm = "store-status"
+        seg = "labelmap"
         """
     )
 
@@ -56,7 +58,9 @@ def test_every_section_is_read(tmp_path: Path) -> None:
     assert (settings.intake.quiet_s, settings.outbox.first_retry_s) == (3.0, 5.0)
     assert settings.destinations == (
         Destination(modality="pacs"),
-        Destination(modality="research", required=False, confirm="store-status"),
+        Destination(
+            modality="research", required=False, confirm="store-status", seg=SegEncoding.LABELMAP
+        ),
     )
 
 
@@ -81,6 +85,7 @@ def test_every_section_is_read(tmp_path: Path) -> None:
         ("intake = 3\n" + LEAST, "intake"),
         (LEAST + "[[destinations]]\nrequired = true", "destinations[0].modality"),
         (LEAST + "[[destinations]]\nmodality = 'p'\nconfirm = 'ask'", "destinations[0].confirm"),
+        (LEAST + "[[destinations]]\nmodality = 'p'\nseg = 'fractional'", "destinations[0].seg"),
         (LEAST + "[[destinations]]\nmodality = 'p'\nrequired = 1", "destinations[0].required"),
         (LEAST + "[[destinations]]\nmodality = 'p'\n[[destinations]]\nmodality = 'p'", "same"),
         (LEAST + "[destinations]\nmodality = 'p'", "destinations"),

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from inference.domain.seg_encoding import SegEncoding
+from orthanc_plugin.node.delivery_journal import Destination
 from orthanc_plugin.node.engine_process import EngineLost, Finished, Outcome, Refused
 from orthanc_plugin.node.job_states import JobState
 from orthanc_plugin.node.journal import Job, Journal
@@ -81,6 +83,19 @@ def test_a_finished_analysis_is_computed_with_its_bytes_in_the_spool(scene: Scen
 
     assert scene.job(key).state is JobState.COMPUTED
     assert (scene.spool.result_folder(key) / "report.json").read_text() == "{}"
+
+
+def test_the_engine_writes_what_the_destinations_take_and_binary_first(scene: Scene) -> None:
+    scene.queue()
+    worker = scene.worker()
+    worker._destinations = [
+        Destination(modality="research", seg=SegEncoding.LABELMAP),
+        Destination(modality="pacs"),
+    ]
+
+    worker.step()
+
+    assert scene.engine.requests[0].encodings == (SegEncoding.BINARY, SegEncoding.LABELMAP)
 
 
 def test_the_engine_gets_every_slice_that_the_key_names(scene: Scene) -> None:
