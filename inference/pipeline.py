@@ -55,6 +55,7 @@ from inference.stages.measure import (
 )
 from inference.stages.organ_labels import labels_from_logits, organ_map
 from inference.stages.segment_tissue import segment_compartments, tissues_from_compartments
+from inference.stages.sides import side_flags
 
 CODE_VERSION = "0.1.0"
 LEAST_MUSCLE_CM2 = 5.0
@@ -425,7 +426,7 @@ def _measure(facts: Facts, found: Findings, models: Models) -> Report:
         flags.append("body clipped by the field of view at L3: areas are too small")
     flags += [*facts.flags, *quality.scan_flags(facts.contrast, facts.kvp)]
     flags += quality.patient_flags(facts.patient)
-    flags += quality.organ_flags(organs)
+    flags += [*quality.organ_flags(organs), *side_flags(organs)]
     used = [downgrade_flag(models.providers, use.provider) for use in models.uses]
     flags += sorted({flag for flag in used if flag})
     return Report(

@@ -66,7 +66,12 @@ class Receiver:
 
 
 @contextmanager
-def receiver(*, answers_queries: bool = True) -> Iterator[Receiver]:
+def receiver(
+    *,
+    answers_queries: bool = True,
+    transfer_syntaxes: Sequence[str] = (ExplicitVRLittleEndian,),
+    further_classes: Sequence[str] = (),
+) -> Iterator[Receiver]:
     """A PACS on loopback that keeps what it is sent and, where asked to, answers C-FIND."""
     state = Receiver()
 
@@ -90,8 +95,10 @@ def receiver(*, answers_queries: bool = True) -> Iterator[Receiver]:
                 return
 
     pacs = AE(ae_title=RECEIVER.ae_title)
-    for context in StoragePresentationContexts:
-        pacs.add_supported_context(context.abstract_syntax, ExplicitVRLittleEndian)
+    for known in StoragePresentationContexts[: 128 - len(further_classes)]:
+        pacs.add_supported_context(known.abstract_syntax, list(transfer_syntaxes))
+    for further in further_classes:
+        pacs.add_supported_context(further, list(transfer_syntaxes))
     if answers_queries:
         pacs.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
     server = pacs.start_server(
