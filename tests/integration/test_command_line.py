@@ -51,6 +51,15 @@ def test_a_good_series_gives_every_file_and_json_numbers(
     assert report["level"]["confidence"] > 0.5
 
 
+def test_the_segmentation_has_the_form_asked_for(series: Path, tmp_path: Path) -> None:
+    status = run(series, tmp_path / "out", "--seg", "labelmap")
+
+    written = dcmread(tmp_path / "out" / "seg-tissues.dcm")
+    report = (tmp_path / "out" / "sr.dcm").read_bytes()
+    assert (status, written.SegmentationType) == (0, "LABELMAP")
+    assert str(written.SOPInstanceUID).encode() in report
+
+
 @pytest.mark.parametrize(
     ("damage", "status", "words"),
     [
