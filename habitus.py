@@ -86,7 +86,7 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--sr-title",
         default="habitus",
-        help="title of the structured report: habitus (default, viewers show it as text) or 126000 (DICOM's own)",
+        help="title of the structured report: habitus (default, viewers show it as text) or 126000 (DICOM's own; OHIF 3.13 cannot open it)",
     )
     run.add_argument(
         "--seg",

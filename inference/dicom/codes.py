@@ -163,8 +163,8 @@ UNIT_CODES: dict[Unit, Code] = {
     Unit.KV: concept("kV", "UCUM", "kilovolt"),
 }
 
-# CID 7021 is extensible. With (126000, DCM) OHIF 3.13 opens its annotation viewport, empty where groups refer to
-# segmentations; with any other title it shows the report as text.
+# CID 7021 is extensible. With (126000, DCM) OHIF 3.13 opens its annotation viewport, which fails on a group without
+# coordinates; with any other title it shows the report as text.
 REPORT_TITLES: dict[SrTitle, Code] = {
     SrTitle.HABITUS: private("SR_TITLE", "AI body composition measurements"),
     SrTitle.IMAGING_MEASUREMENT_REPORT: concept("126000", "DCM", "Imaging Measurement Report"),

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
 
 import numpy as np
+import numpy.typing as npt
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
@@ -284,7 +285,7 @@ def _refers_to_level(document: Dataset, level: Level | None, series: CtSeries) -
         return not cited
     header = series.headers[level.slice_index]
     wanted = text(header, "SOPInstanceUID"), frame_number(series, level.slice_index)
-    return cited == {wanted} and _lies_at(header, level.z_mm, series)
+    return cited == {wanted} and _lies_at(level.slice_index, level.z_mm, series)
 
 
 def frame_number(series: CtSeries, slice_index: int) -> int | None:
@@ -306,17 +307,27 @@ def _has_image_number(document: Dataset, report: Report, series: CtSeries) -> bo
     return said == ([wanted] if wanted else [])
 
 
-def _lies_at(header: Dataset, z_mm: float, series: CtSeries) -> bool:
-    """Within one slice step of the level, anywhere on a tilted slice; the field of view may end just before it."""
-    position = numbers(header, "ImagePositionPatient") or ()
+def _lies_at(slice_index: int, z_mm: float, series: CtSeries) -> bool:
+    """No farther from the level than the next slice, anywhere on a tilted one; the field of view may end just before it."""
+    header = series.headers[slice_index]
+    if slice_index in (0, len(series.headers) - 1):
+        return True
+    position = _position(header)
     column_axis, row_axis = np.reshape(numbers(header, "ImageOrientationPatient") or (), (2, 3))
     row_mm, column_mm = numbers(header, "PixelSpacing") or ()
     _, rows, columns = series.volume.shape
-    across = column_axis[2] * column_mm * columns, row_axis[2] * row_mm * rows
-    middle = position[2] + sum(across) / 2
-    tolerance = series.volume.spacing_mm[0] + sum(abs(span) for span in across) / 2
-    is_at_end = header is series.headers[0] or header is series.headers[-1]
-    return bool(is_at_end or abs(middle - z_mm) <= tolerance)
+    rises_mm = column_axis[2] * column_mm * columns, row_axis[2] * row_mm * rows
+    steps_mm = [
+        float(np.linalg.norm(_position(series.headers[neighbour]) - position))
+        for neighbour in (slice_index - 1, slice_index + 1)
+    ]
+    middle_mm = position[2] + sum(rises_mm) / 2
+    tolerance_mm = max(steps_mm) + sum(abs(rise) for rise in rises_mm) / 2
+    return bool(abs(middle_mm - z_mm) <= tolerance_mm)
+
+
+def _position(header: Dataset) -> npt.NDArray[np.float64]:
+    return np.array(numbers(header, "ImagePositionPatient"), float)
 
 
 def _has_region(document: Dataset, level: Level | None) -> bool:

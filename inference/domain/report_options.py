@@ -18,7 +18,7 @@ class SrTitle(StrEnum):
     HABITUS = "habitus"
     """A title of our own: viewers show the report as text, and none takes it for the radiologist's."""
     IMAGING_MEASUREMENT_REPORT = "126000"
-    """(126000, DCM) of CID 7021: for receivers that look for it; OHIF 3.13 then shows no text."""
+    """(126000, DCM) of CID 7021: for receivers that look for it; OHIF 3.13 fails on opening it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
