@@ -1,8 +1,11 @@
 """A structured report that says anything else than what was measured is never sent: one test per fault."""
 
+import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from pydicom import dcmread
@@ -19,7 +22,14 @@ from inference.dicom.write_sr import encode_sr
 from inference.domain.errors import ImplausibleResult
 from inference.domain.labelmap import FLARE22_ORGANS, TISSUES
 from inference.domain.measurement import Level
-from tests.synthetic_series import result_identity, save_all, small_datasets, small_labels
+from inference.domain.volume import position_mm
+from tests.synthetic_series import (
+    result_identity,
+    save_all,
+    small_datasets,
+    small_labels,
+    small_volume,
+)
 from tests.unit.inference.dicom.full_report import full_report
 
 
@@ -273,3 +283,19 @@ def test_another_frame_is_refused(series: CtSeries) -> None:
 
     with pytest.raises(ImplausibleResult, match="another slice"):
         verify_sr(part10_bytes(document), full_report(), enhanced, [])
+
+
+@pytest.mark.parametrize(("row", "is_refused"), [(0, False), (63, False), (-64, True), (127, True)])
+def test_a_tilted_slice_may_meet_the_level_anywhere_in_the_picture(
+    row: int, is_refused: bool, tmp_path: Path
+) -> None:
+    angle = math.radians(5)
+    normal, down = (0.0, -math.sin(angle), math.cos(angle)), (0.0, math.cos(angle), math.sin(angle))
+    tilted = small_volume(spacing_mm=(1.0, 2.0, 2.0), axes_lps=(normal, down, (1.0, 0.0, 0.0)))
+    series = load_series(save_all(small_datasets(tilted), tmp_path / "ct"))
+    z_mm = float(position_mm(series.volume.affine_lps, [[5, row, 0]])[0, 2])
+    level = Level(slice_index=5, z_mm=z_mm, confidence=0.9, extent_mm=(z_mm - 14, z_mm + 14))
+    report = replace(full_report(), level=level)
+
+    with pytest.raises(ImplausibleResult) if is_refused else nullcontext():
+        encode_sr(report, series, [], result_identity("sr"))
