@@ -1,13 +1,14 @@
 """Small CT series made in code for tests: a gradient of known numbers, of any geometry."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import EnhancedCTImageStorage
 
 from inference.dicom.ct_series import CtSeries
 from inference.dicom.identity import ResultIdentity, derive_uid
@@ -93,3 +94,37 @@ def chosen_series(folder: Path) -> CtSeries:
     chosen = choice_in(survey, load_profile("abdomen")).chosen
     assert chosen is not None
     return load_series(survey.of(chosen.summary.series_uid).paths)
+
+
+def enhanced_dataset(datasets: Sequence[Dataset]) -> Dataset:
+    """The images as one enhanced multi-frame CT (PS3.3 A.38), frames in the order given."""
+    first = datasets[0]
+    image = Dataset()
+    image.update(first)
+    image.file_meta = FileMetaDataset()
+    image.file_meta.update(first.file_meta)
+    image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = EnhancedCTImageStorage
+    image.ImageType = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
+    image.NumberOfFrames = len(datasets)
+    image.PixelData = b"".join(dataset.PixelData for dataset in datasets)
+    shared = {
+        "PlaneOrientationSequence": ("ImageOrientationPatient",),
+        "PixelMeasuresSequence": ("PixelSpacing", "SliceThickness"),
+        "PixelValueTransformationSequence": ("RescaleIntercept", "RescaleSlope", "RescaleType"),
+    }
+    image.SharedFunctionalGroupsSequence = [_groups(first, shared)]
+    own = {"PlanePositionSequence": ("ImagePositionPatient",)}
+    image.PerFrameFunctionalGroupsSequence = [_groups(dataset, own) for dataset in datasets]
+    for keyword in [*sum(shared.values(), ()), *sum(own.values(), ()), "SliceLocation"]:
+        delattr(image, keyword)
+    return image
+
+
+def _groups(dataset: Dataset, keywords: Mapping[str, Sequence[str]]) -> Dataset:
+    groups = Dataset()
+    for sequence, names in keywords.items():
+        item = Dataset()
+        for name in names:
+            item.add(dataset[name])
+        setattr(groups, sequence, [item])
+    return groups

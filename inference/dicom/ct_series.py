@@ -32,3 +32,7 @@ class CtSeries:
     """Of each slice within its multi-frame image, from 1; None where the slice is an image of its own."""
     flags: tuple[str, ...] = ()
     """What a reader of the result must know of these images."""
+
+    def frame_number(self, slice_index: int) -> int | None:
+        """Of a slice within its multi-frame image; None where it is an image of its own."""
+        return self.frame_numbers[slice_index] if self.frame_numbers else None

@@ -72,8 +72,8 @@ def verify_seg(encoded: bytes, labels: LabelMap, series: CtSeries) -> None:
 class _Sources:
     """Where the source files themselves say that their slices lie."""
 
-    slice_of: dict[str, int]
-    """SOP Instance UID to slice."""
+    slice_of: dict[tuple[str, int | None], int]
+    """SOP Instance UID, and frame number where the image has many, to slice."""
     corners_mm: Vectors
     """[slice, corner, xyz]: first pixel, last of the first column, last of the first row."""
     normal: Vectors
@@ -93,7 +93,10 @@ class _Sources:
         ]
         orientation = np.array(numbers(series.headers[0], "ImageOrientationPatient")).reshape(2, 3)
         return cls(
-            slice_of={text(h, "SOPInstanceUID"): n for n, h in enumerate(series.headers)},
+            slice_of={
+                (text(h, "SOPInstanceUID"), series.frame_number(n)): n
+                for n, h in enumerate(series.headers)
+            },
             corners_mm=np.array(planes),
             normal=np.cross(orientation[0], orientation[1]),
             pixel_mm=max(numbers(series.headers[0], "PixelSpacing") or (0.0,)),
@@ -155,7 +158,9 @@ def _frames(segmentation: Dataset, sources: _Sources) -> list[_Frame]:
 def _frame(segmentation: Dataset, group: Dataset, shared: Dataset, sources: _Sources) -> _Frame:
     """The frame, at the place of the slice that it refers to."""
     (source,) = _only(group, shared, "DerivationImageSequence").SourceImageSequence
-    slice_index = sources.slice_of.get(str(source.ReferencedSOPInstanceUID))
+    slice_index = sources.slice_of.get(
+        (str(source.ReferencedSOPInstanceUID), source.get("ReferencedFrameNumber"))
+    )
     if slice_index is None:
         raise _implausible("a frame made from no slice of the series", "references to its slices")
     measures = _only(group, shared, "PixelMeasuresSequence")

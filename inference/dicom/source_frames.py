@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import EnhancedCTImageStorage
+from pydicom.uid import EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
 
 from inference.dicom.header_values import raw_value, text, whole_number
 from inference.dicom.read_file import SourceFile, broken
 
 MAX_FRAMES = 8192
+MULTI_FRAME_CLASSES = frozenset({EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage})
 _FUNCTIONAL_GROUPS: Mapping[str, tuple[str, ...]] = {
     "PlanePositionSequence": ("ImagePositionPatient",),
     "PlaneOrientationSequence": ("ImageOrientationPatient",),
@@ -38,7 +39,7 @@ class SourceFrame:
 
 def is_enhanced(header: Dataset) -> bool:
     """Whether this is the header of an enhanced multi-frame CT."""
-    return text(header, "SOPClassUID") == EnhancedCTImageStorage
+    return text(header, "SOPClassUID") in MULTI_FRAME_CLASSES
 
 
 def frames_of(file: SourceFile) -> list[SourceFrame]:
@@ -53,16 +54,18 @@ def frames_of(file: SourceFile) -> list[SourceFrame]:
     common = _top_level(file.header)
     _flatten(shared, common)
     return [
-        SourceFrame(file=file, header=_frame_header(common, groups), frame_index=index)
+        SourceFrame(file=file, header=_frame_header(common, groups, index + 1), frame_index=index)
         for index, groups in enumerate(own)
     ]
 
 
-def _frame_header(common: Dataset, groups: Dataset) -> Dataset:
+def _frame_header(common: Dataset, groups: Dataset, number: int) -> Dataset:
     header = Dataset()
     header.update(common)
     header.file_meta = common.file_meta
     _flatten(groups, header)
+    # Viewers count the frames of an image as they count the images of a series.
+    header.add_new("InstanceNumber", "IS", number)
     return header
 
 
@@ -85,7 +88,9 @@ def _flatten(groups: Dataset, into: Dataset) -> None:
         for item in _items(groups, sequence)[:1]:
             for keyword in keywords:
                 if (value := raw_value(item, keyword)) is not None:
-                    setattr(into, "ImageType" if keyword == "FrameType" else keyword, value)
+                    # A new element: setting a value would change the one that all frames share.
+                    name = "ImageType" if keyword == "FrameType" else keyword
+                    into.add_new(name, item[keyword].VR, value)
 
 
 def _items(dataset: Dataset, keyword: str) -> list[Dataset]:

@@ -3,9 +3,10 @@
 import re
 
 from pydicom.dataset import Dataset
-from pydicom.uid import CTImageStorage, EnhancedCTImageStorage
+from pydicom.uid import CTImageStorage
 
 from inference.dicom.header_values import text, whole_number
+from inference.dicom.source_frames import MULTI_FRAME_CLASSES
 
 _NOT_TISSUE = re.compile(r"\b(MIP|MINIP)\b|PERFUSION|PROJECTION IMAGE|SUBTRACTION")
 """In Image Type of images whose numbers are not the density of one slice (PS3.3 C.8.16.1.3; "CT_SOM5 MIP")."""
@@ -25,8 +26,8 @@ def unsuitable_because(header: Dataset) -> str | None:
     # DERIVED alone says little: a PACS that compresses writes it. Whether slices are axial, their orientation tells.
     if any(_NOT_TISSUE.search(kind) for kind in kinds):
         return "derived image"
-    if sop_class and sop_class not in (CTImageStorage, EnhancedCTImageStorage):
+    if sop_class and sop_class not in {CTImageStorage, *MULTI_FRAME_CLASSES}:
         return "not of the CT image class"
-    if (whole_number(header, "NumberOfFrames") or 1) > 1 and sop_class != EnhancedCTImageStorage:
+    if (whole_number(header, "NumberOfFrames") or 1) > 1 and sop_class not in MULTI_FRAME_CLASSES:
         return "multi-frame image"
     return None

@@ -16,6 +16,7 @@ from pydicom.valuerep import DS
 from inference.dicom.codes import AI_FAMILY, MANUFACTURER, STRUCTURE_CODES
 from inference.dicom.contributing_equipment import describe_algorithms
 from inference.dicom.ct_series import CtSeries
+from inference.dicom.frame_references import frame_source, name_frames
 from inference.dicom.identity import ResultIdentity
 from inference.dicom.quiet import quietly
 from inference.dicom.read_seg import verify_seg
@@ -23,7 +24,6 @@ from inference.dicom.seg_frames import binary_frames, label_frames, part10_of
 from inference.dicom.source_images import (
     carry_patient_and_study,
     created_date_time,
-    source_image,
     stamp,
 )
 from inference.domain.labelmap import TISSUES, LabelMap, Structure
@@ -79,7 +79,7 @@ def seg_content(labels: LabelMap, series: CtSeries, identity: ResultIdentity) ->
     return SegContent(
         structures=structures,
         numbered=_numbered(labels, structures)[extent.start : extent.stop],
-        sources=tuple(source_image(series, index) for index in extent),
+        sources=tuple(frame_source(series, index) for index in extent),
         series=series,
         identity=identity,
     )
@@ -108,6 +108,7 @@ def unproven_seg(content: SegContent, encoding: SegEncoding) -> bytes:
     used = int(content.numbered.any(axis=(1, 2)).sum())
     groups = model.PerFrameFunctionalGroupsSequence[:used]
     planes = [content.numbered[slice_of_source[_source_uid(group)]] for group in groups]
+    name_frames(model, content.series)
     if encoding is SegEncoding.LABELMAP:
         frames = label_frames(groups, planes)
     else:

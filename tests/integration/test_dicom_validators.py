@@ -11,6 +11,7 @@ from inference.dicom.write_seg import build_seg
 from inference.dicom.write_sr import build_sr
 from inference.domain.labelmap import FLARE22_ORGANS, TISSUES, LabelMap, Structure
 from tests.synthetic_series import (
+    enhanced_dataset,
     result_identity,
     save_all,
     small_datasets,
@@ -98,6 +99,19 @@ def test_a_full_report_is_valid_and_readable(tmp_path: Path) -> None:
 
     assert dciodvfy_errors(tmp_path / "sr.dcm") == []
     assert dsrdump_errors(tmp_path / "sr.dcm") == []
+
+
+def test_results_that_refer_to_frames_are_valid(tmp_path: Path) -> None:
+    series = load_series(save_all([enhanced_dataset(small_datasets())], tmp_path / "ct"))
+    labels = small_labels(series.volume.affine_lps, series.volume.shape, TISSUES)
+    segmentation = build_seg(labels, series, result_identity())
+    segmentation.save_as(tmp_path / "seg.dcm")
+
+    document = build_sr(full_report(), series, [segmentation], result_identity("sr"))
+    document.save_as(tmp_path / "sr.dcm")
+
+    assert dciodvfy_errors(tmp_path / "seg.dcm") == []
+    assert dciodvfy_errors(tmp_path / "sr.dcm") == []
 
 
 def test_results_of_a_damaged_study_header_are_still_valid(tmp_path: Path) -> None:
