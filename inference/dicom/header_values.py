@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence as ItemSequence
 
 MAX_PLAIN_TEXT = 64
 _PLAIN_SIGNS = frozenset(".,:;+-/%()")
@@ -14,6 +13,10 @@ _PLAIN_SIGNS = frozenset(".,:;+-/%()")
 def raw_value(header: Dataset, keyword: str) -> Any:
     """The element's value, or None where it is absent, empty or cannot be parsed."""
     try:
+        vr = getattr(header.get_item(keyword), "VR", None)
+        if vr == "SQ" and not keyword.endswith("Sequence"):
+            # Items where a value belongs are damage, and very many or deep ones take minutes to parse and print.
+            return None
         value = header.get(keyword)
     except Exception:  # noqa: BLE001 - the library has an error of its own for every kind of damage
         # An element is parsed when it is first touched, so a damaged value surfaces here.
@@ -24,8 +27,7 @@ def raw_value(header: Dataset, keyword: str) -> Any:
 def text(header: Dataset, keyword: str) -> str:
     """A text value, trimmed; several values are joined by a backslash as on the wire."""
     value = raw_value(header, keyword)
-    if value is None or isinstance(value, ItemSequence):
-        # Items where text belongs are damage, and nested deeply they take minutes to print.
+    if value is None:
         return ""
     if not isinstance(value, str) and isinstance(value, Sequence):
         return "\\".join(str(item) for item in value).strip()

@@ -7,6 +7,7 @@ from typing import Any
 import requests
 
 from orthanc_plugin.node.delivery_journal import ObjectUids
+from orthanc_plugin.node.orthanc_answers import Record, number_in, record, records, text_in
 from orthanc_plugin.node.pacs import (
     Change,
     ChangePage,
@@ -60,37 +61,43 @@ class OrthancPacs:
 
     def last_change(self) -> int:
         """Sequence number of the newest change."""
-        return int(self._json("GET", "/changes?last")["Last"])
+        return number_in(self._record("GET", "/changes?last"), "Last")
 
     def changes(self, since: int, limit: int) -> ChangePage:
         """Changes after a sequence number."""
-        page = self._json("GET", f"/changes?since={since}&limit={limit}")
+        page = self._record("GET", f"/changes?since={since}&limit={limit}")
         return ChangePage(
             changes=tuple(
-                Change(sequence=row["Seq"], kind=row["ChangeType"], orthanc_id=row["ID"])
-                for row in page["Changes"]
+                Change(
+                    sequence=number_in(row, "Seq"),
+                    kind=text_in(row, "ChangeType"),
+                    orthanc_id=text_in(row, "ID"),
+                )
+                for row in records(page.get("Changes"))
             ),
-            last=int(page["Last"]),
-            is_done=bool(page["Done"]),
+            last=number_in(page, "Last"),
+            is_done=bool(page.get("Done")),
         )
 
     def series_of_instance(self, instance_orthanc_id: str) -> str:
         """The series an instance belongs to; raises ResourceGone."""
-        return str(self._json("GET", f"/instances/{instance_orthanc_id}")["ParentSeries"])
+        return text_in(self._record("GET", f"/instances/{instance_orthanc_id}"), "ParentSeries")
 
     def series_facts(self, series_orthanc_id: str) -> SeriesFacts:
         """What is known of a series; raises ResourceGone."""
-        series = self._json("GET", f"/series/{series_orthanc_id}")
-        instances = self._json("GET", f"/series/{series_orthanc_id}/instances")
-        tags = series["MainDicomTags"]
+        series = self._record("GET", f"/series/{series_orthanc_id}")
+        instances = records(self._json("GET", f"/series/{series_orthanc_id}/instances"))
+        tags = record(series.get("MainDicomTags"))
         return SeriesFacts(
             series_orthanc_id=series_orthanc_id,
-            study_orthanc_id=series["ParentStudy"],
-            series_uid=tags.get("SeriesInstanceUID", ""),
-            modality=tags.get("Modality", "").strip(),
-            manufacturer=tags.get("Manufacturer", "").strip(),
+            study_orthanc_id=text_in(series, "ParentStudy"),
+            series_uid=text_in(tags, "SeriesInstanceUID", ""),
+            modality=text_in(tags, "Modality", "").strip(),
+            manufacturer=text_in(tags, "Manufacturer", "").strip(),
             sop_uids={
-                instance["ID"]: instance["MainDicomTags"].get("SOPInstanceUID", "")
+                text_in(instance, "ID"): text_in(
+                    record(instance.get("MainDicomTags")), "SOPInstanceUID", ""
+                )
                 for instance in instances
             },
         )
@@ -101,14 +108,14 @@ class OrthancPacs:
 
     def store_instance(self, content: bytes) -> str:
         """Store a DICOM file; its Orthanc id, also when it was there already."""
-        return str(self._json("POST", "/instances", content)["ID"])
+        return text_in(self._record("POST", "/instances", content), "ID")
 
     def send(self, modality: str, instance_orthanc_id: str) -> str:
         """Start an asynchronous send of one instance; the id of the job."""
         # Permissive hid a lost instance (reported Success with 1 of 2 delivered).
         order = {"Resources": [instance_orthanc_id], "Synchronous": False, "Permissive": False}
         try:
-            return str(self._json("POST", f"/modalities/{modality}/store", order)["ID"])
+            return text_in(self._record("POST", f"/modalities/{modality}/store", order), "ID")
         except RequestRefused:
             # A deleted instance is answered by 400 here, not by 404: ask for it to tell the two apart.
             self._json("GET", f"/instances/{instance_orthanc_id}")
@@ -117,7 +124,7 @@ class OrthancPacs:
     def job_state(self, orthanc_job_id: str) -> SendState:
         """How a send is doing; UNKNOWN when Orthanc has forgotten it."""
         try:
-            state = self._json("GET", f"/jobs/{orthanc_job_id}")["State"]
+            state = text_in(self._record("GET", f"/jobs/{orthanc_job_id}"), "State")
         except ResourceGone:
             return SendState.UNKNOWN
         return _SEND_STATES.get(state, SendState.UNKNOWN)
@@ -133,15 +140,15 @@ class OrthancPacs:
             },
         }
         try:
-            answer = self._json("POST", f"/modalities/{modality}/query", query)
+            answer = self._record("POST", f"/modalities/{modality}/query", query)
         except RequestRefused as exc:
             raise QueryRefused(
                 found="no answer to a C-FIND",
                 wanted="a peer that answers C-FIND",
                 advice='Let the peer answer queries, or set confirm = "store-status".',
             ) from exc
-        path = str(answer["Path"])
-        rows = self._json("GET", f"{path}/answers?expand&simplify")
+        path = text_in(answer, "Path")
+        rows = records(self._json("GET", f"{path}/answers?expand&simplify"))
         self._request("DELETE", path)
         # A peer that ignores a key answers with other instances: only the exact one counts.
         return any(row.get("SOPInstanceUID") == uids.sop_uid for row in rows)
@@ -150,11 +157,14 @@ class OrthancPacs:
         """Write our visible marker on a series; raises ResourceGone."""
         self._request("PUT", f"/series/{series_orthanc_id}/metadata/{MARKER}", text.encode())
 
+    def _record(self, method: str, path: str, body: bytes | dict[str, Any] | None = None) -> Record:
+        return record(self._json(method, path, body))
+
     def _json(self, method: str, path: str, body: bytes | dict[str, Any] | None = None) -> Any:
         response = self._request(method, path, body)
         try:
             return response.json()
-        except requests.exceptions.JSONDecodeError as exc:
+        except (ValueError, RecursionError) as exc:
             raise RequestRefused(
                 found="an answer that is not JSON",
                 wanted="JSON",

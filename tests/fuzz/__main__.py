@@ -15,7 +15,7 @@ from tests.fuzz.workers import Result, run
 def main() -> int:
     """0 where every variant ended as a typed error or a valid result."""
     arguments = _arguments()
-    bases = [base for base in base_series() if arguments.base in ("", base.name)]
+    bases = tuple(base for base in base_series() if arguments.base in ("", base.name))
     variants = Variants(bases=bases, seed=arguments.seed, written_share=arguments.written)
     numbers = arguments.number or range(arguments.count)
     results: list[Result] = []
@@ -23,6 +23,7 @@ def main() -> int:
         results.append(result)
         if result.ending.is_fault or arguments.number:
             sys.stdout.write(json.dumps(asdict(result)) + "\n")
+            sys.stdout.flush()
         if result.ending.is_fault and arguments.keep:
             _keep(variants, result, arguments.keep)
     sys.stdout.write(summary(results))

@@ -40,40 +40,40 @@ class BaseSeries:
     files: tuple[bytes, ...]
 
 
-def _plain() -> list[Dataset]:
-    """A block of fat with muscle in the middle, in air."""
+def _plain(seed: int) -> list[Dataset]:
+    """A block of fat with muscle in the middle, in air; the seed makes the UIDs."""
     hu = np.full((SLICES, SIDE, SIDE), -1000, np.int16)
     hu[:, 4:-4, 4:-4] = -100
     hu[:, 8:-8, 7:-7] = 50
     hu[:, 12:18, 9:15] = 120
     texture = np.random.default_rng(1).integers(-15, 15, hu.shape, np.int16)
     axes = affine_from_axes((-90.0, -90.0, 0.0), AXIAL, (5.0, 6.0, 6.0))
-    return small_datasets(Volume(hu=hu + texture, affine_lps=axes))
+    return small_datasets(Volume(hu=hu + texture, affine_lps=axes), seed=seed)
 
 
-def _in_syntax(syntax: UID) -> list[Dataset]:
-    datasets = _plain()
+def _in_syntax(syntax: UID, seed: int) -> list[Dataset]:
+    datasets = _plain(seed)
     for dataset in datasets:
         dataset.file_meta.TransferSyntaxUID = syntax
     return datasets
 
 
-def _big_endian() -> list[Dataset]:
-    datasets = _in_syntax(ExplicitVRBigEndian)
+def _big_endian(seed: int) -> list[Dataset]:
+    datasets = _in_syntax(ExplicitVRBigEndian, seed)
     for dataset in datasets:
         dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").astype(">u2").tobytes()
     return datasets
 
 
-def _compressed(syntax: UID) -> list[Dataset]:
-    datasets = _plain()
+def _compressed(syntax: UID, seed: int) -> list[Dataset]:
+    datasets = _plain(seed)
     for dataset in datasets:
         dataset.compress(syntax, generate_instance_uid=False)
     return datasets
 
 
-def _signed_and_padded() -> list[Dataset]:
-    datasets = _plain()
+def _signed_and_padded(seed: int) -> list[Dataset]:
+    datasets = _plain(seed)
     for dataset in datasets:
         hu = np.frombuffer(dataset.PixelData, "<u2").astype(np.int32) - 1024
         hu[:SIDE] = -2000
@@ -84,9 +84,9 @@ def _signed_and_padded() -> list[Dataset]:
     return datasets
 
 
-def _korean_and_nested() -> list[Dataset]:
+def _korean_and_nested(seed: int) -> list[Dataset]:
     """Names in ISO 2022 IR 149, sequences of both kinds of length, a private block."""
-    datasets = _plain()
+    datasets = _plain(seed)
     for dataset in datasets:
         dataset.SpecificCharacterSet = ["", "ISO 2022 IR 149"]
         dataset.PatientName = "Hong^Gildong=洪^吉洞=홍^길동"
@@ -107,8 +107,8 @@ def _korean_and_nested() -> list[Dataset]:
     return datasets
 
 
-def _eight_bits() -> list[Dataset]:
-    datasets = _plain()
+def _eight_bits(seed: int) -> list[Dataset]:
+    datasets = _plain(seed)
     for dataset in datasets:
         dataset.BitsAllocated = dataset.BitsStored = 8
         dataset.HighBit = 7
@@ -117,25 +117,31 @@ def _eight_bits() -> list[Dataset]:
     return datasets
 
 
-_MADE: dict[str, Callable[[], list[Dataset]]] = {
+_MADE: dict[str, Callable[[int], list[Dataset]]] = {
     "explicit": _plain,
-    "implicit": lambda: _in_syntax(ImplicitVRLittleEndian),
+    "implicit": lambda seed: _in_syntax(ImplicitVRLittleEndian, seed),
     "big-endian": _big_endian,
-    "deflated": lambda: _in_syntax(DeflatedExplicitVRLittleEndian),
-    "rle": lambda: _compressed(RLELossless),
-    "jpeg-ls": lambda: _compressed(JPEGLSLossless),
-    "jpeg-2000": lambda: _compressed(JPEG2000Lossless),
+    "deflated": lambda seed: _in_syntax(DeflatedExplicitVRLittleEndian, seed),
+    "rle": lambda seed: _compressed(RLELossless, seed),
+    "jpeg-ls": lambda seed: _compressed(JPEGLSLossless, seed),
+    "jpeg-2000": lambda seed: _compressed(JPEG2000Lossless, seed),
     "signed-padded": _signed_and_padded,
     "korean-nested": _korean_and_nested,
     "eight-bits": _eight_bits,
 }
 
 
+MADE_NAMES = tuple(_MADE)
+
+
+def made_series(name: str, seed: int) -> BaseSeries:
+    """One of the codings made by Python, as a study of its own."""
+    return BaseSeries(name=name, files=tuple(map(dicom_bytes, _MADE[name](seed))))
+
+
 def base_series() -> list[BaseSeries]:
     """Ten codings made by Python, JPEG lossless where DCMTK is there, real codings where the user names some."""
-    made = [
-        BaseSeries(name=name, files=tuple(map(dicom_bytes, make()))) for name, make in _MADE.items()
-    ]
+    made = [made_series(name, seed=0) for name in MADE_NAMES]
     return [*made, *_jpeg_lossless(), *_real_codings()]
 
 
@@ -143,7 +149,7 @@ def _jpeg_lossless() -> Iterator[BaseSeries]:
     with TemporaryDirectory() as folder:
         plain, coded = Path(folder) / "plain.dcm", Path(folder) / "coded.dcm"
         files = []
-        for dataset in _plain():
+        for dataset in _plain(0):
             plain.write_bytes(dicom_bytes(dataset))
             try:
                 # +un: the series' UIDs stay.

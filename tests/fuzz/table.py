@@ -5,6 +5,13 @@ from collections.abc import Sequence
 
 from tests.fuzz.workers import CPU_LIMIT_S, MEMORY_LIMIT_MB, Result
 
+ORTHANC = """## In front of the node
+
+Orthanc parses every file before any plugin sees it, and 1.10.1 (Debian 12) is itself ended by sequences many thousand
+levels deep and swallows a deflated file of any size. Only known peers may store, and only users with a password may post. A
+service manager must start Orthanc again; what was taken before and after is analysed
+(`tests/integration/test_fuzzed_node.py`)."""
+
 
 def kind_of(outcome: str) -> str:
     """An outcome without the figures of a fault."""
@@ -48,7 +55,7 @@ def markdown(results: Sequence[Result], seed: int) -> str:
         typed = len(own) - valid - _faults(own)
         name = mutator.replace("_", " ")
         lines.append(f"| {name} | {len(own)} | {valid} | {typed} | {_faults(own)} |")
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, "", ORTHANC, ""])
 
 
 def _faults(results: Sequence[Result]) -> int:

@@ -119,18 +119,22 @@ def deep_sequences(file: Anatomy, rng: Random) -> bytes:
     tag = tag_for_keyword(rng.choice(SEQUENCE_KEYWORDS))
     assert tag is not None
     depth = rng.choice((40, 900, 3_000, 10_000, 20_000))
-    value = _nested_unknown(file, tag, depth) if rng.random() < 0.6 else _nested(file, tag, depth)
-    length = UNDEFINED if value[4:8] == b"\xff" * 4 else None
-    return file.file(file.with_element(tag, "SQ", value, length))
+    if rng.random() < 0.4:
+        return file.file(file.with_element(tag, "SQ", _nested(file, tag, depth)))
+    value = (_item_head(file, UNDEFINED) + file.encoded(tag, "SQ", b"", UNDEFINED)) * depth
+    if rng.random() < 0.5:
+        # Item and sequence delimiters (PS3.5 7.5.1), and one more for the outermost sequence.
+        ends = [_delimiter(file, 0xE0DD), _delimiter(file, 0xE00D)]
+        value += b"".join(ends) * depth + ends[0]
+    return file.file(file.with_element(tag, "SQ", value, UNDEFINED))
+
+
+def _delimiter(file: Anatomy, element: int) -> bytes:
+    return file.number("H", 0xFFFE) + file.number("H", element) + file.number("I", 0)
 
 
 def _item_head(file: Anatomy, length: int) -> bytes:
     return file.number("H", 0xFFFE) + file.number("H", 0xE000) + file.number("I", length)
-
-
-def _nested_unknown(file: Anatomy, tag: int, depth: int) -> bytes:
-    inner = file.encoded(tag, "SQ", b"", UNDEFINED)
-    return (_item_head(file, UNDEFINED) + inner) * depth
 
 
 def _nested(file: Anatomy, tag: int, depth: int) -> bytes:

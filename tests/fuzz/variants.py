@@ -1,8 +1,8 @@
 """Every variant has a number: the same number and seed give the same bytes on every machine."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from random import Random
 
 from tests.fuzz import byte_mutators, pixel_mutators, value_mutators
@@ -61,14 +61,14 @@ class Variant:
 class Variants:
     """All variants of a seed."""
 
-    bases: Sequence[BaseSeries]
+    bases: tuple[BaseSeries, ...]
     seed: int = 1
     written_share: float = 0.1
     """Of the valid ones, how many also write their results: writing takes forty times as long as reading."""
 
-    @cached_property
-    def _anatomies(self) -> list[list[Anatomy]]:
-        return [[take_apart(content) for content in base.files] for base in self.bases]
+    @cache  # noqa: B019 - lives as long as the process
+    def _anatomies(self, base: int) -> list[Anatomy]:
+        return [take_apart(content) for content in self.bases[base].files]
 
     def base_of(self, number: int) -> int:
         """Index of the series that a variant is made from; neighbours differ in base, then in mutator."""
@@ -90,6 +90,6 @@ class Variants:
             is_whole_series=is_whole_series,
             is_written=is_written,
             files={
-                index: mutate(self._anatomies[base][index], Random(own_seed)) for index in slices
+                index: mutate(self._anatomies(base)[index], Random(own_seed)) for index in slices
             },
         )

@@ -37,7 +37,7 @@ def test_every_damaged_series_ends_as_a_typed_error_or_a_valid_result() -> None:
 @pytest.fixture(scope="module")
 def variants() -> Variants:
     """Of every base."""
-    return Variants(bases=base_series())
+    return Variants(bases=tuple(base_series()))
 
 
 def test_the_intact_series_are_measured_and_written_so_that_damage_is_what_refuses_them(

@@ -4,10 +4,14 @@ import zlib
 from pathlib import Path
 
 import pytest
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
+from pydicom.tag import BaseTag
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGLosslessSV1, RLELossless
 
-from inference.dicom.header_values import text
+from inference.dicom.codestream_size import codestream_size
+from inference.dicom.header_values import numbers, text
 from inference.dicom.read_file import MAX_INFLATED_BYTES
 from inference.dicom.read_series import load_series
 from inference.domain.errors import UnreadableInput
@@ -53,3 +57,33 @@ def test_items_where_a_text_belongs_are_no_text() -> None:
     header.add_new("PatientName", "SQ", [Dataset()])
 
     assert text(header, "PatientName") == ""
+
+
+def test_many_items_where_a_number_belongs_are_not_even_parsed() -> None:
+    # Ten slices of 20,000 items each took minutes.
+    header = Dataset()
+    tag = tag_for_keyword("ImagePositionPatient")
+    assert tag is not None
+    items = b"\xfe\xff\x00\xe0\0\0\0\0" * 20_000
+    header._dict[BaseTag(tag)] = RawDataElement(
+        BaseTag(tag), "SQ", len(items), items, 0, False, True, True
+    )
+
+    assert numbers(header, "ImagePositionPatient") is None
+    assert isinstance(header.get_item("ImagePositionPatient"), RawDataElement)
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [b"", bytes(12), b"\xff\xfe\x00\x04ab"],
+    ids=["no table", "zeros in its place", "a comment in its place"],
+)
+def test_a_jpeg_without_its_huffman_table_reaches_no_decoder(tables: bytes) -> None:
+    # GDCM ends its process with an uncaught C++ exception.
+    start = b"\xff\xd8\xff\xc3\x00\x0b\x10\x00\x20\x00\x20\x01\x01\x11\x00"
+    scan = b"\xff\xda\x00\x08\x01\x01\x00\x01\x00\x00" + bytes(20)
+    table = b"\xff\xc4\x00\x04ab"
+
+    assert codestream_size(start + table + scan, JPEGLosslessSV1) == (32, 32)
+    with pytest.raises(ValueError, match=r"JPEG|Huffman"):
+        codestream_size(start + tables + scan, JPEGLosslessSV1)

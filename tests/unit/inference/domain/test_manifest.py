@@ -1,9 +1,12 @@
 """The manifest is checked, not trusted."""
 
+import contextlib
 import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from inference.domain.errors import ChecksumMismatch, ManifestInvalid
 from inference.domain.manifest import load_manifest, manifest_from_json, manifest_to_json, sha256_of
@@ -125,3 +128,33 @@ def test_labels_that_cannot_be_told_apart_are_refused(change: dict[str, object])
 
     with pytest.raises(ManifestInvalid):
         manifest_from_json(json.dumps(raw))
+
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(field=st.sampled_from(sorted(_raw())), inner=st.integers(0, 20), value=ANY_JSON)
+def test_any_value_in_any_field_is_taken_or_refused_by_name(
+    field: str, inner: int, value: object
+) -> None:
+    raw = _raw()
+    group = raw[field]
+    if isinstance(group, dict) and inner < len(group):
+        group[sorted(group)[inner]] = value
+    else:
+        raw[field] = value
+
+    with contextlib.suppress(ManifestInvalid):
+        manifest_from_json(json.dumps(raw))
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=st.text(max_size=60))
+def test_any_text_is_a_manifest_or_refused(text: str) -> None:
+    with contextlib.suppress(ManifestInvalid):
+        manifest_from_json(text)
