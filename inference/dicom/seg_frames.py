@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_data_element, write_dataset, write_file_meta_info
@@ -35,7 +34,8 @@ class Frames:
     count: int
     groups: bytes
     """The items of the Per-Frame Functional Groups Sequence."""
-    pixels: bytes
+    pixels: npt.NDArray[np.uint8]
+    """The bytes of Pixel Data, not padded."""
 
 
 def binary_frames(models: Sequence[Dataset], planes: Sequence[LabelPlane], segments: int) -> Frames:
@@ -44,22 +44,21 @@ def binary_frames(models: Sequence[Dataset], planes: Sequence[LabelPlane], segme
     `models` are the functional groups of segment 1 on each slice, in the order of `planes`.
     """
     items = [_ModelItem.of(model) for model in models]
-    present = [np.bincount(plane.ravel(), minlength=segments + 1) > 0 for plane in planes]
-    groups: list[bytes] = []
-    packed: list[bytes] = []
-    rest = np.empty(0, bool)
-    for number in range(1, segments + 1):
-        for item, plane, has in zip(items, planes, present, strict=True):
-            if not has[number]:
-                continue
-            groups.append(item.for_segment(number))
-            # Frames follow each other without padding (PS3.5 8.1.1), so one may begin within a byte.
-            bits = np.concatenate([rest, plane.ravel() == number])
-            whole = len(bits) // 8 * 8
-            packed.append(np.packbits(bits[:whole], bitorder="little").tobytes())
-            rest = bits[whole:]
-    packed.append(np.packbits(rest, bitorder="little").tobytes())
-    return Frames(count=len(groups), groups=b"".join(groups), pixels=_even(b"".join(packed)))
+    used = [_UsedRows.of(plane, segments) for plane in planes]
+    shown = [
+        (number, item, rows)
+        for number in range(1, segments + 1)
+        for item, rows in zip(items, used, strict=True)
+        if rows.has[number]
+    ]
+    # Frames follow each other without padding (PS3.5 8.1.1), so one may begin within a byte.
+    packed = np.zeros(-(-len(shown) * planes[0].size // 8), np.uint8)
+    for position, (number, _, rows) in enumerate(shown):
+        first, skipped = divmod(position * planes[0].size + rows.start, 8)
+        bits = np.packbits(np.pad(rows.pixels == number, (skipped, 0)), bitorder="little")
+        packed[first : first + len(bits)] |= bits
+    groups = b"".join(item.for_segment(number) for number, item, _ in shown)
+    return Frames(count=len(shown), groups=groups, pixels=packed)
 
 
 def label_frames(models: Sequence[Dataset], planes: Sequence[LabelPlane]) -> Frames:
@@ -67,29 +66,58 @@ def label_frames(models: Sequence[Dataset], planes: Sequence[LabelPlane]) -> Fra
     return Frames(
         count=len(planes),
         groups=b"".join(_item(b"".join(_elements(model).values())) for model in models),
-        pixels=_even(b"".join(plane.tobytes() for plane in planes)),
+        pixels=np.stack(planes).ravel(),
     )
 
 
 def part10_of(header: Dataset, frames: Frames, *, is_deflated: bool) -> bytes:
     """A DICOM file of the header's attributes and these frames (the header's own frames are left out)."""
-    before, after = Dataset(), Dataset()
+    described = Dataset()
     for element in header:
-        if element.tag not in (_PER_FRAME, _PIXELS):
-            (before if element.tag < _PER_FRAME else after).add(element)
-    before.NumberOfFrames = frames.count
-    # PS3.5 A.2: OB where Bits Allocated is at most 8.
-    after.add(DataElement(_PIXELS, "OB", frames.pixels))
-    sequence = struct.pack("<HH2sHI", *_group_element(_PER_FRAME), b"SQ", 0, len(frames.groups))
-    body = b"".join((_encoded(before), sequence, frames.groups, _encoded(after)))
-    file = _little_endian_buffer()
-    file.write(b"\0" * 128 + b"DICM")
+        if element.tag < _PER_FRAME:
+            described.add(element)
+        elif element.tag not in (_PER_FRAME, _PIXELS):
+            raise ValueError("an attribute behind the frames, which highdicom 0.28 does not write")
+    described.NumberOfFrames = frames.count
     header.file_meta.TransferSyntaxUID = (
         DeflatedExplicitVRLittleEndian if is_deflated else ExplicitVRLittleEndian
     )
-    write_file_meta_info(file, header.file_meta, enforce_standard=True)
-    file.write(_deflated(body) if is_deflated else body)
-    return file.getvalue()
+    start = _little_endian_buffer()
+    start.write(b"\0" * 128 + b"DICM")
+    write_file_meta_info(start, header.file_meta, enforce_standard=True)
+    padding = b"\0" * (frames.pixels.size % 2)
+    # PS3.5 A.2: OB where Bits Allocated is at most 8.
+    body = (
+        _encoded(described),
+        _long_element(_PER_FRAME, b"SQ", len(frames.groups)),
+        frames.groups,
+        _long_element(_PIXELS, b"OB", frames.pixels.size + len(padding)),
+        frames.pixels.data,
+        padding,
+    )
+    return b"".join((start.getvalue(), *([_deflated(body)] if is_deflated else body)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _UsedRows:
+    """The rows of a slice between the first and the last with any segment."""
+
+    pixels: LabelPlane
+    """Flat."""
+    start: int
+    """How many pixels of the slice come before."""
+    has: npt.NDArray[np.bool_]
+    """By segment number."""
+
+    @classmethod
+    def of(cls, plane: LabelPlane, segments: int) -> "_UsedRows":
+        rows = np.flatnonzero(plane.any(axis=1))
+        pixels = plane[rows[0] : rows[-1] + 1].ravel()
+        return cls(
+            pixels=pixels,
+            start=int(rows[0]) * plane.shape[1],
+            has=np.bincount(pixels, minlength=segments + 1) > 0,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,15 +182,13 @@ def _item(content: bytes) -> bytes:
     return struct.pack("<HHI", 0xFFFE, 0xE000, len(content)) + content
 
 
-def _group_element(tag: int) -> tuple[int, int]:
-    return tag >> 16, tag & 0xFFFF
+def _long_element(tag: int, vr: bytes, length: int) -> bytes:
+    """What comes before the value of an element whose length has 32 bits (PS3.5 7.1.2)."""
+    return struct.pack("<HH2sHI", tag >> 16, tag & 0xFFFF, vr, 0, length)
 
 
-def _even(pixels: bytes) -> bytes:
-    return pixels + b"\0" * (len(pixels) % 2)
-
-
-def _deflated(body: bytes) -> bytes:
+def _deflated(body: Sequence[bytes | memoryview]) -> bytes:
     """PS3.5 A.5: RFC 1951 without a header, padded to an even length."""
     deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    return _even(deflate.compress(body) + deflate.flush())
+    compressed = b"".join((*(deflate.compress(part) for part in body), deflate.flush()))
+    return compressed + b"\0" * (len(compressed) % 2)

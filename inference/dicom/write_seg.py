@@ -87,8 +87,11 @@ def seg_content(labels: LabelMap, series: CtSeries, identity: ResultIdentity) ->
 
 def present_structures(labels: LabelMap) -> tuple[Structure, ...]:
     """The structures with at least one voxel, in the order of their segment numbers."""
-    counts = np.bincount(labels.labels.ravel(), minlength=256)
-    present = {structure for label, structure in labels.structures.items() if counts[label]}
+    has = np.zeros(256, bool)
+    for plane in labels.labels:
+        # The counting makes a copy of eight bytes per voxel: rows that are used, one slice at a time.
+        has |= np.bincount(plane[plane.any(axis=1)].ravel(), minlength=256) > 0
+    present = {structure for label, structure in labels.structures.items() if has[label]}
     return tuple(structure for structure in Structure if structure in present)
 
 

@@ -83,7 +83,7 @@ def _ellipsoids(slices: int, segments: int) -> np.typing.NDArray[np.uint8]:
     labels = np.zeros((slices, PIXELS, PIXELS), np.uint8)
     rows, columns = np.ogrid[:PIXELS, :PIXELS]
     for label in range(1, segments + 1):
-        k, i, j = draw.uniform((0.3 * slices, 150, 120), (0.7 * slices, 360, 390))
+        k, i, j = draw.uniform((0.1 * slices, 150, 120), (0.9 * slices, 360, 390))
         height, half_rows, half_columns = draw.uniform(
             (0.2 * slices, 15, 15), (0.3 * slices, 80, 90)
         )
