@@ -27,7 +27,9 @@ CORNER_TOLERANCE_PIXELS = 0.5
 STEP_TOLERANCE = 0.05
 """Of the mean distance between slices."""
 MASK_TOLERANCE = 0.5
-"""Of a slice step, between a slice of the mask and its source file: slices may be a little off an even grid."""
+"""Of a step, between a slice of the mask and its source file: slices may be a little off an even grid."""
+SIDEWAYS_TOLERANCE_MM = 0.3
+"""However fine the pixels: the reader accepts slices this far off a straight line."""
 # PS3.16 CID 244; written down once more, so that a mistake in codes.py does not prove itself.
 _SIDE_CODES = {"_left": "7771000", "_right": "24028007"}
 
@@ -60,11 +62,6 @@ def verify_seg(encoded: bytes, labels: LabelMap, series: CtSeries) -> None:
     _check_context(segmentation, series.headers)
     _check_steps(segmentation, sources)
     _check_order(frames, sources)
-    if (
-        segmentation.Rows != labels.labels.shape[1]
-        or segmentation.Columns != labels.labels.shape[2]
-    ):
-        raise _implausible("another matrix", "the rows and columns of the source")
     _check_voxels(frames, pixels, structures, labels)
 
 
@@ -141,9 +138,13 @@ def _check_mask(labels: LabelMap, sources: _Sources) -> None:
         + np.arange(slices)[:, None, None] * steps[:, 0]
         + (index @ steps[:, 1:].T)[None]
     )
-    off_mm = np.linalg.norm(claimed - sources.corners_mm, axis=-1).max()
+    off_mm = claimed - sources.corners_mm
+    along_mm = off_mm @ sources.normal
+    sideways_mm = np.linalg.norm(off_mm - along_mm[..., None] * sources.normal, axis=-1)
     step_mm = float(np.linalg.norm(steps[:, 0]))
-    if off_mm > MASK_TOLERANCE * max(step_mm, sources.pixel_mm):
+    if np.abs(along_mm).max() > MASK_TOLERANCE * step_mm or sideways_mm.max() > max(
+        SIDEWAYS_TOLERANCE_MM, MASK_TOLERANCE * sources.pixel_mm
+    ):
         raise _implausible("a mask at another place", "the grid of the source files")
 
 

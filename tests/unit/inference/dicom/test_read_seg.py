@@ -344,6 +344,26 @@ def test_a_mask_that_was_not_turned_back_is_refused(
         encode_seg(turned, series, result_identity())
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_mask_that_claims_to_lie_one_step_off_is_refused(
+    axis: int, labels: LabelMap, series: CtSeries
+) -> None:
+    affine = labels.affine_lps.copy()
+    affine[:3, 3] += affine[:3, axis]
+
+    with pytest.raises(ImplausibleResult, match="mask at another place"):
+        encode_seg(replace(labels, affine_lps=affine), series, result_identity())
+
+
+def test_a_mask_of_fewer_slices_is_refused(
+    encoded: bytes, labels: LabelMap, series: CtSeries
+) -> None:
+    shorter = replace(labels, labels=labels.labels[:-1])
+
+    with pytest.raises(ImplausibleResult, match="number of slices"):
+        verify_seg(encoded, shorter, series)
+
+
 def test_the_proof_uses_nothing_of_the_writer() -> None:
     tree = ast.parse(Path(inference.dicom.read_seg.__file__).read_text(encoding="utf-8"))
     modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
