@@ -119,8 +119,8 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def without_places(line: str) -> str:
-    """A validator's line without item numbers, so that equal ones can be counted."""
-    return re.sub(r"\[\d+\]", "[]", line)
+    """A validator's line without item numbers and file names, so that equal ones can be counted."""
+    return re.sub(r"<[^>]*\.dcm>", "<file>", re.sub(r"\[\d+\]", "[]", line))
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def check_geometry(geometry: Geometry, folder: Path, *, seed: int) -> list[Row]:
     truth = write_case(geometry, folder / "ct", seed=seed)
     series = chosen_series(folder / "ct")
     analysis = true_analysis(series, truth)
-    files = write_objects(series, analysis, folder / "results").files
+    files = write_objects(series, analysis, folder / "results")
     return [
         _ct_row(geometry, folder / "ct"),
         *check_results(geometry, files, analysis.report, truth.centroids_mm),
@@ -67,7 +67,7 @@ def check_pipeline(geometry: Geometry, folder: Path, *, seed: int) -> list[Row]:
     facts = Facts(patient=series.patient, contrast=series.contrast, kvp=series.kvp)
     models = load_models(load_profile(PROFILE))
     analysis = analyse_volume(series.volume, facts, models, Stopwatch(silent))
-    files = write_objects(series, analysis, folder / "results").files
+    files = write_objects(series, analysis, folder / "results")
     expected = {
         structure: centroid
         for labels in (analysis.tissues, analysis.organs)
@@ -102,7 +102,7 @@ def _result_row(
         is_tissue = "tissues" in role
         wanted = {s: point for s, point in expected.items() if (s in TISSUES) == is_tissue}
         return _with_centroids(row, path, wanted, geometry.half_voxel_mm)
-    if kind == "SR":
+    if kind.startswith("SR"):
         return _with_numbers(row, path, report)
     return row
 

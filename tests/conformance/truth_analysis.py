@@ -12,8 +12,9 @@ from inference.domain.analysis_profile import HuWindows
 from inference.domain.labelmap import LabelMap, Structure
 from inference.domain.measurement import Level, ModelUse, Quantity, Report
 from inference.domain.outcome import Analysis
+from inference.domain.seg_encoding import SegEncoding
 from inference.domain.volume import axis_flips, canonical, flip
-from inference.pipeline import AnalysisFiles, RunIdentity, Stopwatch, silent, write_results
+from inference.pipeline import RunIdentity, Stopwatch, silent, write_results
 from inference.stages.cut_offs import cut_offs_for
 from inference.stages.measure import (
     indices,
@@ -24,16 +25,17 @@ from inference.stages.measure import (
 )
 from tests.conformance.geometry_cases import ORGAN_LABELS, TISSUE_LABELS, Truth
 
+CREATED = datetime(2026, 1, 2, 3, 4, 5)
 MODELS = tuple(
-    ModelUse(name=name, version="1.0.0", sha256=digit * 64, provider="cpu")
+    ModelUse(name=name, version="1.0.0", sha256=digit * 64, provider="cpu", task=name)
     for name, digit in (("l3-level", "a"), ("l3-tissue", "b"), ("organs", "c"))
 )
 
 
-def write_objects(series: CtSeries, analysis: Analysis, folder: Path) -> AnalysisFiles:
-    """Every result of a series, written by the product itself."""
-    identity = RunIdentity(job_key=series.series_uid, created=datetime(2026, 1, 2, 3, 4, 5))
-    return write_results(series, analysis, identity, folder, Stopwatch(silent))
+def write_objects(series: CtSeries, analysis: Analysis, folder: Path) -> dict[str, Path]:
+    """Every result of a series by role, in every encoding, written by the product itself."""
+    identity = RunIdentity(job_key=series.series_uid, created=CREATED, encodings=tuple(SegEncoding))
+    return dict(write_results(series, analysis, identity, folder, Stopwatch(silent)).files)
 
 
 def true_analysis(series: CtSeries, truth: Truth) -> Analysis:

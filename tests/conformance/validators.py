@@ -161,6 +161,8 @@ VALIDATORS: Mapping[str, Mapping[str, Validator]] = {
     # dciodvfy of 2022 does not know the class (Supplement 243, 2024).
     "SEG LABELMAP": {"pydicom": pydicom_strict, "segread": highdicom_segread},
     "SR": {"dciodvfy": dciodvfy, "pydicom": pydicom_strict, "dsrdump": dsrdump},
+    # dciodvfy and DCMTK 3.6.7 take a segment number for an error where the class is not Segmentation Storage.
+    "SR of LABELMAP": {"pydicom": pydicom_strict},
     "picture page": {"dciodvfy": dciodvfy, "pydicom": pydicom_strict, "dcm2pnm": dcm2pnm},
 }
 """By kind of object."""
@@ -168,4 +170,13 @@ VALIDATORS: Mapping[str, Mapping[str, Validator]] = {
 
 def kind_of(path: Path) -> str:
     """What an object is, by its SOP class; a class that is not listed here is an error of this table."""
-    return KINDS[dcmread(path, specific_tags=["SOPClassUID"]).SOPClassUID]
+    evidence = "CurrentRequestedProcedureEvidenceSequence"
+    dataset = dcmread(path, specific_tags=["SOPClassUID", evidence])
+    kind = KINDS[dataset.SOPClassUID]
+    cited = {
+        KINDS.get(item.ReferencedSOPClassUID)
+        for study in dataset.get(evidence, [])
+        for series in study.ReferencedSeriesSequence
+        for item in series.ReferencedSOPSequence
+    }
+    return "SR of LABELMAP" if kind == "SR" and "SEG LABELMAP" in cited else kind

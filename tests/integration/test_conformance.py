@@ -50,7 +50,7 @@ class Written:
         truth = write_case(self.geometry, self.ct_folder, seed=FIRST_SEED)
         self.series = chosen_series(self.ct_folder)
         self.analysis = true_analysis(self.series, truth)
-        self.files = dict(write_objects(self.series, self.analysis, folder / "results").files)
+        self.files = write_objects(self.series, self.analysis, folder / "results")
         self.report: Report = self.analysis.report
         self.centroids: Centroids = truth.centroids_mm
 
@@ -80,7 +80,14 @@ def test_the_first_geometries_are_clean(number: int, tmp_path: Path) -> None:
     rows = check_geometry(geometry, tmp_path, seed=FIRST_SEED + number)
 
     assert [errors_of(row) for row in rows] == [{}] * len(rows)
-    assert {row.what.partition(" (")[0] for row in rows} >= {"CT", "SEG", "SR", "all together"}
+    assert {row.what.partition(" (")[0] for row in rows} >= {
+        "CT",
+        "SEG",
+        "SEG LABELMAP",
+        "SR",
+        "SR of LABELMAP",
+        "all together",
+    }
     assert max(off for row in rows for off in row.off_mm.values()) < 0.01
 
 
@@ -199,7 +206,7 @@ def test_a_deflated_object_is_read_like_any_other(written: Written, tmp_path: Pa
     deflated.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     deflated.save_as(tmp_path / "deflated.dcm", enforce_file_format=True)
 
-    assert dciodvfy(tmp_path / "deflated.dcm") == []
+    assert dciodvfy(tmp_path / "deflated.dcm") == dciodvfy(written.files["seg-tissues"])
 
 
 def test_objects_of_two_patients_are_found(written: Written, tmp_path: Path) -> None:
