@@ -257,8 +257,8 @@ def show(node: "Server", job: dict[str, Any], truths: Truths, ports: Ports) -> i
     sys.stdout.write(f"\nPictures: {', '.join(str(p) for p in sorted(pictures.glob('*.png')))}\n")
     sys.stdout.write(f"Input CT: {FOLDER / 'ct'}. Synthetic patient; for research use only.\n")
     modalities = {line.split()[0] for line in arrived}
-    if not {"SEG", "SR"} <= modalities:
-        say("PACS", f"only {sorted(modalities)} arrived; wanted SEG and SR")
+    if not {"SEG", "SR", "OT"} <= modalities:
+        say("PACS", f"only {sorted(modalities)} arrived; wanted SEG, SR and OT (the picture page)")
         return 1
     return 0
 

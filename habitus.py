@@ -94,6 +94,7 @@ def build_parser() -> argparse.ArgumentParser:
         choices=("binary", "binary-deflated", "labelmap"),
         help="form of the segmentations (default: binary, which every viewer reads)",
     )
+    run.add_argument("--language", default="en", help="of the picture page: en (default) or ko")
     run.add_argument("--json", action="store_true", help="print the report as JSON")
     _add_explain_options(
         add(
@@ -213,7 +214,7 @@ def run_series(options: argparse.Namespace) -> int:
 
     _check_writable(options.out)
     profile = load_profile(options.profile)
-    report = report_options({"title": options.sr_title})
+    report = report_options({"title": options.sr_title, "language": options.language})
     models = load_models(
         profile, tuple(options.providers.split(",")), options.models or SHIPPED_MODELS
     )

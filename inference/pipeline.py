@@ -13,7 +13,6 @@ import numpy as np
 
 from inference.dicom.ct_series import CtSeries
 from inference.dicom.identity import ResultIdentity, derive_uid
-from inference.dicom.picture_page import coronal_picture, level_picture, save_png
 from inference.dicom.read_seg import header_of
 from inference.dicom.read_series import load_series
 from inference.dicom.survey import Survey, survey_folder
@@ -40,6 +39,8 @@ from inference.domain.volume import Volume, axis_flips, canonical, flip
 from inference.engine.model_store import SHIPPED_MODELS, load_predictor
 from inference.engine.providers import downgrade_flag
 from inference.engine.sliding_window import sliding_logits
+from inference.page.picture_page import lettering
+from inference.page.write_pictures import write_pictures
 from inference.stages import quality
 from inference.stages.choose_series import choice_flags, choose_series, require_candidate
 from inference.stages.cut_offs import cut_offs_for
@@ -62,7 +63,7 @@ LEAST_MUSCLE_CM2 = 5.0
 COARSE_MM = 3.0
 """Step of the grid that projections are made from."""
 RESULT_NAMES = frozenset(
-    {"report.json", "l3.png", "coronal.png"}
+    {"report.json", "l3.png", "coronal.png", "page.png", "page.dcm"}
     | {
         f"{role_in(role, encoding)}.dcm"
         for role in ("seg-tissues", "seg-organs", "sr")
@@ -126,7 +127,8 @@ class RunIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnalysisFiles:
-    """What was written, by role: seg-tissues, seg-organs, sr, report, picture-l3, picture-coronal."""
+    """What was written, by role: seg-tissues, seg-organs, sr, page (DICOM); report; picture-l3, picture-coronal,
+    picture-page (PNG)."""
 
     files: Mapping[str, Path]
     report: Report
@@ -270,14 +272,23 @@ def analyse_volume(volume: Volume, facts: Facts, models: Models, clock: Stopwatc
 
 
 def write_results(
-    series: CtSeries, analysis: Analysis, identity: RunIdentity, out_dir: Path, clock: Stopwatch
+    series: CtSeries,
+    analysis: Analysis,
+    identity: RunIdentity,
+    out_dir: Path,
+    clock: Stopwatch,
 ) -> AnalysisFiles:
     """SEGs (each read back and compared before it is written), SR, report.json and pictures: all of them or none."""
+    letters = lettering(identity.report.language)
+    if letters.flag:
+        flags = (*analysis.report.flags, letters.flag)
+        analysis = replace(analysis, report=replace(analysis.report, flags=flags))
     out_dir.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".writing-", dir=out_dir) as partial:
         with clock.stage("write"):
             written = _objects(series, analysis, identity, Path(partial))
-            written |= _pictures(series, analysis, Path(partial))
+            page_identity = _result(identity, "page", 9004, analysis.report)
+            written |= write_pictures(series, analysis, page_identity, letters, Path(partial))
         report = replace(analysis.report, seconds=clock.seconds)
         written["report"] = Path(partial) / "report.json"
         written["report"].write_text(report_to_json(report), encoding="utf-8")
@@ -458,14 +469,3 @@ def _on_source_grid(volume: Volume, labels: LabelMap) -> LabelMap:
         labels=np.ascontiguousarray(flip(labels.labels, flips)),
         affine_lps=volume.affine_lps,
     )
-
-
-def _pictures(series: CtSeries, analysis: Analysis, out_dir: Path) -> dict[str, Path]:
-    """L3 slice with tissues; coronal view with organs and the level."""
-    files = {
-        "picture-l3": save_png(level_picture(series.volume, analysis), out_dir / "l3.png"),
-        "picture-coronal": save_png(
-            coronal_picture(series.volume, analysis), out_dir / "coronal.png"
-        ),
-    }
-    return files

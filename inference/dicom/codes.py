@@ -180,6 +180,9 @@ YES = concept("373066001", "SCT", "Yes")
 NO = concept("373067005", "SCT", "No")
 AI_FAMILY = concept("123109", "DCM", "Artificial Intelligence")
 
+# CID 7202.
+SOURCE_OF_IMAGE = concept("121322", "DCM", "Source image for image processing operation")
+
 # CID 7005.
 PROCESSING_EQUIPMENT = concept("109102", "DCM", "Processing Equipment")
 

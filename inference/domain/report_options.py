@@ -21,11 +21,19 @@ class SrTitle(StrEnum):
     """(126000, DCM) of CID 7021: for receivers that look for it; OHIF 3.13 fails on opening it."""
 
 
+class Language(StrEnum):
+    """Of the picture page (RFC 5646)."""
+
+    ENGLISH = "en"
+    KOREAN = "ko"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportOptions:
     """The site's choices."""
 
     title: SrTitle = SrTitle.HABITUS
+    language: Language = Language.ENGLISH
 
     @property
     def content_hash(self) -> str:
@@ -41,7 +49,10 @@ def report_options(table: Mapping[str, object]) -> ReportOptions:
     names = [field.name for field in fields(ReportOptions)]
     if unknown := sorted(set(table) - set(names)):
         raise _invalid(f"unknown setting report.{unknown[0]:.40}", f"one of {', '.join(names)}")
-    return ReportOptions(title=_choice(SrTitle, table, "title", DEFAULT_REPORT.title))
+    return ReportOptions(
+        title=_choice(SrTitle, table, "title", DEFAULT_REPORT.title),
+        language=_choice(Language, table, "language", DEFAULT_REPORT.language),
+    )
 
 
 def _choice(kind: type[Choice], table: Mapping[str, object], name: str, default: Choice) -> Choice:

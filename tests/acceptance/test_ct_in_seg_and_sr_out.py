@@ -105,9 +105,9 @@ def abdomen(tmp_path_factory: pytest.TempPathFactory) -> Journey:
     return travel(folder, profile="abdomen", field="abdomen", pixels=192, slice_mm=5.0)
 
 
-def test_the_pacs_gets_one_seg_and_one_sr(small: Journey) -> None:
+def test_the_pacs_gets_one_seg_one_sr_and_the_picture_page(small: Journey) -> None:
     assert small.job["state"] == "done", small.job
-    assert sorted(str(ds.Modality) for ds in small.received) == ["SEG", "SR"]
+    assert sorted(str(ds.Modality) for ds in small.received) == ["OT", "SEG", "SR"]
 
 
 def test_every_delivery_was_confirmed_by_the_pacs(small: Journey) -> None:
@@ -155,7 +155,7 @@ def test_results_refer_to_the_sent_images(small: Journey) -> None:
 
 def test_organs_come_as_a_second_seg(abdomen: Journey) -> None:
     assert abdomen.job["state"] == "done", abdomen.job
-    assert sorted(str(ds.Modality) for ds in abdomen.received) == ["SEG", "SEG", "SR"]
+    assert sorted(str(ds.Modality) for ds in abdomen.received) == ["OT", "SEG", "SEG", "SR"]
     assert abdomen.report is not None
     found = {organ["structure"]: organ["volume_ml"] for organ in abdomen.report["organs"]}
     for structure in (Structure.LIVER, Structure.KIDNEY_LEFT, Structure.KIDNEY_RIGHT):

@@ -44,6 +44,8 @@ def test_a_good_series_gives_every_file_and_json_numbers(
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "coronal.png",
         "l3.png",
+        "page.dcm",
+        "page.png",
         "report.json",
         "seg-tissues.dcm",
         "sr.dcm",

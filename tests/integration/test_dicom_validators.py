@@ -4,9 +4,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from inference.dicom.read_series import load_series
+from inference.dicom.write_page import build_page
 from inference.dicom.write_seg import build_seg
 from inference.dicom.write_sr import build_sr
 from inference.domain.labelmap import FLARE22_ORGANS, TISSUES, LabelMap, Structure
@@ -112,6 +114,15 @@ def test_results_that_refer_to_frames_are_valid(tmp_path: Path) -> None:
 
     assert dciodvfy_errors(tmp_path / "seg.dcm") == []
     assert dciodvfy_errors(tmp_path / "sr.dcm") == []
+
+
+def test_a_picture_page_is_valid(tmp_path: Path) -> None:
+    series = load_series(save_all(small_datasets(), tmp_path / "ct"))
+    picture = np.full((60, 80, 3), 90, np.uint8)
+
+    build_page(picture, series, 5, result_identity("page")).save_as(tmp_path / "page.dcm")
+
+    assert dciodvfy_errors(tmp_path / "page.dcm") == []
 
 
 def test_results_of_a_damaged_study_header_are_still_valid(tmp_path: Path) -> None:

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("orthanc_plugin", "inference", "export_onnx", "training")
+PACKAGES = ("orthanc_plugin", "inference", "export_onnx", "training", "viewer")
 
 BREAKS = [
     ("Trees depend one way", "training/config.py", "import export_onnx"),
     ("Inside inference", "inference/stages/measure.py", "import inference.engine.providers"),
     ("The node never loads training code or torch", "inference/pipeline.py", "import torch"),
     ("domain and stages are pure", "inference/domain/volume.py", "import pydicom"),
+    ("The picture page is drawn without DICOM", "inference/page/views.py", "import pydicom"),
     (
         "What runs inside Orthanc uses the standard library only",
         "orthanc_plugin/inside/__init__.py",

@@ -81,6 +81,7 @@ def test_every_section_is_read(tmp_path: Path) -> None:
         (LEAST + "[intake]\nquiet_s = 'long'", "intake.quiet_s"),
         (LEAST + "[outboks]\n", "outboks"),
         (LEAST + "[report]\ntitle = 'CT report'", "report.title"),
+        (LEAST + "[report]\nlanguage = 'xx'", "report.language"),
         (LEAST + "[report]\ntitel = '126000'", "report.titel"),
         ("intake = 3\n" + LEAST, "intake"),
         (LEAST + "[[destinations]]\nrequired = true", "destinations[0].modality"),
