@@ -32,9 +32,14 @@ MODELS = tuple(
 )
 
 
-def write_objects(series: CtSeries, analysis: Analysis, folder: Path) -> dict[str, Path]:
-    """Every result of a series by role, in every encoding, written by the product itself."""
-    identity = RunIdentity(job_key=series.series_uid, created=CREATED, encodings=tuple(SegEncoding))
+def write_objects(
+    series: CtSeries,
+    analysis: Analysis,
+    folder: Path,
+    encodings: tuple[SegEncoding, ...] = tuple(SegEncoding),
+) -> dict[str, Path]:
+    """Every result of a series by role, written by the product itself."""
+    identity = RunIdentity(job_key=series.series_uid, created=CREATED, encodings=encodings)
     return dict(write_results(series, analysis, identity, folder, Stopwatch(silent)).files)
 
 
