@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 from pydicom import dcmread
 from pydicom._uid_dict import UID_dictionary
 from pydicom.datadict import tag_for_keyword
@@ -24,6 +25,7 @@ from inference.dicom.pixel_decoding import _PLUGINS, is_lossy
 from inference.dicom.read_series import load_series
 from inference.dicom.source_images import _CARRIED
 from inference.dicom.suitability import unsuitable_because
+from inference.dicom.write_page import encode_page
 from inference.dicom.write_seg import encode_seg
 from inference.dicom.write_sr import encode_sr
 from inference.domain.labelmap import TISSUES
@@ -101,7 +103,9 @@ def written_objects() -> dict[str, bytes]:
     }
     reference = dcmread(BytesIO(next(iter(objects.values()))), stop_before_pixels=True)
     sr = encode_sr(full_report(), series, [reference], result_identity("sr"))
-    return {**objects, "structured report": sr}
+    picture = np.zeros((16, 24, 3), np.uint8)
+    page = encode_page(picture, series, 5, result_identity("page"))
+    return {**objects, "structured report": sr, "picture page": page}
 
 
 def small_series() -> CtSeries:

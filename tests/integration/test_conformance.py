@@ -86,6 +86,7 @@ def test_the_first_geometries_are_clean(number: int, tmp_path: Path) -> None:
         "SEG LABELMAP",
         "SR",
         "SR of LABELMAP",
+        "picture page",
         "all together",
     }
     assert max(off for row in rows for off in row.off_mm.values()) < 0.01
