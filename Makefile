@@ -157,6 +157,10 @@ eval-real: .venv/.dev ## the shipped models on the real example CT (folder by HA
 bench-seg: .venv/.dev ## CPU time of writing a segmentation, ours beside highdicom's
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.write_seg --out docs/results/write-seg.md
 
+.PHONY: bench-read
+bench-read: .venv/.dev ## CPU time of reading 300 slices, ours with every check beside plain pydicom
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.read_series --out docs/results/read-series.md
+
 # ---- housekeeping
 
 .PHONY: lock

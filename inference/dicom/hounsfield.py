@@ -63,18 +63,37 @@ def pixel_format(header: Dataset) -> PixelFormat:
     )
 
 
-def hounsfield(image: Dataset, form: PixelFormat, frame_index: int = 0) -> npt.NDArray[np.float32]:
+def hounsfield(
+    image: Dataset, form: PixelFormat, frame_index: int = 0
+) -> npt.NDArray[np.int16] | npt.NDArray[np.float32]:
     """HU [row, column] of one frame, never below −1024; raises UnreadableInput or UnsupportedGeometry."""
     return rescaled(decoded_frame(image, (form.rows, form.columns), frame_index), form)
 
 
-def rescaled(stored: npt.NDArray[np.integer], form: PixelFormat) -> npt.NDArray[np.float32]:
-    """HU of stored values, never below −1024; padding becomes air."""
-    hu = stored.astype(np.float32) * np.float32(form.slope) + np.float32(form.intercept)
+def rescaled(
+    stored: npt.NDArray[np.integer], form: PixelFormat
+) -> npt.NDArray[np.int16] | npt.NDArray[np.float32]:
+    """HU of stored values, −1024 to 32767; padding becomes air."""
+    whole = _shifted(stored, form)
+    hu: npt.NDArray[np.int16] | npt.NDArray[np.float32] = (
+        stored.astype(np.float32) * np.float32(form.slope) + np.float32(form.intercept)
+        if whole is None
+        else whole
+    )
     if form.padding is not None:
         hu[(stored >= form.padding[0]) & (stored <= form.padding[1])] = AIR_HU
-    np.maximum(hu, AIR_HU, out=hu)
+    np.clip(hu, AIR_HU, np.iinfo(np.int16).max, out=hu)
     return hu
+
+
+def _shifted(stored: npt.NDArray[np.integer], form: PixelFormat) -> npt.NDArray[np.int16] | None:
+    """The usual slope of 1 in 16 bit whole numbers; None where they do not fit."""
+    limits = np.iinfo(np.int16)
+    low, high = int(stored.min()), int(stored.max())
+    ends = (low, high, low + form.intercept, high + form.intercept)
+    if form.slope != 1 or not form.is_whole or min(ends) < limits.min or max(ends) > limits.max:
+        return None
+    return stored.astype(np.int16) + np.int16(form.intercept)
 
 
 def _refused(reason: str, found: str, wanted: str) -> UnsupportedGeometry:

@@ -1,4 +1,4 @@
-"""One DICOM file: its header, where its pixels begin, and the whole of it; what is broken becomes our own error."""
+"""One DICOM file: its header, and the whole of it; what is broken becomes our own error."""
 
 import zlib
 from dataclasses import dataclass
@@ -28,8 +28,6 @@ class SourceFile:
     path: Path
     header: Dataset
     """Everything before the pixel data."""
-    pixel_offset: int
-    """Of the pixel data element in the file; of no meaning in a deflated one."""
 
 
 def has_dicom_mark(path: Path) -> bool:
@@ -49,10 +47,10 @@ def is_directory(header: Dataset) -> bool:
 
 def read_header(path: Path) -> SourceFile:
     """The header of a file; raises UnreadableInput."""
-    header, pixel_offset = _read(path, pixels=False)
+    header = _read(path, pixels=False)
     if "SeriesInstanceUID" not in header and not is_directory(header):
         raise broken("a DICOM file that ends within its header")
-    return SourceFile(path=path, header=header, pixel_offset=pixel_offset)
+    return SourceFile(path=path, header=header)
 
 
 def read_image(file: SourceFile) -> Dataset:
@@ -63,7 +61,7 @@ def read_image(file: SourceFile) -> Dataset:
     )  # fmt: skip
     if file.path.stat().st_size > MAX_FILE_BYTES + (frames - 1) * frame_bytes:
         raise broken("a file larger than any CT slice")
-    return _read(file.path, pixels=True)[0]
+    return _read(file.path, pixels=True)
 
 
 def broken(found: str) -> UnreadableInput:
@@ -73,13 +71,13 @@ def broken(found: str) -> UnreadableInput:
     )
 
 
-def _read(path: Path, *, pixels: bool) -> tuple[Dataset, int]:
+def _read(path: Path, *, pixels: bool) -> Dataset:
     try:
         with path.open("rb") as file:
             if _swells(file):
                 raise broken("a deflated file that swells past any CT slice")
             file.seek(0)
-            return dcmread(file, stop_before_pixels=not pixels), file.tell()
+            return dcmread(file, stop_before_pixels=not pixels)
     except UnreadableInput:
         raise
     except InvalidDicomError:

@@ -145,5 +145,5 @@ def _volume(frames: Sequence[SourceFrame], forms: Sequence[PixelFormat], stack: 
     hu = np.empty(shape, np.int16 if is_whole else np.float32)
     pixels = FramePixels()
     for index, (frame, form) in enumerate(zip(frames, forms, strict=True)):
-        hu[index] = np.minimum(pixels.hounsfield(frame, form), np.iinfo(np.int16).max)
+        hu[index] = pixels.hounsfield(frame, form)
     return Volume(hu=hu, affine_lps=stack.affine_lps)

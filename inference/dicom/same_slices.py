@@ -38,7 +38,7 @@ def distinct_slices(
 
 def _at_one_place(planes: Sequence[Plane]) -> list[list[int]]:
     """Indices in groups of planes at the same position, in order along the normal of the first."""
-    along_mm = np.array([plane.position_mm @ planes[0].normal for plane in planes])
+    along_mm = np.array([plane.position_mm for plane in planes]) @ planes[0].normal
     groups: list[list[int]] = []
     for index in (int(index) for index in np.argsort(along_mm, kind="stable")):
         previous = planes[groups[-1][0]] if groups else None
@@ -50,9 +50,8 @@ def _at_one_place(planes: Sequence[Plane]) -> list[list[int]]:
 
 
 def _is_same(one: Plane, other: Plane) -> bool:
-    apart_mm = np.linalg.norm(one.position_mm - other.position_mm)
-    is_aligned = np.allclose(one.normal, other.normal, atol=1e-3)
-    return bool(apart_mm < DUPLICATE_MM and is_aligned)
+    apart_mm = float(np.linalg.norm(one.position_mm - other.position_mm))
+    return apart_mm < DUPLICATE_MM and np.allclose(one.normal, other.normal, atol=1e-3)
 
 
 def _sop_uid(frame: SourceFrame) -> str:

@@ -3,9 +3,14 @@
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from pydicom.uid import RLELossless
 
+from inference.dicom.hounsfield import PixelFormat, rescaled
 from inference.dicom.read_series import load_series
 from tests.synthetic_series import save_all, small_datasets, small_volume
 
@@ -23,6 +28,30 @@ def test_each_slice_is_rescaled_by_its_own_header(tmp_path: Path) -> None:
     series = load_series(save_all(datasets, tmp_path))
 
     assert np.array_equal(series.volume.hu, volume.hu)
+
+
+@given(
+    values=arrays(np.int32, 40, elements=st.integers(-32768, 65535)),
+    is_signed=st.booleans(),
+    intercept=st.integers(-40000, 40000),
+    padding=st.none() | st.tuples(st.integers(-2000, 0), st.integers(0, 3000)),
+)
+@settings(deadline=None)
+def test_whole_numbers_give_the_units_of_floats(
+    values: npt.NDArray[np.int32],
+    is_signed: bool,
+    intercept: int,
+    padding: tuple[int, int] | None,
+) -> None:
+    stored = values.astype(np.int16 if is_signed else np.uint16)
+    form = PixelFormat(
+        rows=1, columns=40, slope=1.0, intercept=intercept, padding=padding, is_lossy=False
+    )
+    expected = np.clip(stored.astype(float) + intercept, -1024, 32767)
+    if padding is not None:
+        expected[(stored >= padding[0]) & (stored <= padding[1])] = -1024
+
+    assert np.array_equal(rescaled(stored, form), expected)
 
 
 def test_a_fractional_slope_gives_floating_point_units(tmp_path: Path) -> None:

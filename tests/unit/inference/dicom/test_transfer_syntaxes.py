@@ -6,12 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
-from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -27,7 +23,7 @@ from pydicom.uid import (
 
 from inference.dicom import pixel_decoding
 from inference.dicom.codestream_size import codestream_size
-from inference.dicom.frame_pixels import FramePixels, native_frame
+from inference.dicom.frame_pixels import FramePixels
 from inference.dicom.hounsfield import hounsfield, pixel_format
 from inference.dicom.read_file import read_header
 from inference.dicom.read_series import load_series
@@ -113,52 +109,6 @@ def test_a_coding_without_its_decoder_is_a_stated_reason(monkeypatch: pytest.Mon
         hounsfield(image, pixel_format(image))
 
     assert refusal.value.reason == "no-decoder"
-
-
-@given(
-    stored_bits=st.integers(1, 16),
-    is_signed=st.booleans(),
-    is_implicit=st.booleans(),
-    bits=st.binary(min_size=240, max_size=240),
-)
-@settings(max_examples=100, deadline=None)
-def test_the_fast_way_gives_the_very_values_of_the_library(
-    stored_bits: int,
-    is_signed: bool,
-    is_implicit: bool,
-    bits: bytes,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    image = small_datasets()[0]
-    image.Rows, image.Columns = 12, 10
-    image.BitsStored, image.HighBit = stored_bits, stored_bits - 1
-    image.PixelRepresentation = int(is_signed)
-    image.PixelData = bits
-    if is_implicit:
-        image.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
-    path = tmp_path_factory.mktemp("fast") / "x.dcm"
-    image.save_as(path, enforce_file_format=True)
-
-    fast = native_frame(read_header(path), (12, 10), 0)
-
-    decoder = get_decoder(image.file_meta.TransferSyntaxUID)
-    assert fast is not None
-    assert np.array_equal(fast, decoder.as_array(dcmread(path), index=0)[0])
-
-
-def test_only_the_plainest_files_are_read_without_the_library(tmp_path: Path) -> None:
-    plain = save_all(small_datasets(), tmp_path / "plain")[0]
-    assert native_frame(read_header(plain), (64, 48), 0) is not None
-    for number, syntax in enumerate((ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)):
-        odd = save_all(recoded(syntax), tmp_path / str(number))[0]
-        assert native_frame(read_header(odd), (64, 48), 0) is None
-    padded = small_datasets()[0]
-    padded.BitsAllocated, padded.BitsStored, padded.HighBit = 8, 8, 7
-    padded.PixelData = bytes(64 * 48)
-    assert native_frame(read_header(save_all([padded], tmp_path / "8")[0]), (64, 48), 0) is None
-    cut = plain.read_bytes()[:-2]
-    plain.write_bytes(cut)
-    assert native_frame(read_header(plain), (64, 48), 0) is None
 
 
 @pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless], ids=lambda s: s.name)
