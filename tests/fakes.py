@@ -1,11 +1,12 @@
 """Fakes of the node's ports: in memory, honest to the same contract tests as the real ones."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pydicom
+from pydicom.multival import MultiValue
 
 from orthanc_plugin.node.analysis_port import AnalysisRequest
 from orthanc_plugin.node.delivery_journal import ObjectUids
@@ -78,6 +79,8 @@ class FakePacs:
         self.is_away = False
         self.refuses: set[str] = set()
         """Ids (or "store") whose requests are answered with an error."""
+        self.texts_asked = 0
+        """How often the headers of a series were asked for: the one costly question."""
         self._log: list[Change] = []
         self._jobs: dict[str, SendState] = {}
 
@@ -107,6 +110,21 @@ class FakePacs:
 
     def series_of_instance(self, instance_orthanc_id: str) -> str:
         return self._stored(instance_orthanc_id).series_id
+
+    def study_of_series(self, series_orthanc_id: str) -> str:
+        return self.series_facts(series_orthanc_id).study_orthanc_id
+
+    def series_of_study(self, study_orthanc_id: str) -> tuple[str, ...]:
+        self._answer(study_orthanc_id)
+        own = [s.series_id for s in self.instances.values() if s.study_id == study_orthanc_id]
+        if not own:
+            raise ResourceGone(found="no such study", wanted="the study")
+        return tuple(dict.fromkeys(own))
+
+    def image_texts(self, series_orthanc_id: str) -> tuple[Mapping[str, str], ...]:
+        facts = self.series_facts(series_orthanc_id)
+        self.texts_asked += 1
+        return tuple(_texts(self.instances[key].content) for key in facts.sop_uids)
 
     def series_facts(self, series_orthanc_id: str) -> SeriesFacts:
         self._answer(series_orthanc_id)
@@ -185,6 +203,18 @@ class FakePacs:
             raise PacsUnavailable(found="no answer", wanted="an answer")
         if asked_for in self.refuses:
             raise RequestRefused(found="HTTP 500", wanted="HTTP 200")
+
+
+def _texts(content: bytes) -> dict[str, str]:
+    """Header values as Orthanc's simplified JSON has them."""
+    header = pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True)
+    return {
+        element.keyword: "\\".join(map(str, element.value))
+        if isinstance(element.value, MultiValue)
+        else str(element.value)
+        for element in header
+        if element.VR != "SQ"
+    }
 
 
 class FakeEngine:

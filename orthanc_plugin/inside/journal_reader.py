@@ -14,6 +14,8 @@ _JOB_COLUMNS = (
     " study_orthanc_id, series_orthanc_id, code_version, created_at, updated_at, superseded_by"
 )
 
+_NOTE_COLUMNS = "series_number, images, score, reason, detail"
+
 Row = dict[str, Any]
 
 NOTHING_COUNTED: Row = {
@@ -81,6 +83,16 @@ class JournalReader:
                 "attempt_log": [dict(attempt) for attempt in attempts],
             }
 
+    def not_taken(self) -> list[Row]:
+        """The newest series that were not taken, and why."""
+        with self._open() as journal:
+            rows = journal.execute(
+                f"SELECT study_orthanc_id, seen_at, {_NOTE_COLUMNS} FROM skipped"  # noqa: S608 # a constant
+                " ORDER BY seen_at DESC, rowid LIMIT ?",
+                (NEWEST_JOBS,),
+            ).fetchall()
+            return [dict(row) for row in rows]
+
     def result_file(self, key: str, role: str) -> str | None:
         """The file name of a published result."""
         with self._open() as journal:
@@ -117,8 +129,20 @@ def _with_results(journal: sqlite3.Connection, job: Row) -> Row:
         " WHERE key = ? ORDER BY destination, role",
         (job["key"],),
     ).fetchall()
+    choice = journal.execute(
+        "SELECT c.series_number, c.score, c.detail FROM choices AS c JOIN jobs USING (series_uid)"
+        " WHERE key = ?",
+        (job["key"],),
+    ).fetchone()
+    not_taken = journal.execute(
+        f"SELECT {_NOTE_COLUMNS} FROM skipped WHERE study_orthanc_id = ?"  # noqa: S608 # a constant
+        " AND reason NOT IN ('own-result', 'result-object') ORDER BY score DESC, series_number",
+        (job["study_orthanc_id"],),
+    ).fetchall()
     return {
         **job,
+        "choice": None if choice is None else dict(choice),
+        "not_taken": [dict(row) for row in not_taken],
         "results": [role for role in roles if not role.startswith(PICTURE_PREFIX)],
         "pictures": [
             role.removeprefix(PICTURE_PREFIX) for role in roles if role.startswith(PICTURE_PREFIX)

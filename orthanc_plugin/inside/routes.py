@@ -79,6 +79,7 @@ class Routes:
         return {
             r"/habitus/status": ("GET", self.status),
             r"/habitus/jobs": ("GET", self.jobs),
+            r"/habitus/not-taken": ("GET", self.not_taken),
             rf"/habitus/jobs/{KEY}": ("GET", self.job),
             rf"/habitus/jobs/{KEY}/requeue": ("POST", self.requeue),
             rf"/habitus/jobs/{KEY}/pictures/([a-z0-9-]{{1,40}})\.png": ("GET", self.picture),
@@ -121,6 +122,10 @@ class Routes:
     def jobs(self, _: Request) -> Answer:
         """The newest jobs."""
         return _json(self._reader.jobs())
+
+    def not_taken(self, _: Request) -> Answer:
+        """The newest series that were not taken, and why."""
+        return _json(self._reader.not_taken())
 
     def job(self, request: Request) -> Answer:
         """One job."""

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from inference.domain.analysis_profile import load_profile
 from inference.domain.errors import ConfigurationInvalid, HabitusError
+from inference.domain.series_rules import load_series_rules
 from orthanc_plugin.node.delivery_journal import DeliveryJournal
 from orthanc_plugin.node.engine_process import EngineProcess
 from orthanc_plugin.node.intake import Intake
@@ -24,6 +26,7 @@ from orthanc_plugin.node.orthanc_pacs import OrthancPacs
 from orthanc_plugin.node.outbox import Outbox
 from orthanc_plugin.node.settings import Settings
 from orthanc_plugin.node.spool import Spool
+from orthanc_plugin.node.study_choice import StudyChooser
 from orthanc_plugin.node.submissions import requeue
 from orthanc_plugin.node.worker import Bench, Worker
 
@@ -108,19 +111,21 @@ class Node:
                 time.sleep(WORKER_POLL_S)
 
     def _take_in(self) -> None:
-        intake = Intake(
-            self._pacs(),
-            self._journal(),
-            self._settings.intake.quiet_s,
-            self._pseudonyms,
-            self._log,
-        )
+        intake: Intake | None = None
 
         def step() -> None:
+            nonlocal intake
+            # Once the engine has loaded, the profile is known to be a good one.
             if (identity := self._identity()) is not None:
+                intake = intake or self._intake()
                 intake.step(identity)
 
         self._repeat("intake", step, self._wait_for_news)
+
+    def _intake(self) -> Intake:
+        rules = load_series_rules(load_profile(self._settings.engine.profile).series_rules)
+        chooser = StudyChooser(self._pacs(), self._journal(), rules)
+        return Intake(chooser, self._settings.intake.quiet_s, self._pseudonyms, self._log)
 
     def _send_out(self) -> None:
         outbox = Outbox(

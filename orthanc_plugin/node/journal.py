@@ -84,14 +84,6 @@ class Journal:
             (name, value),
         )
 
-    def skip(self, series_uid: str, reason: str) -> None:
-        """Remember why a series is not analysed."""
-        self.connection.execute(
-            "INSERT INTO skipped VALUES (?, ?, ?) ON CONFLICT (series_uid)"
-            " DO UPDATE SET reason = excluded.reason, seen_at = excluded.seen_at",
-            (series_uid, reason, self.clock()),
-        )
-
     def job(self, key: str) -> Job | None:
         """The job of that key."""
         row = self.connection.execute("SELECT * FROM jobs WHERE key = ?", (key,)).fetchone()

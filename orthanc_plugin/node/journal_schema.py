@@ -89,6 +89,21 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TRIGGER audit_is_append_only_d BEFORE DELETE ON audit
       BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
     """,
+    """
+    ALTER TABLE skipped ADD COLUMN study_orthanc_id TEXT NOT NULL DEFAULT '';
+    ALTER TABLE skipped ADD COLUMN series_number INTEGER;
+    ALTER TABLE skipped ADD COLUMN images INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE skipped ADD COLUMN score INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE skipped ADD COLUMN detail TEXT NOT NULL DEFAULT '';
+    CREATE INDEX skipped_study ON skipped (study_orthanc_id);
+    CREATE INDEX jobs_study ON jobs (study_orthanc_id);
+    CREATE TABLE choices (
+      series_uid TEXT PRIMARY KEY,
+      series_number INTEGER,
+      score INTEGER NOT NULL,
+      detail TEXT NOT NULL
+    ) STRICT;
+    """,
 )
 """Entry n brings a journal from version n to n + 1; published entries are never edited."""
 

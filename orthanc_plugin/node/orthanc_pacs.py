@@ -1,6 +1,7 @@
 """OrthancPacs: the Pacs port over Orthanc's REST API, on one kept-alive loopback connection."""
 
 import json
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
@@ -82,6 +83,22 @@ class OrthancPacs:
     def series_of_instance(self, instance_orthanc_id: str) -> str:
         """The series an instance belongs to; raises ResourceGone."""
         return text_in(self._record("GET", f"/instances/{instance_orthanc_id}"), "ParentSeries")
+
+    def study_of_series(self, series_orthanc_id: str) -> str:
+        """The study a series belongs to; raises ResourceGone."""
+        return str(self._json("GET", f"/series/{series_orthanc_id}")["ParentStudy"])
+
+    def series_of_study(self, study_orthanc_id: str) -> tuple[str, ...]:
+        """All series of a study; raises ResourceGone."""
+        return tuple(self._json("GET", f"/studies/{study_orthanc_id}")["Series"])
+
+    def image_texts(self, series_orthanc_id: str) -> tuple[Mapping[str, str], ...]:
+        """Of each image of a series its header's texts by keyword, without pixels; raises ResourceGone."""
+        told = self._json("GET", f"/series/{series_orthanc_id}/instances-tags?simplify")
+        return tuple(
+            {name: value for name, value in tags.items() if isinstance(value, str)}
+            for tags in told.values()
+        )
 
     def series_facts(self, series_orthanc_id: str) -> SeriesFacts:
         """What is known of a series; raises ResourceGone."""

@@ -96,8 +96,17 @@ class Pacs(Protocol):
     def series_of_instance(self, instance_orthanc_id: str) -> str:
         """The series an instance belongs to; raises ResourceGone."""
 
+    def study_of_series(self, series_orthanc_id: str) -> str:
+        """The study a series belongs to; raises ResourceGone."""
+
+    def series_of_study(self, study_orthanc_id: str) -> tuple[str, ...]:
+        """All series of a study; raises ResourceGone."""
+
     def series_facts(self, series_orthanc_id: str) -> SeriesFacts:
         """What is known of a series; raises ResourceGone."""
+
+    def image_texts(self, series_orthanc_id: str) -> tuple[Mapping[str, str], ...]:
+        """Of each image of a series its header's texts by keyword, without pixels; raises ResourceGone."""
 
     def fetch_instance_file(self, instance_orthanc_id: str) -> bytes:
         """The DICOM file as received; raises ResourceGone."""

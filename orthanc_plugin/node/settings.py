@@ -28,10 +28,11 @@ class OrthancAccess:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntakeSettings:
-    """When a series counts as complete."""
+    """When a study counts as complete."""
 
-    quiet_s: float = 5.0
-    """Nothing new for so long: the series is taken."""
+    quiet_s: float = 60.0
+    """Nothing new of a study for so long: its best series is taken. Scanners send reconstruction after reconstruction,
+    with pauses of up to minutes; a better series that comes after the choice is noted and not analysed."""
     poll_s: float = 1.0
     """How often /changes is read when nobody wakes the node."""
 

@@ -88,6 +88,20 @@ function deliveryText(delivery) {
   return `${delivery.role} to ${delivery.destination}${need}: ${delivery.state}${why}`;
 }
 
+function seriesName(row) {
+  return row.series_number === null ? 'A series without number' : `Series ${row.series_number}`;
+}
+
+function seriesTexts(job) {
+  const taken = job.choice ? [`${seriesName(job.choice)} was taken with ${job.choice.score} points: ${job.choice.detail}`] : [];
+  return [...taken, ...job.not_taken.map(notTakenText)];
+}
+
+function notTakenText(row) {
+  const why = row.detail ? `: ${row.detail}` : '';
+  return `${seriesName(row)} (${row.images} images) was not taken, ${row.reason}${why}`;
+}
+
 function pictures(job) {
   return job.pictures.map((name) => {
     const link = document.createElement('a');
@@ -135,6 +149,7 @@ async function draw(job) {
   part('pictures').replaceChildren(...pictures(job));
   part('numbers').replaceChildren(...(report ? numbers(report) : []));
   list(part('flags'), report?.flags ?? []);
+  list(part('series'), seriesTexts(job));
   list(part('deliveries'), job.deliveries.map(deliveryText));
   return item;
 }
@@ -155,7 +170,7 @@ function summary(status) {
 }
 
 async function refresh() {
-  const [status, jobs] = await Promise.all([read('status'), read('jobs')]);
+  const [status, jobs, notTaken] = await Promise.all([read('status'), read('jobs'), read('not-taken')]);
   document.getElementById('summary').textContent = summary(status);
   document.getElementById('empty').hidden = jobs.length > 0;
   const items = await Promise.all(jobs.map(async (job) => {
@@ -166,6 +181,11 @@ async function refresh() {
     drawn.set(job.key, { text, item });
     return item;
   }));
+  const withJob = new Set(jobs.map((job) => job.study_orthanc_id));
+  const alone = notTaken.filter((row) => row.study_orthanc_id && !withJob.has(row.study_orthanc_id));
+  document.getElementById('alone').hidden = alone.length === 0;
+  list(document.getElementById('not-taken'), alone.map(
+    (row) => `${new Date(row.seen_at * 1000).toLocaleString()} · ${notTakenText(row)}`));
   const parent = document.getElementById('jobs');
   const unchanged = items.length === parent.children.length && items.every((item, i) => item === parent.children[i]);
   if (!unchanged) parent.replaceChildren(...items);

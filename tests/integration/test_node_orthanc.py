@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from random import Random
 
 import pytest
 import requests
@@ -20,6 +21,7 @@ from tests.orthanc_process import (
     wait_for,
     why_not,
 )
+from tests.synthetic_study import SEVEN_PORTAL, study_of_seven
 
 pytestmark = [pytest.mark.orthanc, pytest.mark.skipif(bool(why_not()), reason=why_not())]
 
@@ -95,6 +97,36 @@ def test_report_and_picture_are_served_and_the_page_is_there(node: OrthancProces
     assert page.headers["Content-Security-Policy"].startswith("default-src 'self'")
     assert script.headers["Content-Type"].startswith("text/javascript")
     assert "habitus-link" in explorer.text
+
+
+def test_of_a_study_one_series_is_analysed_and_the_rest_is_explained(node: OrthancProcess) -> None:
+    study = study_of_seven()
+    images = [image for name in study if name != "dose page" for image in study[name][::3]]
+    Random(3).shuffle(images)
+    with receiver():
+        assert set(send(images)) == {0}
+        (job,) = node.wait_for_jobs(["done"])
+
+    assert job["choice"]["series_number"] == SEVEN_PORTAL
+    assert "portal venous phase by its name (+20)" in job["choice"]["detail"]
+    reasons = {row["series_number"]: row["reason"] for row in job["not_taken"]}
+    assert reasons == {
+        1: "scout",
+        2: "outscored-kernel",
+        3: "outscored-phase",
+        4: "not-axial",
+        6: "outscored-phase",
+    }
+
+
+def test_where_the_best_series_is_rejected_the_next_one_is_analysed(node: OrthancProcess) -> None:
+    node.behaviour.write_text("reject")
+    study = study_of_seven()
+    with receiver():
+        send([*study["portal"][:12], *study["arterial"][:12]])
+        node.wait_for_jobs(["rejected", "rejected"])
+
+    assert sorted(job["choice"]["series_number"] for job in node.jobs()) == [6, SEVEN_PORTAL]
 
 
 def test_an_unknown_path_is_not_found(node: OrthancProcess) -> None:

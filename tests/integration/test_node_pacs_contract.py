@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 import requests
 
+from inference.dicom.survey import summary_from_texts
 from orthanc_plugin.node.delivery_journal import ObjectUids
 from orthanc_plugin.node.orthanc_pacs import OrthancPacs
 from orthanc_plugin.node.pacs import (
@@ -145,6 +146,28 @@ def test_a_series_knows_its_instances(scene: Scene) -> None:
     )
 
 
+def test_a_study_knows_its_series(scene: Scene) -> None:
+    instance = scene.pacs.store_instance(dicom_bytes(IMAGE))
+
+    series = scene.pacs.series_of_instance(instance)
+    study = scene.pacs.study_of_series(series)
+
+    assert scene.pacs.series_of_study(study) == (series,)
+    assert scene.pacs.series_facts(series).study_orthanc_id == study
+
+
+def test_headers_of_a_series_come_as_texts_by_keyword(scene: Scene) -> None:
+    ids = [scene.pacs.store_instance(dicom_bytes(image)) for image in (IMAGE, OTHER)]
+
+    texts = scene.pacs.image_texts(scene.pacs.series_of_instance(ids[0]))
+
+    assert {one["SOPInstanceUID"] for one in texts} == {IMAGE.SOPInstanceUID, OTHER.SOPInstanceUID}
+    assert {(one["Modality"], one["Rows"]) for one in texts} == {("CT", "16")}
+    assert summary_from_texts(texts, ["CT"]) == replace(
+        summary_from_texts(texts[::-1], ["CT"]), step_mm=5.0, coverage_mm=5.0
+    )
+
+
 def test_a_file_comes_back_as_it_was_stored(scene: Scene) -> None:
     content = dicom_bytes(IMAGE)
     orthanc_id = scene.pacs.store_instance(content)
@@ -157,6 +180,12 @@ def test_what_is_not_there_is_gone(scene: Scene) -> None:
         scene.pacs.series_of_instance("no-such-id")
     with pytest.raises(ResourceGone):
         scene.pacs.series_facts("no-such-id")
+    with pytest.raises(ResourceGone):
+        scene.pacs.study_of_series("no-such-id")
+    with pytest.raises(ResourceGone):
+        scene.pacs.series_of_study("no-such-id")
+    with pytest.raises(ResourceGone):
+        scene.pacs.image_texts("no-such-id")
     with pytest.raises(ResourceGone):
         scene.pacs.fetch_instance_file("no-such-id")
     with pytest.raises(ResourceGone):

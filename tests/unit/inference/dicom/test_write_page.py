@@ -14,8 +14,8 @@ from pydicom.uid import SecondaryCaptureImageStorage
 from inference.dicom.ct_series import CtSeries
 from inference.dicom.read_series import load_series
 from inference.dicom.write_page import build_page, encode_page, image_number
-from orthanc_plugin.node.intake import skip_reason
 from orthanc_plugin.node.pacs import SeriesFacts
+from orthanc_plugin.node.study_choice import skip_reason
 from tests.synthetic_series import result_identity, save_all, small_datasets
 
 SLICE = 4

@@ -12,6 +12,7 @@ import pytest
 from orthanc_plugin.inside.journal_reader import JournalReader
 from orthanc_plugin.inside.routes import Answer, Request, Routes, actor_of
 from orthanc_plugin.inside.supervisor import NodeCondition
+from orthanc_plugin.node.choice_journal import ChoiceJournal, SeriesNote
 from orthanc_plugin.node.delivery_journal import (
     DeliveryJournal,
     Destination,
@@ -95,13 +96,20 @@ def scene(tmp_path: Path) -> Scene:
     return Scene(routes, control, journal, results)
 
 
+def note(series_uid: str, reason: str) -> SeriesNote:
+    """Of a series that was not taken, or (without reason) of the one that was."""
+    return SeriesNote(
+        series_uid=series_uid, number=4, images=90, score=31, reason=reason, detail="why"
+    )
+
+
 def body(answer: Answer) -> Any:
     return json.loads(answer.body)
 
 
 def test_status_counts_jobs_and_says_how_the_node_is(scene: Scene) -> None:
     scene.computed()
-    scene.journal.skip("1.2.9", "not-ct")
+    ChoiceJournal(scene.journal).note("other", [note("1.2.9", "not-ct")])
 
     status = body(scene.ask("/habitus/status"))
 
@@ -187,6 +195,28 @@ def test_a_file_name_in_the_journal_cannot_lead_out_of_the_results(scene: Scene)
     )
 
     assert scene.ask(f"/habitus/report/{key}").status == 404
+
+
+def test_a_job_shows_why_its_series_was_taken_and_the_others_not(scene: Scene) -> None:
+    key = scene.computed()
+    notes = [note("1.2.840.1", ""), note("1.2.9", "outscored-kernel")]
+    ChoiceJournal(scene.journal).note("t", notes)
+    ChoiceJournal(scene.journal).note("another-study", [note("1.2.10", "scout")])
+
+    shown = body(scene.ask(f"/habitus/jobs/{key}"))
+
+    seen = {"series_number": 4, "score": 31, "detail": "why"}
+    assert shown["choice"] == seen
+    assert shown["not_taken"] == [seen | {"images": 90, "reason": "outscored-kernel"}]
+
+
+def test_series_not_taken_are_listed_also_where_a_study_has_no_job(scene: Scene) -> None:
+    ChoiceJournal(scene.journal).note("study", [note("1.2.10", "scout")])
+
+    (row,) = body(scene.ask("/habitus/not-taken"))
+
+    assert (row["study_orthanc_id"], row["reason"]) == ("study", "scout")
+    assert "1.2.10" not in str(row)
 
 
 def test_a_requeue_goes_to_the_node_with_the_user(scene: Scene) -> None:

@@ -2,19 +2,25 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
 import pytest
 from pydicom.dataset import Dataset
 
+from inference.domain.series_rules import load_series_rules
 from orthanc_plugin.node.intake import CURSOR, Intake
 from orthanc_plugin.node.job_states import JobState
-from orthanc_plugin.node.journal import Journal
+from orthanc_plugin.node.journal import Journal, Verdict
 from orthanc_plugin.node.logs import StudyPseudonyms
 from orthanc_plugin.node.pacs import PacsUnavailable
+from orthanc_plugin.node.study_choice import StudyChooser
 from tests.dicom_peers import ct_series
 from tests.fakes import ENGINE, Clock, FakePacs, SilentLog, fill
+from tests.synthetic_study import SEVEN_PORTAL, plain_series, study_of_seven
 
 QUIET_S = 5.0
+SECRET = "HONG_GILDONG"
+RULES = load_series_rules("axial-soft-tissue")
 
 
 @dataclass
@@ -26,11 +32,36 @@ class Scene:
     def intake(self) -> Intake:
         """A fresh process on the same journal."""
         pseudonyms = StudyPseudonyms(b"secret")
-        return Intake(self.pacs, self.journal, QUIET_S, pseudonyms, SilentLog(), clock=self.clock)
+        chooser = StudyChooser(self.pacs, self.journal, RULES)
+        return Intake(chooser, QUIET_S, pseudonyms, SilentLog(), clock=self.clock)
 
     def states(self) -> list[str]:
         rows = self.journal.connection.execute("SELECT state FROM jobs ORDER BY created_at, rowid")
         return [row["state"] for row in rows]
+
+    def queued_numbers(self) -> list[int]:
+        """Series numbers of all jobs in the order of their submission."""
+        rows = self.journal.connection.execute(
+            "SELECT series_number FROM jobs JOIN choices USING (series_uid) ORDER BY jobs.rowid"
+        )
+        return [row["series_number"] for row in rows]
+
+    def notes(self) -> dict[int, str]:
+        """Why each series was not taken."""
+        rows = self.journal.connection.execute("SELECT series_number, reason FROM skipped")
+        return {row["series_number"]: row["reason"] for row in rows}
+
+    def reject_next(self) -> None:
+        """The engine finds no L3 in the next job."""
+        if (job := self.journal.take(60.0)) is not None:
+            self.journal.end(job, JobState.REJECTED, Verdict(reason="no-l3"))
+
+
+def settle(scene: Scene, intake: Intake) -> int:
+    """See what came, wait until it rests; the number submitted."""
+    intake.step(ENGINE)
+    scene.clock.pass_s(QUIET_S)
+    return intake.step(ENGINE)
 
 
 @pytest.fixture
@@ -218,3 +249,123 @@ def test_a_series_that_orthanc_cannot_show_waits_and_the_others_go_on(scene: Sce
 
     assert while_refused == 1
     assert intake.step(ENGINE) == 1
+
+
+def test_of_a_study_one_series_is_queued_and_the_others_are_noted_with_their_reason(
+    scene: Scene,
+) -> None:
+    intake = scene.intake()
+    for series in study_of_seven().values():
+        fill(scene.pacs, series)
+
+    assert settle(scene, intake) == 1
+    assert scene.queued_numbers() == [SEVEN_PORTAL]
+    assert scene.notes() == {
+        1: "scout",
+        2: "outscored-kernel",
+        3: "outscored-phase",
+        4: "not-axial",
+        6: "outscored-phase",
+        501: "dose-page",
+    }
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_images_of_a_study_in_any_order_lead_to_the_same_series(scene: Scene, seed: int) -> None:
+    intake = scene.intake()
+    images = [image for series in study_of_seven().values() for image in series[::6]]
+    Random(seed).shuffle(images)
+    fill(scene.pacs, images)
+    settle(scene, intake)
+
+    assert scene.queued_numbers() == [SEVEN_PORTAL]
+
+
+def test_a_study_waits_until_all_of_its_series_are_quiet(scene: Scene) -> None:
+    intake = scene.intake()
+    study = study_of_seven()
+    fill(scene.pacs, study["thick soft"])
+    intake.step(ENGINE)
+    scene.clock.pass_s(QUIET_S - 1)
+    fill(scene.pacs, study["portal"])
+    intake.step(ENGINE)
+    scene.clock.pass_s(QUIET_S - 1)
+    early = intake.step(ENGINE)
+    scene.clock.pass_s(1)
+
+    assert (early, intake.step(ENGINE)) == (0, 1)
+    assert scene.queued_numbers() == [SEVEN_PORTAL]
+
+
+def test_a_better_series_that_comes_after_the_choice_is_noted_and_starts_no_job(
+    scene: Scene,
+) -> None:
+    intake = scene.intake()
+    study = study_of_seven()
+    fill(scene.pacs, study["thick soft"])
+    settle(scene, intake)
+    fill(scene.pacs, study["portal"])
+    settle(scene, intake)
+
+    assert scene.queued_numbers() == [3]
+    assert scene.notes() == {SEVEN_PORTAL: "came-later"}
+
+
+def test_where_the_chosen_series_is_rejected_the_next_best_is_queued(scene: Scene) -> None:
+    intake = scene.intake()
+    for series in study_of_seven().values():
+        fill(scene.pacs, series)
+    settle(scene, intake)
+    for _ in range(5):
+        scene.reject_next()
+        intake.step(ENGINE)
+
+    # Three finalists, and not the lung series after them.
+    assert scene.queued_numbers() == [SEVEN_PORTAL, 3, 6]
+    assert scene.notes()[2] == "next-best-failed"
+
+
+def test_a_restart_goes_on_to_the_next_best_too(scene: Scene) -> None:
+    study = study_of_seven()
+    for name in ("portal", "arterial"):
+        fill(scene.pacs, study[name])
+    settle(scene, scene.intake())
+    scene.reject_next()
+
+    assert scene.intake().step(ENGINE) == 1
+    assert scene.queued_numbers() == [SEVEN_PORTAL, 6]
+
+
+def test_a_study_deleted_before_its_next_best_was_taken_is_given_up(scene: Scene) -> None:
+    intake = scene.intake()
+    study = study_of_seven()
+    ids = [*fill(scene.pacs, study["portal"]), *fill(scene.pacs, study["arterial"])]
+    settle(scene, intake)
+    for orthanc_id in ids:
+        scene.pacs.forget(orthanc_id)
+    scene.reject_next()
+
+    assert intake.step(ENGINE) == 0
+    assert scene.notes() == {6: "source-deleted"}
+
+
+def test_results_that_come_to_rest_beside_their_series_choose_nothing(scene: Scene) -> None:
+    intake = scene.intake()
+    fill(scene.pacs, study_of_seven()["portal"])
+    settle(scene, intake)
+    result = plain_series(9001, "result", slices=1, tags={"Manufacturer": "Habitus"})
+    fill(scene.pacs, result)
+    asked_before = scene.pacs.texts_asked
+
+    assert settle(scene, intake) == 0
+    assert scene.pacs.texts_asked == asked_before
+
+
+def test_no_text_of_a_header_reaches_the_journal(scene: Scene) -> None:
+    intake = scene.intake()
+    named = {"ProtocolName": SECRET, "BodyPartExamined": SECRET, "ConvolutionKernel": SECRET}
+    for number in (2, 3):
+        fill(scene.pacs, plain_series(number, SECRET, tags=dict(named)))
+    settle(scene, intake)
+
+    assert SECRET not in "".join(scene.journal.connection.iterdump())

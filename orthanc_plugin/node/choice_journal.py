@@ -1,0 +1,100 @@
+"""What the journal remembers of the choice between a study's series: which was taken, and why the others were not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orthanc_plugin.node.job_key import EngineIdentity
+from orthanc_plugin.node.job_states import JobState
+from orthanc_plugin.node.journal import Journal
+from orthanc_plugin.node.journal_database import transaction
+
+CAME_LATER = "came-later"
+"""Suits better than the one that was taken before it arrived."""
+NEXT_BEST_FAILED = "next-best-failed"
+"""As many candidates as the rules allow were tried before it."""
+_OUTSCORED = "outscored-%"
+
+_TAKEN = (JobState.QUEUED, JobState.RUNNING, JobState.COMPUTED, JobState.DONE, JobState.DEAD)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesNote:
+    """One series of a study as the choice saw it; no text of a header."""
+
+    series_uid: str
+    number: int | None
+    images: int
+    score: int
+    reason: str
+    """Why it was not taken; empty of the one that was."""
+    detail: str
+
+
+class ChoiceJournal:
+    """The journal's tables `skipped` and `choices`."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    def note(self, study_orthanc_id: str, notes: Sequence[SeriesNote]) -> None:
+        """Remember the choice in a study; what was noted of these series before is replaced."""
+        connection, now = self._journal.connection, self._journal.clock()
+        with transaction(connection):
+            for note in notes:
+                connection.execute("DELETE FROM skipped WHERE series_uid = ?", (note.series_uid,))
+                facts = (note.number, note.score, note.detail)
+                if note.reason:
+                    connection.execute(
+                        "INSERT INTO skipped (series_uid, reason, seen_at, study_orthanc_id, images,"
+                        " series_number, score, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                        (
+                            note.series_uid,
+                            note.reason,
+                            now,
+                            study_orthanc_id,
+                            note.images,
+                            *facts,
+                        ),
+                    )
+                else:
+                    connection.execute(
+                        "INSERT OR REPLACE INTO choices VALUES (?, ?, ?, ?)",
+                        (note.series_uid, *facts),
+                    )
+
+    def taken(self, study_orthanc_id: str) -> frozenset[str]:
+        """Series of a study whose job is under way, delivered, or waits for an operator."""
+        rows = self._journal.connection.execute(
+            "SELECT series_uid, state FROM jobs WHERE study_orthanc_id = ?", (study_orthanc_id,)
+        )
+        return frozenset(row["series_uid"] for row in rows if row["state"] in _TAKEN)
+
+    def rejected(self, study_orthanc_id: str, engine: EngineIdentity) -> frozenset[tuple[str, str]]:
+        """Series (and the hash of their instances) that this engine could not measure."""
+        rows = self._journal.connection.execute(
+            "SELECT key FROM jobs WHERE study_orthanc_id = ? AND state = ?",
+            (study_orthanc_id, JobState.REJECTED),
+        ).fetchall()
+        jobs = [self._journal.job(row["key"]) for row in rows]
+        return frozenset(
+            (job.submission.series_uid, job.submission.set_hash)
+            for job in jobs
+            if job is not None and job.submission.engine == engine
+        )
+
+    def studies_without_result(self) -> tuple[str, ...]:
+        """Studies whose chosen series was rejected while others were left that suit less well."""
+        rows = self._journal.connection.execute(
+            "SELECT DISTINCT study_orthanc_id AS study FROM skipped AS s"
+            " WHERE (reason LIKE ? OR reason = ?) AND EXISTS"
+            "  (SELECT 1 FROM jobs WHERE study_orthanc_id = s.study_orthanc_id AND state = ?)",
+            (_OUTSCORED, CAME_LATER, JobState.REJECTED),
+        ).fetchall()
+        return tuple(row["study"] for row in rows if not self.taken(row["study"]))
+
+    def give_up(self, study_orthanc_id: str, reason: str) -> None:
+        """Nothing left of a study is tried by itself any more."""
+        self._journal.connection.execute(
+            "UPDATE skipped SET reason = ? WHERE study_orthanc_id = ? AND (reason LIKE ? OR reason = ?)",
+            (reason, study_orthanc_id, _OUTSCORED, CAME_LATER),
+        )
