@@ -50,6 +50,8 @@ NEEDED = (
 )
 """Keywords that a summary reads."""
 REPEATED_MM = 0.05
+FARTHEST_MM = 1e6
+"""A position farther from the origin is damage, and would overflow what is computed from it."""
 
 
 def split_slices(headers: Sequence[Dataset]) -> tuple[list[int], tuple[str, ...]]:
@@ -73,7 +75,7 @@ def summarise(
     summary = SeriesSummary(
         series_uid=text(first, "SeriesInstanceUID"),
         study_uid=text(first, "StudyInstanceUID"),
-        number=whole_number(first, "SeriesNumber"),
+        number=_in_range(whole_number(first, "SeriesNumber")),
         modality=text(first, "Modality"),
         image_class=_class_name(text(first, "SOPClassUID")),
         image_kinds=_image_kinds(headers),
@@ -84,7 +86,7 @@ def summarise(
         kernel=_text(first, "ConvolutionKernel"),
         contrast_agent=_text(first, "ContrastBolusAgent"),
         contrast_delay_s=_contrast_delay_s(first),
-        images=sum(whole_number(header, "NumberOfFrames") or 1 for header in headers),
+        images=sum(_in_range(whole_number(h, "NumberOfFrames")) or 1 for h in headers),
         left_out=left_out,
         thickness_mm=_typical(
             abs(value) for h in headers if (value := _number(h, "SliceThickness"))
@@ -109,9 +111,14 @@ def header_from_texts(texts: Mapping[str, str]) -> Dataset:
             continue
         try:
             setattr(header, keyword, value)
-        except (ValueError, TypeError, OverflowError):
+        except Exception:  # noqa: BLE001, S112 - the library has an error of its own for every kind of damage
             continue
     return header
+
+
+def _in_range(value: int | None) -> int | None:
+    """None where no Integer String can hold it (PS3.5 6.2)."""
+    return value if value is not None and abs(value) < 2**31 else None
 
 
 def _class_name(uid: str) -> str:
@@ -212,7 +219,9 @@ def _planes(headers: Sequence[Dataset]) -> Iterator[tuple[tuple[float, ...], tup
             position = numbers(_in_frame(plane, "ImagePositionPatient"), "ImagePositionPatient")
             own = numbers(_in_frame(plane, "ImageOrientationPatient"), "ImageOrientationPatient")
             orientation = own or shared
-            if position and orientation and (len(position), len(orientation)) == (3, 6):
+            if not position or not orientation or (len(position), len(orientation)) != (3, 6):
+                continue
+            if max(map(abs, (*position, *orientation))) < FARTHEST_MM:
                 yield position, orientation
 
 

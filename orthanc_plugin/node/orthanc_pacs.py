@@ -86,17 +86,18 @@ class OrthancPacs:
 
     def study_of_series(self, series_orthanc_id: str) -> str:
         """The study a series belongs to; raises ResourceGone."""
-        return str(self._json("GET", f"/series/{series_orthanc_id}")["ParentStudy"])
+        return text_in(self._record("GET", f"/series/{series_orthanc_id}"), "ParentStudy")
 
     def series_of_study(self, study_orthanc_id: str) -> tuple[str, ...]:
         """All series of a study; raises ResourceGone."""
-        return tuple(self._json("GET", f"/studies/{study_orthanc_id}")["Series"])
+        study = self._record("GET", f"/studies/{study_orthanc_id}")
+        return tuple(text for text in study.get("Series", ()) if isinstance(text, str))
 
     def image_texts(self, series_orthanc_id: str) -> tuple[Mapping[str, str], ...]:
         """Of each image of a series its header's texts by keyword, without pixels; raises ResourceGone."""
-        told = self._json("GET", f"/series/{series_orthanc_id}/instances-tags?simplify")
+        told = self._record("GET", f"/series/{series_orthanc_id}/instances-tags?simplify")
         return tuple(
-            {name: value for name, value in tags.items() if isinstance(value, str)}
+            {name: value for name, value in record(tags).items() if isinstance(value, str)}
             for tags in told.values()
         )
 

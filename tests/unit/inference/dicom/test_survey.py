@@ -186,6 +186,18 @@ def test_texts_that_do_not_parse_are_absent() -> None:
     assert (summary.thickness_mm, summary.coverage_mm, summary.number) == (None, None, None)
 
 
+def test_numbers_beyond_all_bounds_are_absent() -> None:
+    texts = texts_of(plain_series(2, "")[0]) | {
+        "SeriesNumber": "99999999999999999999",
+        "NumberOfFrames": "99999999999999999999",
+        "ImagePositionPatient": "1e308\\-1e308\\1e308",
+    }
+
+    summary = summary_from_texts([texts, texts | {"SOPInstanceUID": "1.2.3"}], ["CT"])
+
+    assert (summary.number, summary.images, summary.coverage_mm) == (None, 2, None)
+
+
 def test_functional_groups_of_a_multiframe_ct_are_read(tmp_path: Path) -> None:
     image = plain_series(2, "Enhanced", slices=1)[0]
     frames = []
