@@ -206,7 +206,7 @@ def test_a_low_dose_ct_is_taken_where_there_is_no_other() -> None:
 
 
 def test_of_equals_the_newest_is_taken() -> None:
-    newer = other(acquired="20240110103000")
+    newer = replace(other(acquired="20240110103000"), number=1)
     choice = choose_series([GOOD, newer], RULES)
 
     assert choice.chosen is not None
