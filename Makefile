@@ -82,7 +82,7 @@ system-browser: system-test
 # npm comes as a wheel and goes again: Debian's own brings 394 packages.
 .viewer/.installed: viewer/install.py requirements/npm.txt | .venv/.node
 	@echo "installing OHIF under .viewer"
-	$(PY) -m venv .viewer/npm
+	$(PY) -m venv --clear .viewer/npm
 	.viewer/npm/bin/$(PIP) --require-hashes -r requirements/npm.txt
 	PATH="$(CURDIR)/.viewer/npm/bin:$$PATH" $(BIN)/python -m viewer.install
 	@rm -rf .viewer/npm && touch $@

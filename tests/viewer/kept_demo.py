@@ -60,15 +60,29 @@ class KeptDemo:
                 return dcmread(BytesIO(self._fetch(PACS, f"/instances/{instance}/file")))
         raise AssertionError(f"no series {series_uid} at the PACS")
 
+    def give(self, path: Path) -> None:
+        """Store a DICOM file at the PACS."""
+        url, user, password = self._access(PACS)
+        with requests.Session() as session:
+            session.trust_env = False
+            answer = session.post(
+                f"{url}/instances", data=path.read_bytes(), auth=(user, password), timeout=60
+            )
+            answer.raise_for_status()
+
     def _fetch(self, server: re.Pattern[str], path: str) -> bytes:
-        found = server.search(self.output)
-        assert found is not None, self.output
-        url, user, password = found.groups()
+        url, user, password = self._access(server)
         with requests.Session() as session:
             session.trust_env = False
             response = session.get(url + path, auth=(user, password), timeout=60)
             response.raise_for_status()
             return bytes(response.content)
+
+    def _access(self, server: re.Pattern[str]) -> tuple[str, str, str]:
+        found = server.search(self.output)
+        assert found is not None, self.output
+        url, user, password = found.groups()
+        return url, user, password
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """OHIF in a headless browser: what is written, what is painted, and what went wrong meanwhile."""
 
 import itertools
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,6 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 WAIT_MS = 120_000
 ARGUMENTS = [
     # Chromium's own sandbox refuses root; the only page that is opened is ours.
@@ -48,6 +46,31 @@ PIXELS = """
 }
 """
 SHOWN = re.compile(r"I:(\d+) \((\d+)/(\d+)\)")
+
+CENTROIDS = """
+() => {
+  const { cache, metaData } = window.cornerstone;
+  const sums = {};
+  for (const segmentation of window.services.segmentationService.getSegmentations()) {
+    for (const id of segmentation.representationData.Labelmap.imageIds) {
+      const image = cache.getImage(id);
+      const plane = metaData.get('imagePlaneModule', image.referencedImageId);
+      image.voxelManager.getScalarData().forEach((label, index) => {
+        if (label === 0) return;
+        const right = (index % image.columns) * plane.columnPixelSpacing;
+        const down = Math.floor(index / image.columns) * plane.rowPixelSpacing;
+        const sum = (sums[label] ??= [0, 0, 0, 0]);
+        for (const axis of [0, 1, 2]) {
+          sum[axis] += plane.imagePositionPatient[axis]
+            + right * plane.rowCosines[axis] + down * plane.columnCosines[axis];
+        }
+        sum[3]++;
+      });
+    }
+  }
+  return Object.entries(sums).map(([label, [x, y, z, n]]) => [Number(label), [x / n, y / n, z / n]]);
+}
+"""
 
 
 @dataclass(slots=True)
@@ -94,6 +117,11 @@ class OhifPage:
         """How many of the viewport's pixels are "coloured", or "bright"."""
         return int(self.page.evaluate(PIXELS, [test]))
 
+    def centroids_mm(self) -> dict[int, tuple[float, float, float]]:
+        """Of each segment number in patient space, from the voxels that OHIF holds and its own geometry."""
+        found = self.page.evaluate(CENTROIDS)
+        return {int(label): (x, y, z) for label, (x, y, z) in found}
+
     def wait_until(self, condition: Any, what: str) -> None:
         """Polled, since a canvas tells nobody that it was painted."""
         for _ in range(WAIT_MS // 500):
@@ -120,10 +148,10 @@ class OhifPage:
 
 
 @contextmanager
-def browser() -> Iterator[BrowserContext]:
+def browser(executable: Path) -> Iterator[BrowserContext]:
     """One browser whose tabs share a cache, since OHIF's script has 17 MB."""
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        chromium = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
         try:
             yield chromium.new_context(viewport={"width": 1600, "height": 950})
         finally:

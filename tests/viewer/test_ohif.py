@@ -1,31 +1,19 @@
 """What the demo sent to its PACS, opened in OHIF by the links that the demo prints: in a real, headless browser."""
 
 import re
-from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
 from pydicom import Dataset, dcmread
 
-from viewer.install import is_installed
-
 pytest.importorskip("playwright", reason="needs playwright: make test-ohif brings it")
 
-from playwright.sync_api import BrowserContext
+from tests.viewer.conftest import NEEDS_OHIF, TAKES_MINUTES
+from tests.viewer.kept_demo import CT_FOLDER, KeptDemo
+from tests.viewer.ohif_page import OhifPage
 
-from tests.orthanc_process import ORTHANC
-from tests.viewer.kept_demo import CT_FOLDER, KeptDemo, kept_demo
-from tests.viewer.ohif_page import CHROMIUM, OhifPage, browser
-
-pytestmark = [
-    pytest.mark.skipif(
-        not (is_installed() and CHROMIUM.exists() and ORTHANC.exists()),
-        reason="needs OHIF, chromium and Orthanc: make test-ohif brings them",
-    ),
-    # The demo itself takes a minute, a page on a busy machine half of one.
-    pytest.mark.timeout(900),
-]
+pytestmark = [NEEDS_OHIF, TAKES_MINUTES]
 ORGANS = [
     "Liver",
     "Right kidney",
@@ -50,30 +38,6 @@ TISSUES = [
 ]
 COLOURED_PIXELS = 20_000
 AREA = re.compile(r"^Area: (\S+) cm2$", re.MULTILINE)
-
-
-@pytest.fixture(scope="module")
-def demo() -> Iterator[KeptDemo]:
-    """The demo of the README."""
-    with kept_demo() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[BrowserContext]:
-    """Shared, for its cache."""
-    with browser() as context:
-        yield context
-
-
-@pytest.fixture
-def ohif(chromium: BrowserContext) -> Iterator[OhifPage]:
-    """A tab; no test may leave it with a refused request or one to another host."""
-    tab = OhifPage(page=chromium.new_page())
-    yield tab
-    tab.page.close()
-    assert tab.refused == []
-    assert tab.foreign == []
 
 
 def segmentation_behind(link: str, demo: KeptDemo) -> Dataset:
@@ -136,7 +100,8 @@ def test_the_report_is_readable_and_has_the_nodes_numbers(demo: KeptDemo, ohif: 
     for area in areas:
         assert any(number == pytest.approx(area, rel=1e-5) for number in written), area
     assert "For research use only" in ohif.text()
-    assert f"Finding Site: {'L3 vertebra'}" in ohif.text()
+    assert "Finding Site: L3 vertebra" in ohif.text()
+    assert "AI body composition measurements" in ohif.text()
 
 
 def test_the_viewer_only_reads(demo: KeptDemo) -> None:
