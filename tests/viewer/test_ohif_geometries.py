@@ -13,6 +13,7 @@ from pydicom import dcmread
 pytest.importorskip("playwright", reason="needs playwright: make test-ohif brings it")
 
 from inference.domain.labelmap import TISSUES, Structure
+from inference.domain.seg_encoding import SegEncoding
 from tests.conformance.comparison import centroid_errors
 from tests.conformance.geometry_cases import Geometry, load_geometries, write_case
 from tests.conformance.truth_analysis import true_analysis, write_objects
@@ -34,7 +35,8 @@ def test_every_organ_is_where_it_is_in_the_patient(
     seed = 500 + GEOMETRIES.index(geometry)
     truth = write_case(geometry, tmp_path / "ct", seed=seed)
     series = chosen_series(tmp_path / "ct")
-    files = write_objects(series, true_analysis(series, truth), tmp_path / "results").files
+    analysis = true_analysis(series, truth)
+    files = write_objects(series, analysis, tmp_path / "results", (SegEncoding.BINARY,))
     organs = dcmread(next(path for role, path in files.items() if "organs" in role))
     for path in [*(tmp_path / "ct").iterdir(), *files.values()]:
         if path.suffix == ".dcm":
