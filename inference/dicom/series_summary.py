@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from inference.dicom.header_values import number, numbers, text, whole_number
+from inference.dicom.source_frames import is_enhanced
 from inference.dicom.suitability import unsuitable_because
 from inference.domain.series_choice import SeriesSummary
 
@@ -135,14 +136,17 @@ def _in_groups(header: Dataset, keyword: str) -> Dataset:
     if keyword in header:
         return header
     for name in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
-        for groups in _items(header, name)[:1]:
+        for groups in _groups(header, name)[:1]:
             for item in _macro_items(groups):
                 if keyword in item:
                     return item
     return header
 
 
-def _items(header: Dataset, keyword: str) -> list[Dataset]:
+def _groups(header: Dataset, keyword: str) -> list[Dataset]:
+    # A plain slice has none; thousands of items where it claims some would only cost the time to parse them.
+    if not is_enhanced(header):
+        return []
     try:
         return list(header.get(keyword) or [])
     except Exception:  # noqa: BLE001 - the library has an error of its own for every kind of damage
@@ -214,7 +218,7 @@ def _planes(headers: Sequence[Dataset]) -> Iterator[tuple[tuple[float, ...], tup
     """Position and orientation of every slice or frame that has both."""
     for header in headers:
         shared = _numbers(header, "ImageOrientationPatient")
-        frames = _items(header, "PerFrameFunctionalGroupsSequence")
+        frames = _groups(header, "PerFrameFunctionalGroupsSequence")
         for plane in frames or [header]:
             position = numbers(_in_frame(plane, "ImagePositionPatient"), "ImagePositionPatient")
             own = numbers(_in_frame(plane, "ImageOrientationPatient"), "ImageOrientationPatient")

@@ -14,6 +14,7 @@ from inference.dicom.codestream_size import codestream_size
 from inference.dicom.header_values import numbers, text
 from inference.dicom.read_file import MAX_INFLATED_BYTES
 from inference.dicom.read_series import load_series
+from inference.dicom.series_summary import summarise
 from inference.domain.errors import UnreadableInput
 from tests.synthetic_series import save_all, small_datasets
 
@@ -87,3 +88,15 @@ def test_a_jpeg_without_its_huffman_table_reaches_no_decoder(tables: bytes) -> N
     assert codestream_size(start + table + scan, JPEGLosslessSV1) == (32, 32)
     with pytest.raises(ValueError, match=r"JPEG|Huffman"):
         codestream_size(start + tables + scan, JPEGLosslessSV1)
+
+
+def test_frame_groups_that_a_plain_slice_claims_are_not_even_parsed() -> None:
+    # Ten slices of 20,000 items each took ten seconds before anything was chosen.
+    header = small_datasets()[0]
+    tag = BaseTag(tag_for_keyword("PerFrameFunctionalGroupsSequence") or 0)
+    items = b"\xfe\xff\x00\xe0\0\0\0\0" * 20_000
+    header._dict[tag] = RawDataElement(tag, "SQ", len(items), items, 0, False, True, True)
+
+    summarise([header], ["CT"])
+
+    assert isinstance(header.get_item(tag), RawDataElement)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import EnhancedCTImageStorage, ExplicitVRLittleEndian
 
 from inference.dicom.series_summary import NEEDED
 from inference.dicom.survey import summary_from_texts, survey_folder
@@ -200,6 +200,7 @@ def test_numbers_beyond_all_bounds_are_absent() -> None:
 
 def test_functional_groups_of_a_multiframe_ct_are_read(tmp_path: Path) -> None:
     image = plain_series(2, "Enhanced", slices=1)[0]
+    image.SOPClassUID = EnhancedCTImageStorage
     frames = []
     for number in range(20):
         plane, frame = Dataset(), Dataset()
