@@ -1,6 +1,7 @@
 """One CT series as the rest of Habitus sees it: a volume, its headers and a few facts."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pydicom.dataset import Dataset
 
@@ -32,6 +33,8 @@ class CtSeries:
     """Of each slice within its multi-frame image, from 1; None where the slice is an image of its own."""
     flags: tuple[str, ...] = ()
     """What a reader of the result must know of these images."""
+    kept_texts: Mapping[str, bytes] = field(default_factory=dict)
+    """Texts of patient and study that cannot be decoded, by keyword: results repeat the bytes."""
 
     def frame_number(self, slice_index: int) -> int | None:
         """Of a slice within its multi-frame image; None where it is an image of its own."""

@@ -21,6 +21,7 @@ from inference.dicom.series_flags import contrast_agent, series_flags
 from inference.dicom.series_identity import check_one_series
 from inference.dicom.source_frames import SourceFrame, frames_of
 from inference.dicom.suitability import unsuitable_because
+from inference.dicom.undecodable import texts_to_keep
 from inference.domain.analysis_profile import LossyPolicy
 from inference.domain.errors import NoSuitableSeries, UnreadableInput, UnsupportedGeometry
 from inference.domain.volume import Volume
@@ -72,6 +73,7 @@ def _intact(paths: Sequence[Path]) -> list[SourceFile]:
 
 
 def _load(files: Sequence[SourceFile], lossy: LossyPolicy) -> CtSeries:
+    kept_texts = texts_to_keep(files[0].header)
     check_one_series([file.header for file in files])
     frames = [frame for file in files for frame in frames_of(file)]
     forms = [pixel_format(frame.header) for frame in frames]
@@ -99,7 +101,8 @@ def _load(files: Sequence[SourceFile], lossy: LossyPolicy) -> CtSeries:
         contrast=contrast_agent(files[0].header) or "unknown",
         kvp=number(first, "KVP"),
         kernel=plain_text(first, "ConvolutionKernel") or None,
-        flags=series_flags(first, forms, repeated=repeated),
+        flags=series_flags(first, forms, repeated=repeated, is_text_kept=bool(kept_texts)),
+        kept_texts=kept_texts,
     )
 
 

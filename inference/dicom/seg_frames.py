@@ -73,11 +73,14 @@ def label_frames(models: Sequence[Dataset], planes: Sequence[LabelPlane]) -> Fra
 def part10_of(header: Dataset, frames: Frames, *, is_deflated: bool) -> bytes:
     """A DICOM file of the header's attributes and these frames (the header's own frames are left out)."""
     described = Dataset()
-    for element in header:
-        if element.tag < _PER_FRAME:
-            described.add(element)
-        elif element.tag not in (_PER_FRAME, _PIXELS):
+    # Not by iterating over elements, which would decode texts that are kept as bytes.
+    for tag in sorted(header.keys()):
+        if tag < _PER_FRAME:
+            described[tag] = header.get_item(tag)
+        elif tag not in (_PER_FRAME, _PIXELS):
             raise ValueError("an attribute behind the frames, which highdicom 0.28 does not write")
+    is_implicit, is_little_endian = header.original_encoding
+    described.set_original_encoding(is_implicit, is_little_endian, header.original_character_set)
     described.NumberOfFrames = frames.count
     header.file_meta.TransferSyntaxUID = (
         DeflatedExplicitVRLittleEndian if is_deflated else ExplicitVRLittleEndian

@@ -12,7 +12,7 @@ _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 def series_flags(
-    header: Dataset, forms: Sequence[PixelFormat], *, repeated: int
+    header: Dataset, forms: Sequence[PixelFormat], *, repeated: int, is_text_kept: bool = False
 ) -> tuple[str, ...]:
     """Sentences for the report; none of them quotes the header."""
     flags = []
@@ -24,7 +24,7 @@ def series_flags(
         )
     if repeated:
         flags.append(f"{repeated} identical copies of slices were left out")
-    if not has_readable_name(header):
+    if is_text_kept or not has_readable_name(header):
         flags.append(
             "patient name is not in the character set that the images state: letters may be wrong"
         )

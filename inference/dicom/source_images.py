@@ -12,6 +12,7 @@ from inference.dicom.codes import PRIVATE_SCHEME, PRIVATE_SCHEME_NAME
 from inference.dicom.ct_series import CtSeries
 from inference.dicom.header_values import numbers, text
 from inference.dicom.identity import ResultIdentity
+from inference.dicom.undecodable import carry_kept_texts
 
 _CARRIED: Mapping[str, str] = {
     "PatientName": "PN",
@@ -66,6 +67,8 @@ def carry_patient_and_study(result: Dataset, series: CtSeries) -> None:
     header = series.headers[0]
     result.SpecificCharacterSet = "ISO_IR 192"
     for keyword, kind in _CARRIED.items():
+        if keyword in series.kept_texts:
+            continue
         # Decoded text, so that a name in any character set is written as UTF-8.
         value = text(header, keyword)
         if not _is_valid(kind, value) or (
@@ -76,6 +79,8 @@ def carry_patient_and_study(result: Dataset, series: CtSeries) -> None:
             setattr(result, keyword, PersonName(value) if kind == "PN" else value)
         elif keyword in result:
             delattr(result, keyword)
+    if series.kept_texts:
+        carry_kept_texts(result, header, series.kept_texts)
 
 
 def _is_valid(kind: str, value: str) -> bool:

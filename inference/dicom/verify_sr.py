@@ -25,6 +25,7 @@ from inference.dicom.read_sr import (
     references_from_sr,
     statements_from_sr,
 )
+from inference.dicom.undecodable import plain_ascii
 from inference.domain.errors import ImplausibleResult
 from inference.domain.labelmap import Structure
 from inference.domain.measurement import CutOff, Level, OrganResult, Quantity, Report, Unit
@@ -48,7 +49,7 @@ def verify_sr(
         ("another patient or study", lambda: _is_of_series(document, series)),
         ("other numbers, units or codes", lambda: _has_numbers(document, report)),
         ("numbers shown otherwise than measured", lambda: _shows_numbers(document)),
-        ("other texts, notes or flags", lambda: _has_statements(document, report)),
+        ("other texts, notes or flags", lambda: _has_statements(document, report, series)),
         ("a structure under another name", lambda: _names_structures(document, report)),
         ("another segment", lambda: _refers_to_segments(document, report, references)),
         ("another image number for L3", lambda: _has_image_number(document, report, series)),
@@ -161,9 +162,14 @@ def _cut_off_group(cut_off: CutOff) -> str:
     return f"cut_off/{cut_off.table}/{cut_off.structure.value}/{cut_off.quantity.value}"
 
 
-def _has_statements(document: Dataset, report: Report) -> bool:
+def _has_statements(document: Dataset, report: Report, series: CtSeries) -> bool:
     statements = statements_from_sr(document)
     expected = Counter(expected_statements(report))
+    if series.kept_texts:
+        # Beside texts of an unknown character set our own are written in ASCII.
+        expected = Counter(
+            said._replace(value=plain_ascii(said.value)) for said in expected.elements()
+        )
     kinds = {(statement.concept, statement.scheme) for statement in expected} | {
         ("FLAG", "99HABITUS")
     }

@@ -68,6 +68,9 @@ def every_flag() -> list[str]:
         "level uncertain: L2 was found 80 mm from L3",
         "end plate of L3 not seen: slab volumes are of the usual height there",
         "muscle area changes by +18 % in the neighbouring slice",
+        "patient name is not in the character set that the images state: letters may be wrong",
+        "3 identical copies of slices were left out",
+        "3 of 40 slices were compressed with loss (about 12 : 1): densities and areas may be off",
         "body clipped by the field of view at L3: areas are too small",
     ]
 
