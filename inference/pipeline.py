@@ -38,13 +38,13 @@ from inference.domain.series_rules import load_series_rules
 from inference.domain.volume import Volume, axis_flips, canonical, flip
 from inference.engine.model_store import SHIPPED_MODELS, load_predictor
 from inference.engine.providers import downgrade_flag
-from inference.engine.sliding_window import sliding_logits
 from inference.page.picture_page import lettering
 from inference.page.write_pictures import write_pictures
+from inference.segment_organs import segment_organs
 from inference.stages import quality
 from inference.stages.choose_series import choice_flags, choose_series, require_candidate
 from inference.stages.cut_offs import cut_offs_for
-from inference.stages.grids import AIR_HU, body_mask, normalise, resample
+from inference.stages.grids import body_mask, resample
 from inference.stages.locate_l3 import SpineLevel, landmark_curves, level_from_curves
 from inference.stages.measure import (
     bounding_box_px,
@@ -54,7 +54,6 @@ from inference.stages.measure import (
     slab_weights,
     value_of,
 )
-from inference.stages.organ_labels import labels_from_logits, organ_map
 from inference.stages.segment_tissue import segment_compartments, tissues_from_compartments
 from inference.stages.sides import side_flags
 
@@ -71,8 +70,6 @@ RESULT_NAMES = frozenset(
     }
 )
 """Every file a run may write."""
-BODY_MARGIN = 4
-"""Voxels kept around the body when the organ network's field is cropped to it."""
 
 Progress = Callable[[str, float], None]
 """Called with the stage's name and the share of it that is done."""
@@ -256,7 +253,9 @@ def analyse_volume(volume: Volume, facts: Facts, models: Models, clock: Stopwatc
     organs = None
     if models.organs is not None:
         with clock.stage("organs"):
-            organs = segment_organs(upright, models.organs, clock.progress)
+            organs = segment_organs(
+                upright, models.organs, models.profile.organ_grid_shifts, clock.progress
+            )
     found = Findings(upright=upright, spine=spine, level=level, tissues=tissues, organs=organs)
     with clock.stage("measure"):
         report = _measure(facts, found, models)
@@ -389,32 +388,6 @@ def _slices_of_interest(upright: Volume, level: Level) -> list[int]:
     wanted = set(np.flatnonzero(slab_weights(upright, level.extent_mm) > 0).tolist())
     wanted |= {level.slice_index + step for step in (-1, 0, 1)}
     return sorted(k for k in wanted if 0 <= k < upright.shape[0])
-
-
-def segment_organs(upright: Volume, predictor: Predictor, progress: Progress) -> LabelMap:
-    """Organ labels on the volume's grid from one low-resolution 3D network."""
-    spec = predictor.manifest.input
-    coarse = resample(upright, spec.spacing_mm)
-    body = body_mask(coarse.hu)
-    box = tuple(
-        slice(max(0, used[0] - BODY_MARGIN), used[-1] + 1 + BODY_MARGIN)
-        if (used := np.flatnonzero(body.any(axis=axes))).size
-        else slice(None)
-        for axes in ((1, 2), (0, 2), (0, 1))
-    )
-    affine = coarse.affine_lps.copy()
-    affine[:3, 3] += affine[:3, :3] @ [part.start or 0 for part in box]
-    cropped = Volume(hu=coarse.hu[box], affine_lps=affine)
-    window = (spec.hu_window, spec.mean, spec.sd)
-    air = float(normalise(np.array([AIR_HU], np.float32), *window)[0])
-    logits = sliding_logits(
-        normalise(cropped.hu.astype(np.float32), *window),
-        predictor,
-        air,
-        lambda fraction: progress("organs", 0.9 * fraction),
-    )
-    labels = labels_from_logits(logits, cropped, upright)
-    return organ_map(labels, upright, predictor.manifest.structures())
 
 
 def _measure(facts: Facts, found: Findings, models: Models) -> Report:

@@ -27,9 +27,9 @@ from inference.pipeline import (
     Stopwatch,
     analyse_volume,
     load_models,
-    segment_organs,
     silent,
 )
+from inference.segment_organs import segment_organs
 from inference.stages.segment_tissue import segment_compartments, tissues_from_compartments
 from training.evaluate_synthetic import dice
 
@@ -147,7 +147,10 @@ def _result_lines(case: RealCase, models: Models) -> list[str]:
         level_z_mm, flags = None, (f"the node would not analyse this series: {rejected}",)
     lines = [level_line(case, level_z_mm), *tissue_lines(case, models)]
     if models.organs is not None:
-        lines += organ_lines(case, segment_organs(case.volume, models.organs, silent))
+        lines += organ_lines(
+            case,
+            segment_organs(case.volume, models.organs, models.profile.organ_grid_shifts, silent),
+        )
     return [*lines, "", *(f"! {flag}" for flag in flags)]
 
 

@@ -53,8 +53,11 @@ def reduce_axis(voxels: npt.NDArray[np.float32], axis: int, ratio: float) -> Flo
     return filtered
 
 
-def resample(volume: Volume, spacing_mm: Sequence[float]) -> Volume:
-    """The volume on a grid of the given steps over the same field, averaged where that is coarser, linear between."""
+def resample(volume: Volume, spacing_mm: Sequence[float], shift_voxels: float = 0.0) -> Volume:
+    """The volume on a grid of the given steps over the same field, averaged where that is coarser, linear between.
+
+    A shift moves the grid by so many of its own steps along each axis.
+    """
     voxels = volume.hu.astype(np.float32)
     affine = volume.affine_lps.copy()
     # Columns first: the in-plane reduction leaves less to do for the axes after it.
@@ -64,7 +67,7 @@ def resample(volume: Volume, spacing_mm: Sequence[float]) -> Volume:
         n_out = max(1, round(n_in * step / wanted))
         scale = wanted / step
         # Fields share their outer border, not their first voxel's centre.
-        offset = (scale - 1) / 2
+        offset = (scale - 1) / 2 + shift_voxels * scale
         voxels = interpolate_axis(reduce_axis(voxels, axis, scale), axis, n_out, scale, offset)
         affine[:3, 3] += affine[:3, axis] * offset
         affine[:3, axis] *= scale

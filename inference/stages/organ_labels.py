@@ -1,5 +1,7 @@
 """From organ logits on the network's grid to an organ label map on the scanner's grid."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -19,44 +21,79 @@ KEPT_FRACTION = 0.25
 """Pieces smaller than this share of an organ's largest piece are dropped."""
 
 
-def labels_from_logits(logits: Float, coarse: Volume, target: Volume) -> npt.NDArray[np.uint8]:
-    """Trilinear interpolation and argmax, slice by slice, only where some organ is near; [slice, row, column]."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Look:
+    """What a network said of a volume on one grid."""
+
+    logits: Float
+    """[channel, slice, row, column]"""
+    coarse: Volume
+    """The grid; its HU are not used."""
+
+
+def labels_from_logits(looks: Sequence[Look], target: Volume) -> npt.NDArray[np.uint8]:
+    """Trilinear interpolation, sum and argmax, slice by slice, only where some organ is near; [slice, row, column]."""
     labels = np.zeros(target.shape, np.uint8)
-    scale = [t / c for t, c in zip(target.spacing_mm, coarse.spacing_mm, strict=True)]
-    offset = index_at(coarse.affine_lps, target.affine_lps[:3, 3])
-    near = ndimage.binary_dilation(logits.argmax(axis=0) > 0, iterations=1)
+    near = [ndimage.binary_dilation(look.logits.argmax(axis=0) > 0, iterations=1) for look in looks]
+    placed = [_placed(look, target) for look in looks]
     for k in range(target.shape[0]):
-        position = float(np.clip(k * scale[0] + offset[0], 0, logits.shape[1] - 1))
-        below = min(int(position), max(logits.shape[1] - 2, 0))
-        above = min(below + 1, logits.shape[1] - 1)
-        there = near[below] | near[above]
-        if not there.any():
-            continue
-        weight = np.float32(position - below)
-        plane = logits[:, below] * (1 - weight) + logits[:, above] * weight
-        _fill_slice(labels[k], plane, there, scale[1:], offset[1:])
+        planes, boxes = [], []
+        for look, there, (scale, offset) in zip(looks, near, placed, strict=True):
+            slices = look.logits.shape[1]
+            position = float(np.clip(k * scale[0] + offset[0], 0, slices - 1))
+            below = min(int(position), max(slices - 2, 0))
+            above = min(below + 1, slices - 1)
+            weight = np.float32(position - below)
+            planes.append(look.logits[:, below] * (1 - weight) + look.logits[:, above] * weight)
+            used = there[below] | there[above]
+            if used.any():
+                boxes.append([_reach(used, a, scale, offset, labels.shape) for a in (0, 1)])
+        if boxes:
+            _fill_slice(labels[k], planes, boxes, placed)
     return labels
+
+
+Placed = tuple[list[float], npt.NDArray[np.float64]]
+"""For each axis: steps of a look's grid per step of the target, and where the target's first voxel lies on it."""
+
+
+def _placed(look: Look, target: Volume) -> Placed:
+    scale = [t / c for t, c in zip(target.spacing_mm, look.coarse.spacing_mm, strict=True)]
+    return scale, index_at(look.coarse.affine_lps, target.affine_lps[:3, 3])
+
+
+def _reach(
+    used: npt.NDArray[np.bool_],
+    axis: int,
+    scale: list[float],
+    offset: npt.NDArray[np.float64],
+    shape: tuple[int, ...],
+) -> tuple[int, int]:
+    """First and last row (axis 0) or column (1) of the target that lies about `used`."""
+    where = np.flatnonzero(used.any(axis=1 - axis))
+    first = int(np.ceil((where[0] - 0.5 - offset[axis + 1]) / scale[axis + 1]))
+    last = int(np.floor((where[-1] + 0.5 - offset[axis + 1]) / scale[axis + 1]))
+    return max(first, 0), min(last, shape[axis + 1] - 1)
 
 
 def _fill_slice(
     out: npt.NDArray[np.uint8],
-    plane: Float,
-    there: npt.NDArray[np.bool_],
-    scale: list[float],
-    offset: npt.NDArray[np.float64],
+    planes: Sequence[Float],
+    boxes: Sequence[Sequence[tuple[int, int]]],
+    placed: Sequence[Placed],
 ) -> None:
-    """Upsample the box around `there` into the output slice."""
-    box = []
-    for axis in (0, 1):
-        used = np.flatnonzero(there.any(axis=1 - axis))
-        first = int(np.ceil((used[0] - 0.5 - offset[axis]) / scale[axis]))
-        last = int(np.floor((used[-1] + 0.5 - offset[axis]) / scale[axis]))
-        box.append((max(first, 0), min(last, out.shape[axis] - 1)))
-    for axis, (first, last) in enumerate(box):
-        start = first * scale[axis] + offset[axis]
-        plane = interpolate_axis(plane, axis + 1, max(last - first + 1, 0), scale[axis], start)
+    """Upsample the box around all boxes into the output slice."""
+    box = [(min(b[a][0] for b in boxes), max(b[a][1] for b in boxes)) for a in (0, 1)]
+    total: Float | None = None
+    for plane, (scale, offset) in zip(planes, placed, strict=True):
+        fine = plane
+        for axis, (first, last) in enumerate(box, start=1):
+            start = first * scale[axis] + offset[axis]
+            fine = interpolate_axis(fine, axis, max(last - first + 1, 0), scale[axis], start)
+        total = fine if total is None else total + fine
+    assert total is not None
     (r0, r1), (c0, c1) = box
-    out[r0 : r1 + 1, c0 : c1 + 1] = plane.argmax(axis=0)
+    out[r0 : r1 + 1, c0 : c1 + 1] = total.argmax(axis=0)
 
 
 def label_boxes(labels: npt.NDArray[np.uint8], highest: int) -> list[Box | None]:

@@ -1,0 +1,59 @@
+"""Organ labels from one low-resolution 3D network, asked on one or more grids."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from inference.domain.labelmap import LabelMap
+from inference.domain.predictor import Predictor
+from inference.domain.volume import Volume
+from inference.engine.sliding_window import sliding_logits
+from inference.stages.grids import AIR_HU, body_mask, normalise, resample
+from inference.stages.organ_labels import Look, labels_from_logits, organ_map
+
+BODY_MARGIN = 4
+"""Voxels kept around the body when the network's field is cropped to it."""
+
+
+def segment_organs(
+    upright: Volume,
+    predictor: Predictor,
+    grid_shifts: Sequence[float],
+    progress: Callable[[str, float], None],
+) -> LabelMap:
+    """Organ labels on the volume's grid.
+
+    At 4 mm the rim decides a small organ's Dice, and it depends on where the grid happens to lie: the answers
+    on grids moved by the given parts of a voxel are added up.
+    """
+    looks = []
+    for number, shift in enumerate(grid_shifts):
+        done = number / len(grid_shifts)
+
+        def report(fraction: float, done: float = done) -> None:
+            progress("organs", 0.9 * (done + fraction / len(grid_shifts)))
+
+        looks.append(_look(upright, predictor, shift, report))
+    labels = labels_from_logits(looks, upright)
+    return organ_map(labels, upright, predictor.manifest.structures())
+
+
+def _look(
+    upright: Volume, predictor: Predictor, shift: float, progress: Callable[[float], None]
+) -> Look:
+    spec = predictor.manifest.input
+    coarse = resample(upright, spec.spacing_mm, shift)
+    body = body_mask(coarse.hu)
+    box = tuple(
+        slice(max(0, used[0] - BODY_MARGIN), used[-1] + 1 + BODY_MARGIN)
+        if (used := np.flatnonzero(body.any(axis=axes))).size
+        else slice(None)
+        for axes in ((1, 2), (0, 2), (0, 1))
+    )
+    affine = coarse.affine_lps.copy()
+    affine[:3, 3] += affine[:3, :3] @ [part.start or 0 for part in box]
+    cropped = Volume(hu=coarse.hu[box], affine_lps=affine)
+    window = (spec.hu_window, spec.mean, spec.sd)
+    air = float(normalise(np.array([AIR_HU], np.float32), *window)[0])
+    voxels = normalise(cropped.hu.astype(np.float32), *window)
+    return Look(logits=sliding_logits(voxels, predictor, air, progress), coarse=cropped)

@@ -1,0 +1,84 @@
+"""Labels from coarse logits: the same as dense interpolation, and finer from two grids than from one."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from inference.domain.labelmap import Structure
+from inference.domain.volume import Volume, index_at, position_mm
+from inference.stages.grids import Float, interpolate_axis
+from inference.stages.organ_labels import Look, labels_from_logits, organ_map
+
+COARSE_MM = 4.0
+TARGET = Volume(hu=np.zeros((30, 40, 44), np.int16), affine_lps=np.diag([2.0, 1.5, 1.5, 1.0]))
+CENTRE_MM, RADIUS_MM = np.array([29.0, 31.0, 30.0]), 17.0
+
+
+def ball_seen_on(shift_voxels: float) -> Look:
+    """Background and a ball."""
+    affine = np.diag([COARSE_MM] * 3 + [1.0])
+    affine[:3, 3] = shift_voxels * COARSE_MM
+    index = np.indices((15, 15, 17)).reshape(3, -1)
+    distance = np.linalg.norm(
+        [position_mm(affine, i) - CENTRE_MM for i in index.T.astype(float)], axis=1
+    )
+    # Sure of every voxel: where in it the surface lies is lost.
+    ball = np.where(distance < RADIUS_MM, np.float32(1), np.float32(-1)).reshape(15, 15, 17)
+    logits = np.stack([np.zeros_like(ball), ball])
+    coarse = Volume(hu=np.zeros((15, 15, 17), np.int16), affine_lps=affine)
+    return Look(logits=logits, coarse=coarse)
+
+
+def dense(look: Look) -> Float:
+    fine = look.logits
+    start = index_at(look.coarse.affine_lps, TARGET.affine_lps[:3, 3])
+    for axis in range(3):
+        scale = TARGET.spacing_mm[axis] / COARSE_MM
+        fine = interpolate_axis(fine, axis + 1, TARGET.shape[axis], scale, float(start[axis]))
+    return fine
+
+
+def truth() -> npt.NDArray[np.bool_]:
+    index = np.indices(TARGET.shape).reshape(3, -1).T.astype(float)
+    positions = np.array([position_mm(TARGET.affine_lps, i) for i in index])
+    inside = np.linalg.norm(positions - CENTRE_MM, axis=1) <= RADIUS_MM
+    return np.asarray(inside.reshape(TARGET.shape))
+
+
+@pytest.mark.parametrize("shifts", [(0.0,), (0.5,), (0.0, 0.5)])
+def test_the_boxes_change_nothing(shifts: tuple[float, ...]) -> None:
+    looks = [ball_seen_on(shift) for shift in shifts]
+
+    labels = labels_from_logits(looks, TARGET)
+
+    assert np.array_equal(labels, np.sum([dense(look) for look in looks], axis=0).argmax(axis=0))
+    assert labels.any()
+
+
+def test_two_grids_see_a_rim_finer_than_one() -> None:
+    true = truth()
+
+    def wrong(*shifts: float) -> int:
+        labels = labels_from_logits([ball_seen_on(shift) for shift in shifts], TARGET)
+        return int(((labels == 1) != true).sum())
+
+    assert wrong(0.0, 0.5) < min(wrong(0.0), wrong(0.5))
+
+
+def test_nothing_seen_is_nothing_labelled() -> None:
+    look = ball_seen_on(0.0)
+    empty = Look(logits=np.stack([look.logits[0], look.logits[0] - 1]), coarse=look.coarse)
+
+    assert not labels_from_logits([empty], TARGET).any()
+
+
+def test_specks_and_small_pieces_are_dropped() -> None:
+    labels = np.zeros(TARGET.shape, np.uint8)
+    labels[5:15, 5:15, 5:15] = 1
+    labels[20, 20, 20] = 1
+    labels[25, 30, 30] = 2
+
+    kept = organ_map(labels, TARGET, {1: Structure.LIVER, 2: Structure.SPLEEN}).labels
+
+    assert (kept == 1).sum() == 1000
+    assert not (kept == 2).any()
