@@ -28,6 +28,8 @@ TEXTS: Mapping[str, str] = {
 _ASCII_ONLY = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
 _TEXT_KINDS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _ESCAPE = 0x1B
+MAX_SETS = 24
+"""More than are defined (PS3.3 C.12.1.1.2), none of them twice: the library goes through all for every element."""
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _DASHES = str.maketrans("‐–—−", "----")
 
@@ -52,9 +54,9 @@ def carry_kept_texts(result: Dataset, header: Dataset, kept: Mapping[str, bytes]
     for element in result.iterall():
         if element.VR in _TEXT_KINDS and isinstance(element.value, str):
             element.value = plain_ascii(element.value)
-    sets = text(header, "SpecificCharacterSet")
-    if sets:
-        result.SpecificCharacterSet = sets.split("\\")
+    sets = list(dict.fromkeys(text(header, "SpecificCharacterSet").split("\\")))[:MAX_SETS]
+    if any(sets):
+        result.SpecificCharacterSet = sets
     elif "SpecificCharacterSet" in result:
         del result.SpecificCharacterSet
     # The writer decodes and encodes again what was not read with this very character set; where it was, it leaves

@@ -15,6 +15,7 @@ from inference.dicom.header_values import numbers, text
 from inference.dicom.read_file import MAX_INFLATED_BYTES
 from inference.dicom.read_series import load_series
 from inference.dicom.series_summary import summarise
+from inference.dicom.undecodable import carry_kept_texts
 from inference.domain.errors import UnreadableInput
 from tests.synthetic_series import save_all, small_datasets
 
@@ -100,3 +101,13 @@ def test_frame_groups_that_a_plain_slice_claims_are_not_even_parsed() -> None:
     summarise([header], ["CT"])
 
     assert isinstance(header.get_item(tag), RawDataElement)
+
+
+def test_a_character_set_of_five_hundred_values_is_carried_without_its_repeats() -> None:
+    # Writing a report took six seconds: the library goes through all of them for every element.
+    header, result = Dataset(), Dataset()
+    header.SpecificCharacterSet = ["ISO 2022 IR 149", *["ISO 2022 IR 58"] * 500]
+
+    carry_kept_texts(result, header, {"PatientName": b"\xff\xfe"})
+
+    assert list(result.SpecificCharacterSet) == ["ISO 2022 IR 149", "ISO 2022 IR 58"]
