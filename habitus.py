@@ -182,16 +182,32 @@ def _between(low: float, high: float, kind: Callable[[str], float]) -> Callable[
 
 def _check_writable(folder: Path) -> None:
     """Before minutes of work: results could be put there."""
-    import os
+    from tempfile import TemporaryDirectory
 
     from inference.domain.errors import ConfigurationInvalid
 
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+    try:
+        # Asking for permissions is not enough: root may "write" to /proc and cannot.
+        with TemporaryDirectory(prefix=".habitus-", dir=existing):
+            return
+    except OSError as exc:
         raise ConfigurationInvalid(
             found=f"{existing}, which is no folder we may write to",
             wanted="a folder for the results",
             advice="Name another folder.",
+        ) from exc
+
+
+def _check_apart(series_dir: Path, out: Path) -> None:
+    """Results among the images would be read as part of the study the next time."""
+    from inference.domain.errors import ConfigurationInvalid
+
+    if out.resolve().is_relative_to(series_dir.resolve()):
+        raise ConfigurationInvalid(
+            found=f"{out}, which lies in the folder of the images",
+            wanted="a folder for the results outside it",
+            advice="Name another folder with --out.",
         )
 
 
@@ -212,6 +228,7 @@ def run_series(options: argparse.Namespace) -> int:
         report_to_json,
     )
 
+    _check_apart(options.series_dir, options.out)
     _check_writable(options.out)
     profile = load_profile(options.profile)
     report = report_options({"title": options.sr_title, "language": options.language})

@@ -77,7 +77,8 @@ class Survey:
 def survey_folder(folder: Path) -> Survey:
     """All series of a folder tree; raises UnreadableInput or NoSuitableSeries where there is none."""
     if not folder.is_dir():
-        raise UnreadableInput(found="no such folder", wanted=_A_FOLDER, advice=_CHECK_PATH)
+        what = "a file in place of a folder" if folder.is_file() else "no such folder"
+        raise UnreadableInput(found=what, wanted=_A_FOLDER, advice=_CHECK_PATH)
     candidates = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     if not candidates:
         raise UnreadableInput(found="an empty folder", wanted=_A_FOLDER, advice=_CHECK_PATH)

@@ -214,6 +214,32 @@ def test_a_height_in_centimetres_is_reported_and_not_guessed(
     assert not any(m["quantity"] == "area_per_height2" for m in report["body_composition"])
 
 
+@pytest.mark.parametrize("below", [".", "results"])
+def test_results_among_the_images_are_refused(
+    below: str, series: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(series.iterdir())
+
+    assert run(series, series / below) == 2
+
+    assert "lies in the folder of the images" in capsys.readouterr().err
+    assert sorted(series.iterdir()) == before
+
+
+def test_a_folder_that_only_looks_writable_is_refused_before_the_work(
+    series: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(series, Path("/proc/habitus-results")) == 2
+    assert "no folder we may write to" in capsys.readouterr().err
+
+
+def test_a_file_in_place_of_a_folder_is_called_one(
+    series: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(min(series.iterdir()), tmp_path / "out") == 4
+    assert "a file in place of a folder" in capsys.readouterr().err
+
+
 def test_a_kill_in_the_middle_of_a_run_leaves_nothing(tmp_path: Path) -> None:
     write_demo_series(
         tmp_path / "ct", seed=11, field="abdomen", shape_rc=(256, 256), spacing_mm=(3.0, 1.6, 1.6)
