@@ -105,12 +105,15 @@ ohif: setup system-viewer .viewer/.installed ## the OHIF viewer for the demo tha
 
 # ---- checking it
 
-.PHONY: check
+.PHONY: check check-static check-unit
 check: .venv/.dev ## static checks and unit tests (under 3 minutes)
+	+@$(MAKE) --no-print-directory -j2 --output-sync=target check-static check-unit
+check-static: .venv/.dev
 	$(BIN)/ruff format --check -q .
 	$(BIN)/ruff check -q .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+check-unit: .venv/.dev
 	$(PYTEST) -q tests/unit
 .PHONY: fix
 fix: .venv/.dev ## format and mend what can be mended by itself
