@@ -55,7 +55,10 @@ def _plausible(
     name, unit, (low, high) = rule
     value = number(header, keyword)
     if value is None:
-        is_there = bool(header.get_item(keyword)) and raw_value(header, keyword) is not None
+        is_there = (
+            bool(header.get_item(keyword, keep_deferred=True))
+            and raw_value(header, keyword) is not None
+        )
         notes.append(f"{name} is not a number" if is_there else f"{name} is missing")
         return None
     if low <= value <= high:

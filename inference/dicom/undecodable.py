@@ -1,5 +1,6 @@
 """Texts that their own character set does not explain: carried byte for byte, never guessed."""
 
+import codecs
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -39,7 +40,10 @@ def texts_to_keep(header: Dataset) -> dict[str, bytes]:
 
     Call it before anything has read them: the library decodes on reading and forgets the bytes.
     """
-    elements: dict[str, Any] = {keyword: header.get_item(keyword) for keyword in TEXTS}
+    # An empty value counts as deferred, and would be parsed here under whatever VR it has.
+    elements: dict[str, Any] = {
+        keyword: header.get_item(keyword, keep_deferred=True) for keyword in TEXTS
+    }
     raw = {
         keyword: bytes(element.value)
         for keyword, element in elements.items()
@@ -54,8 +58,8 @@ def carry_kept_texts(result: Dataset, header: Dataset, kept: Mapping[str, bytes]
     for element in result.iterall():
         if element.VR in _TEXT_KINDS and isinstance(element.value, str):
             element.value = plain_ascii(element.value)
-    sets = list(dict.fromkeys(text(header, "SpecificCharacterSet").split("\\")))[:MAX_SETS]
-    if any(sets):
+    named = list(dict.fromkeys(text(header, "SpecificCharacterSet").split("\\")))[:MAX_SETS]
+    if any(sets := [name for name in named if _leaves_ascii_alone(name)]):
         result.SpecificCharacterSet = sets
     elif "SpecificCharacterSet" in result:
         del result.SpecificCharacterSet
@@ -74,6 +78,22 @@ def plain_ascii(words: str) -> str:
     plain = unicodedata.normalize("NFKD", words.translate(_DASHES))
     marks_gone = "".join(sign for sign in plain if not unicodedata.combining(sign))
     return marks_gone.encode("ascii", "replace").decode()
+
+
+def _leaves_ascii_alone(name: str) -> bool:
+    """False for codecs that are none of DICOM's but Python's own, where the library looks too: "idna", "utf-16"."""
+    if name in python_encoding:
+        return True
+    try:
+        codecs.lookup(name)
+    except (LookupError, ValueError):
+        # Nobody's: the library takes ASCII, and so may readers.
+        return True
+    words = "For research use only, " * 5
+    try:
+        return words.encode(name) == words.encode("ascii")
+    except (LookupError, ValueError):
+        return False
 
 
 def _decodes(value: bytes, sets: Sequence[str]) -> bool:

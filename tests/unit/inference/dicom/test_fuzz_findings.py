@@ -12,10 +12,11 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGLosslessSV1, RLELoss
 
 from inference.dicom.codestream_size import codestream_size
 from inference.dicom.header_values import numbers, text
+from inference.dicom.patient import patient_from_header
 from inference.dicom.read_file import MAX_INFLATED_BYTES
 from inference.dicom.read_series import load_series
 from inference.dicom.series_summary import summarise
-from inference.dicom.undecodable import carry_kept_texts
+from inference.dicom.undecodable import carry_kept_texts, texts_to_keep
 from inference.domain.errors import UnreadableInput
 from tests.synthetic_series import save_all, small_datasets
 
@@ -111,3 +112,26 @@ def test_a_character_set_of_five_hundred_values_is_carried_without_its_repeats()
     carry_kept_texts(result, header, {"PatientName": b"\xff\xfe"})
 
     assert list(result.SpecificCharacterSet) == ["ISO 2022 IR 149", "ISO 2022 IR 58"]
+
+
+@pytest.mark.parametrize("name", ["IDNA", "ROT13", "UTF_16"])
+def test_a_character_set_that_only_python_knows_is_not_carried(name: str) -> None:
+    # The library found a codec of that name, which then refused our own words.
+    header, result = Dataset(), Dataset()
+    header.SpecificCharacterSet = name
+    result.SpecificCharacterSet = "ISO_IR 192"
+
+    carry_kept_texts(result, header, {"PatientName": b"\xff\xfe"})
+
+    assert "SpecificCharacterSet" not in result
+
+
+def test_an_empty_value_of_an_unknown_kind_is_absent() -> None:
+    # One flipped bit in a VR: the library raised even where it was asked not to parse.
+    header = Dataset()
+    for keyword in ("PatientID", "PatientSize"):
+        tag = BaseTag(tag_for_keyword(keyword) or 0)
+        header._dict[tag] = RawDataElement(tag, "??", 0, None, 0, False, True, True)
+
+    assert texts_to_keep(header) == {}
+    assert patient_from_header(header).height_m is None
