@@ -1,5 +1,6 @@
 """Fakes of the node's ports: in memory, honest to the same contract tests as the real ones."""
 
+import hashlib
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -79,6 +80,8 @@ class FakePacs:
         self.is_away = False
         self.refuses: set[str] = set()
         """Ids (or "store") whose requests are answered with an error."""
+        self.overwrites = False
+        """Whether what is sent again takes the place of the first copy (OverwriteInstances)."""
         self.texts_asked = 0
         """How often the headers of a series were asked for: the one costly question."""
         self._log: list[Change] = []
@@ -147,12 +150,14 @@ class FakePacs:
     def store_instance(self, content: bytes) -> str:
         self._answer("store")
         header = pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True)
-        orthanc_id = f"instance-{header.SOPInstanceUID}"
-        if orthanc_id not in self.instances:
+        # As in Orthanc, an id depends on the patient's.
+        patient = hashlib.sha256(str(header.get("PatientID", "")).encode()).hexdigest()[:8]
+        orthanc_id = f"instance-{patient}-{header.SOPInstanceUID}"
+        if orthanc_id not in self.instances or self.overwrites:
             self.instances[orthanc_id] = _Stored(
                 content=content,
-                series_id=f"series-{header.SeriesInstanceUID}",
-                study_id=f"study-{header.StudyInstanceUID}",
+                series_id=f"series-{patient}-{header.SeriesInstanceUID}",
+                study_id=f"study-{patient}-{header.StudyInstanceUID}",
                 sop_uid=str(header.SOPInstanceUID),
                 series_uid=str(header.SeriesInstanceUID),
                 modality=header.Modality,
@@ -160,6 +165,10 @@ class FakePacs:
             )
             self._note("NewInstance", orthanc_id)
         return orthanc_id
+
+    def delete_instance(self, instance_orthanc_id: str) -> None:
+        self._stored(instance_orthanc_id)
+        self.forget(instance_orthanc_id)
 
     def send(self, modality: str, instance_orthanc_id: str) -> str:
         stored = self._stored(instance_orthanc_id)

@@ -32,6 +32,8 @@ _CARRIED: Mapping[str, str] = {
 }
 """What a result repeats of its patient and study, so that the PACS files it in the same place."""
 
+CARRIED_KEYWORDS = tuple(_CARRIED)
+
 _MAY_BE_ABSENT = frozenset(
     {"IssuerOfPatientID", "PatientAge", "PatientSize", "PatientWeight", "StudyDescription"}
 )

@@ -17,6 +17,7 @@ from inference.domain.analysis_profile import load_profile
 from inference.domain.errors import ConfigurationInvalid, HabitusError
 from inference.domain.series_rules import load_series_rules
 from orthanc_plugin.node.delivery_journal import DeliveryJournal
+from orthanc_plugin.node.demographics import DemographicsSeal
 from orthanc_plugin.node.engine_process import EngineProcess
 from orthanc_plugin.node.intake import Intake
 from orthanc_plugin.node.job_key import KEY_PATTERN, EngineIdentity
@@ -52,7 +53,9 @@ class Node:
         self._access = access
         self._log = log
         self._news = threading.Event()
-        self._pseudonyms = StudyPseudonyms(site_secret(settings.data_folder / "site.secret"))
+        secret = site_secret(settings.data_folder / "site.secret")
+        self._pseudonyms = StudyPseudonyms(secret)
+        self._seal = DemographicsSeal(secret)
         self._spool = Spool(settings.spool_folder)
         self._engine = EngineProcess(settings.engine)
         self._worker: Worker | None = None
@@ -101,6 +104,7 @@ class Node:
             pacs=self._pacs(),
             spool=self._spool,
             engine=self._engine,
+            seal=self._seal,
             log=self._log,
         )
         self._worker = Worker(bench, self._settings.engine, self._settings.destinations)
@@ -124,8 +128,9 @@ class Node:
 
     def _intake(self) -> Intake:
         rules = load_series_rules(load_profile(self._settings.engine.profile).series_rules)
-        chooser = StudyChooser(self._pacs(), self._journal(), rules)
-        return Intake(chooser, self._settings.intake.quiet_s, self._pseudonyms, self._log)
+        settings = self._settings.intake
+        chooser = StudyChooser(self._pacs(), self._journal(), rules, self._seal, settings.late)
+        return Intake(chooser, settings, self._pseudonyms, self._log)
 
     def _send_out(self) -> None:
         outbox = Outbox(

@@ -1,20 +1,33 @@
 """What the journal remembers of the choice between a study's series: which was taken, and why the others were not."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orthanc_plugin.node.job_key import EngineIdentity
 from orthanc_plugin.node.job_states import JobState
-from orthanc_plugin.node.journal import Journal
+from orthanc_plugin.node.journal import Job, Journal, Submission
 from orthanc_plugin.node.journal_database import transaction
 
 CAME_LATER = "came-later"
 """Suits better than the one that was taken before it arrived."""
+LATE_IMAGES = "late-images"
+"""Came into a series after its result, and the site wants such results kept as they are."""
+AWAITS_SLICES = "awaits-slices"
+"""Has gaps; the slices may still be on their way."""
 NEXT_BEST_FAILED = "next-best-failed"
 """As many candidates as the rules allow were tried before it."""
 _OUTSCORED = "outscored-%"
 
 _TAKEN = (JobState.QUEUED, JobState.RUNNING, JobState.COMPUTED, JobState.DONE, JobState.DEAD)
+
+
+Attempt = tuple[str, str, str]
+"""A series as it was at one time: UID, hash of its instances, seal on its demographics."""
+
+
+def attempt_of(submission: Submission) -> Attempt:
+    """What a job tries, whatever engine tries it."""
+    return submission.series_uid, submission.set_hash, submission.demographics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,25 +75,34 @@ class ChoiceJournal:
                         (note.series_uid, *facts),
                     )
 
-    def taken(self, study_orthanc_id: str) -> frozenset[str]:
-        """Series of a study whose job is under way, delivered, or waits for an operator."""
-        rows = self._journal.connection.execute(
-            "SELECT series_uid, state FROM jobs WHERE study_orthanc_id = ?", (study_orthanc_id,)
-        )
-        return frozenset(row["series_uid"] for row in rows if row["state"] in _TAKEN)
+    def taken(self, study_orthanc_id: str) -> Mapping[str, Job]:
+        """Series of a study whose job is under way, delivered, or waits for an operator; the newest job of each."""
+        jobs = self._jobs(study_orthanc_id)
+        return {job.submission.series_uid: job for job in jobs if job.state in _TAKEN}
 
-    def rejected(self, study_orthanc_id: str, engine: EngineIdentity) -> frozenset[tuple[str, str]]:
-        """Series (and the hash of their instances) that this engine could not measure."""
+    def rejected(self, study_orthanc_id: str, engine: EngineIdentity) -> frozenset[Attempt]:
+        """Series as they were when this engine could not measure them."""
+        return frozenset(
+            attempt_of(job.submission)
+            for job in self._jobs(study_orthanc_id)
+            if job.state is JobState.REJECTED and job.submission.engine == engine
+        )
+
+    def score(self, series_uid: str) -> int | None:
+        """What a series was worth when it was taken."""
+        row = self._journal.connection.execute(
+            "SELECT score FROM choices WHERE series_uid = ?", (series_uid,)
+        ).fetchone()
+        return None if row is None else int(row["score"])
+
+    def _jobs(self, study_orthanc_id: str) -> list[Job]:
+        """Of a study, the oldest first."""
         rows = self._journal.connection.execute(
-            "SELECT key FROM jobs WHERE study_orthanc_id = ? AND state = ?",
-            (study_orthanc_id, JobState.REJECTED),
+            "SELECT key FROM jobs WHERE study_orthanc_id = ? ORDER BY created_at, rowid",
+            (study_orthanc_id,),
         ).fetchall()
         jobs = [self._journal.job(row["key"]) for row in rows]
-        return frozenset(
-            (job.submission.series_uid, job.submission.set_hash)
-            for job in jobs
-            if job is not None and job.submission.engine == engine
-        )
+        return [job for job in jobs if job is not None]
 
     def studies_without_result(self) -> tuple[str, ...]:
         """Studies whose chosen series was rejected while others were left that suit less well."""

@@ -22,6 +22,8 @@ class ObjectUids:
     study_uid: str
     series_uid: str
     sop_uid: str
+    sop_class_uid: str = ""
+    """Known of results that we wrote."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,15 @@ class StoredResult:
     role: str
     file_name: str
     sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupersededResult:
+    """A result in our own Orthanc whose successor is where it has to be."""
+
+    key: str
+    role: str
+    orthanc_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +160,26 @@ class DeliveryJournal:
             (delivery.key, delivery.role),
         )
 
+    def superseded_here(self) -> list[SupersededResult]:
+        """Results in our own Orthanc whose place was taken by those of a job that is done."""
+        rows = self._connection.execute(
+            "SELECT r.key, r.role, r.orthanc_id FROM jobs AS old"
+            " JOIN jobs AS heir ON heir.key = old.superseded_by"
+            " JOIN results AS r ON r.key = old.key"
+            " WHERE old.state = ? AND heir.state = ? AND r.orthanc_id IS NOT NULL",
+            (JobState.SUPERSEDED, JobState.DONE),
+        ).fetchall()
+        return [SupersededResult(**dict(row)) for row in rows]
+
+    def mark_deleted(self, result: SupersededResult) -> None:
+        """Our own Orthanc no longer has it."""
+        with transaction(self._connection):
+            self._connection.execute(
+                "UPDATE results SET orthanc_id = NULL WHERE key = ? AND role = ?",
+                (result.key, result.role),
+            )
+            self._audit("deleted-here", result.key, result.role)
+
     def due(self) -> list[Delivery]:
         """Deliveries whose time has come, oldest first."""
         rows = self._connection.execute(
@@ -215,8 +246,8 @@ class DeliveryJournal:
         now = self._journal.clock()
         uids = result.uids
         self._connection.execute(
-            "INSERT INTO results (key, role, file_name, sha256, bytes, sop_uid, series_uid, study_uid)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO results (key, role, file_name, sha256, bytes, sop_uid, series_uid, study_uid,"
+            " sop_class_uid) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 key,
                 result.role,
@@ -226,6 +257,7 @@ class DeliveryJournal:
                 uids.sop_uid if uids else None,
                 uids.series_uid if uids else None,
                 uids.study_uid if uids else None,
+                uids.sop_class_uid if uids else "",
             ),
         )
         if uids is None:

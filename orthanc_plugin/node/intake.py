@@ -3,7 +3,7 @@
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from orthanc_plugin.node.choice_journal import NEXT_BEST_FAILED
@@ -11,12 +11,18 @@ from orthanc_plugin.node.job_key import EngineIdentity
 from orthanc_plugin.node.journal import Submission
 from orthanc_plugin.node.logs import Logger, StudyPseudonyms
 from orthanc_plugin.node.pacs import Change, RequestRefused, ResourceGone
-from orthanc_plugin.node.study_choice import StudyChooser, note_without_part, skip_reason
+from orthanc_plugin.node.patience import Patience
+from orthanc_plugin.node.settings import IntakeSettings
+from orthanc_plugin.node.study_choice import StudyChooser, Wish, note_without_part, skip_reason
 from orthanc_plugin.node.submissions import fresh_submission
 
 CURSOR = "cursor"
 PAGE = 500
 """Changes asked for at once."""
+LONGEST_PAUSE_S = 3600.0
+"""Between two questions about a study that Orthanc refuses to show."""
+NEXT_BEST_TRIES = 10
+"""Refusals after which the next best series of a study is given up."""
 
 
 @dataclass(slots=True)
@@ -27,6 +33,15 @@ class _Arrival:
     last_seen_s: float
     """Monotonic."""
     study: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Hold:
+    """A quiet study that waits for missing slices."""
+
+    until_s: float
+    newest_s: float
+    """When the last image before the wait came; a later one ends it."""
 
 
 class Intake:
@@ -40,7 +55,7 @@ class Intake:
     def __init__(
         self,
         chooser: StudyChooser,
-        quiet_s: float,
+        settings: IntakeSettings,
         pseudonyms: StudyPseudonyms,
         log: Logger,
         *,
@@ -49,11 +64,13 @@ class Intake:
         self._chooser = chooser
         self._pacs = chooser.pacs
         self._journal = chooser.journal
-        self._quiet_s = quiet_s
+        self._settings = settings
         self._pseudonyms = pseudonyms
         self._log = log
         self._clock = clock
         self._moving: dict[str, _Arrival] = {}
+        self._held: dict[str, _Hold] = {}
+        self._patience = Patience(settings.quiet_s, LONGEST_PAUSE_S, clock)
         self._position: int | None = None
 
     def step(self, engine: EngineIdentity) -> int:
@@ -63,15 +80,20 @@ class Intake:
         for study, series in self._resting_studies().items():
             try:
                 if self._holds_images(series):
-                    submitted += self._submit(study, engine)
+                    wish = self._wish(study, engine, may_wait=self._may_wait(study))
+                    if wish.missing_slices:
+                        self._hold(study, series, wish.missing_slices)
+                        continue
+                    submitted += sum(self._queue(one) for one in wish.submissions)
             except RequestRefused as error:
-                # This one waits another quiet time; the others go on.
-                self._postpone(series, error)
+                # This one waits, twice as long each time; the others go on.
+                self._patience.refused(study)
+                self._log.warning("series-not-read", reason=error.code)
                 continue
-            for one in series:
-                del self._moving[one]
+            self._let_go(study, series)
         for study in self._chooser.notes.studies_without_result():
-            submitted += self._submit_next_best(study, engine)
+            if not self._patience.is_waiting(study):
+                submitted += self._submit_next_best(study, engine)
         self._save_cursor()
         return submitted
 
@@ -115,6 +137,8 @@ class Intake:
         """Studies of which nothing has come for the quiet time, with their series that came."""
         arrived: defaultdict[str, list[str]] = defaultdict(list)
         for series, arrival in list(self._moving.items()):
+            if self._patience.is_waiting(series):
+                continue
             try:
                 arrival.study = arrival.study or self._pacs.study_of_series(series)
             except ResourceGone:
@@ -122,22 +146,43 @@ class Intake:
                 continue
             except RequestRefused as error:
                 if self._is_quiet(arrival):
-                    self._postpone([series], error)
+                    self._patience.refused(series)
+                    self._log.warning("series-not-read", reason=error.code)
                 continue
             arrived[arrival.study].append(series)
-        return {
-            study: series
-            for study, series in arrived.items()
-            if all(self._is_quiet(self._moving[one]) for one in series)
-        }
+        return {study: series for study, series in arrived.items() if self._is_due(study, series)}
+
+    def _is_due(self, study: str, series: Sequence[str]) -> bool:
+        if self._patience.is_waiting(study):
+            return False
+        hold = self._held.get(study)
+        if hold is not None and hold.newest_s == self._newest_s(series):
+            return self._clock() >= hold.until_s
+        return all(self._is_quiet(self._moving[one]) for one in series)
+
+    def _newest_s(self, series: Iterable[str]) -> float:
+        return max(self._moving[one].last_seen_s for one in series)
 
     def _is_quiet(self, arrival: _Arrival) -> bool:
-        return self._clock() - arrival.last_seen_s >= self._quiet_s
+        return self._clock() - arrival.last_seen_s >= self._settings.quiet_s
 
-    def _postpone(self, series: Iterable[str], error: RequestRefused) -> None:
+    def _may_wait(self, study: str) -> bool:
+        hold = self._held.get(study)
+        has_waited = hold is not None and self._clock() >= hold.until_s
+        return self._settings.incomplete_wait_s > 0 and not has_waited
+
+    def _hold(self, study: str, series: Sequence[str], missing: int) -> None:
+        """What is still moving keeps the cursor behind it, so that a crash begins the wait anew."""
+        until_s = self._clock() + self._settings.incomplete_wait_s
+        self._held[study] = _Hold(until_s=until_s, newest_s=self._newest_s(series))
+        self._log.info("study-incomplete", study=self._pseudonyms.of(study), count=missing)
+
+    def _let_go(self, study: str, series: Iterable[str]) -> None:
         for one in series:
-            self._moving[one].last_seen_s = self._clock()
-        self._log.warning("series-not-read", reason=error.code)
+            del self._moving[one]
+            self._patience.forget(one)
+        self._held.pop(study, None)
+        self._patience.forget(study)
 
     def _holds_images(self, series: Iterable[str]) -> bool:
         """Whether CT came; our own results coming to rest in a study are noted and choose nothing."""
@@ -153,27 +198,31 @@ class Intake:
                 is_any_image = True
         return is_any_image
 
-    def _submit(self, study: str, engine: EngineIdentity) -> int:
+    def _wish(self, study: str, engine: EngineIdentity, *, may_wait: bool) -> Wish:
         try:
-            wanted = self._chooser.choose(study, engine)
+            return self._chooser.choose(study, engine, may_wait=may_wait)
         except ResourceGone:
             self._chooser.notes.give_up(study, "source-deleted")
-            return 0
-        return sum(self._queue(submission) for submission in wanted)
+            return Wish(submissions=())
 
     def _submit_next_best(self, study: str, engine: EngineIdentity) -> int:
         try:
-            submitted = self._submit(study, engine)
+            wish = self._wish(study, engine, may_wait=False)
         except RequestRefused as error:
             self._log.warning("series-not-read", reason=error.code)
+            if self._patience.refused(study) >= NEXT_BEST_TRIES:
+                self._patience.forget(study)
+                self._chooser.notes.give_up(study, "orthanc-refuses")
             return 0
+        self._patience.forget(study)
+        submitted = sum(self._queue(one) for one in wish.submissions)
         if not submitted:
             self._chooser.notes.give_up(study, NEXT_BEST_FAILED)
         return submitted
 
     def _queue(self, wanted: Submission) -> int:
         submission = fresh_submission(self._journal, wanted)
-        if submission is None or self._journal.submit(submission) is None:
+        if submission is None or self._journal.submit(submission, for_study=True) is None:
             return 0
         self._log.info(
             "job-queued",

@@ -25,8 +25,10 @@ def instance_set_hash(sop_uids: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(set(sop_uids))).encode()).hexdigest()
 
 
-def job_key(series_uid: str, set_hash: str, engine: EngineIdentity, run: int) -> str:
-    """The key, 32 hex digits; `run` counts an operator's deliberate repeats from 1."""
+def job_key(
+    series_uid: str, set_hash: str, engine: EngineIdentity, run: int, demographics: str = ""
+) -> str:
+    """The key, 32 hex digits; `run` counts deliberate repeats from 1, `demographics` is a seal on them."""
     parts = [
         series_uid,
         set_hash,
@@ -34,5 +36,7 @@ def job_key(series_uid: str, set_hash: str, engine: EngineIdentity, run: int) ->
         sorted(engine.models),
         engine.code_version,
         run,
+        # Jobs of journals that knew no seal keep their keys.
+        *([demographics] if demographics else []),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]

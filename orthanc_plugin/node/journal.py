@@ -10,6 +10,7 @@ from pathlib import Path
 from orthanc_plugin.node.job_key import EngineIdentity, job_key
 from orthanc_plugin.node.job_states import JobState, require_job_step
 from orthanc_plugin.node.journal_database import open_journal, transaction
+from orthanc_plugin.node.superseding import Place, take_place
 
 MAX_INTERRUPTIONS = 10
 """Restarts of the node during one job before the job itself is suspected."""
@@ -28,6 +29,8 @@ class Submission:
     set_hash: str
     instance_count: int
     engine: EngineIdentity
+    demographics: str = ""
+    """A seal on what results repeat of patient and study; empty where nobody asked for it."""
     run: int = 1
     priority: int = 0
     """Higher goes first."""
@@ -35,7 +38,9 @@ class Submission:
     @property
     def key(self) -> str:
         """The job's key."""
-        return job_key(self.series_uid, self.set_hash, self.engine, self.run)
+        return job_key(
+            self.series_uid, self.set_hash, self.engine, self.run, demographics=self.demographics
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,19 +94,22 @@ class Journal:
         row = self.connection.execute("SELECT * FROM jobs WHERE key = ?", (key,)).fetchone()
         return None if row is None else _job(row)
 
-    def submit(self, submission: Submission, actor: str = NODE) -> str | None:
-        """Queue a job and supersede the older ones of its series; None where this very job is known."""
+    def submit(
+        self, submission: Submission, actor: str = NODE, *, for_study: bool = False
+    ) -> str | None:
+        """Queue a job and supersede the older ones of its series, or of its whole study; None where it is known."""
         with transaction(self.connection):
             if self.job(submission.key) is not None:
                 return None
             self._insert(submission)
             self._audit(actor, "queued", submission.key)
-            older = self.connection.execute(
-                "SELECT * FROM jobs WHERE series_uid = ? AND key != ? AND state != ?",
-                (submission.series_uid, submission.key, JobState.SUPERSEDED),
-            ).fetchall()
-            for row in older:
-                self._supersede(_job(row), submission.key)
+            place = Place(
+                key=submission.key,
+                series_uid=submission.series_uid,
+                study_orthanc_id=submission.study_orthanc_id if for_study else None,
+            )
+            for key in take_place(self.connection, place, self.clock()):
+                self._audit(NODE, "superseded", key, submission.key)
         return submission.key
 
     def take(self, lease_s: float) -> Job | None:
@@ -216,8 +224,8 @@ class Journal:
         now = self.clock()
         self.connection.execute(
             "INSERT INTO jobs (key, series_uid, series_orthanc_id, study_orthanc_id, set_hash,"
-            " instance_count, profile_hash, models, code_version, run, state, priority, run_at,"
-            " created_at, updated_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            " instance_count, profile_hash, models, code_version, demographics, run, state, priority,"
+            " run_at, created_at, updated_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (
                 submission.key,
                 submission.series_uid,
@@ -228,6 +236,7 @@ class Journal:
                 submission.engine.profile_hash,
                 json.dumps(submission.engine.models),
                 submission.engine.code_version,
+                submission.demographics,
                 submission.run,
                 JobState.QUEUED,
                 submission.priority,
@@ -239,26 +248,6 @@ class Journal:
         self.connection.execute(
             "DELETE FROM skipped WHERE series_uid = ?", (submission.series_uid,)
         )
-
-    def _supersede(self, job: Job, by_key: str) -> None:
-        """Results already delivered stay what they are until the new ones exist: done stays done."""
-        state = job.state if job.state is JobState.DONE else JobState.SUPERSEDED
-        if state is JobState.SUPERSEDED:
-            require_job_step(job.state, state)
-        self.connection.execute(
-            "UPDATE jobs SET state = ?, superseded_by = ?, updated_at = ? WHERE key = ?",
-            (state, by_key, self.clock(), job.key),
-        )
-        self.connection.execute(
-            "UPDATE deliveries SET state = 'cancelled', updated_at = ?"
-            " WHERE key = ? AND state NOT IN ('confirmed', 'cancelled')",
-            (self.clock(), job.key),
-        )
-        self.connection.execute(
-            "UPDATE attempts SET ended_at = ?, outcome = ? WHERE key = ? AND ended_at IS NULL",
-            (self.clock(), JobState.SUPERSEDED, job.key),
-        )
-        self._audit(NODE, "superseded", job.key, by_key)
 
     def _audit(self, actor: str, event: str, key: str, detail: str = "") -> None:
         self.connection.execute(
@@ -279,6 +268,7 @@ def _job(row: sqlite3.Row) -> Job:
         set_hash=row["set_hash"],
         instance_count=row["instance_count"],
         engine=engine,
+        demographics=row["demographics"],
         run=row["run"],
         priority=row["priority"],
     )

@@ -104,6 +104,21 @@ MIGRATIONS: tuple[str, ...] = (
       detail TEXT NOT NULL
     ) STRICT;
     """,
+    """
+    ALTER TABLE jobs ADD COLUMN demographics TEXT NOT NULL DEFAULT '';
+    ALTER TABLE results ADD COLUMN sop_class_uid TEXT NOT NULL DEFAULT '';
+    CREATE TABLE predecessors (
+      key TEXT NOT NULL REFERENCES jobs (key),
+      role TEXT NOT NULL,
+      study_uid TEXT NOT NULL,
+      series_uid TEXT NOT NULL,
+      sop_uid TEXT NOT NULL,
+      sop_class_uid TEXT NOT NULL,
+      PRIMARY KEY (key, sop_uid)
+    ) STRICT;
+    CREATE INDEX jobs_superseded_by ON jobs (superseded_by);
+    UPDATE jobs SET state = 'superseded' WHERE state = 'done' AND superseded_by IS NOT NULL;
+    """,
 )
 """Entry n brings a journal from version n to n + 1; published entries are never edited."""
 

@@ -128,6 +128,10 @@ class OrthancPacs:
         """Store a DICOM file; its Orthanc id, also when it was there already."""
         return text_in(self._record("POST", "/instances", content), "ID")
 
+    def delete_instance(self, instance_orthanc_id: str) -> None:
+        """Delete one instance from our own Orthanc; raises ResourceGone."""
+        self._request("DELETE", f"/instances/{instance_orthanc_id}")
+
     def send(self, modality: str, instance_orthanc_id: str) -> str:
         """Start an asynchronous send of one instance; the id of the job."""
         # Permissive hid a lost instance (reported Success with 1 of 2 delivered).

@@ -1,5 +1,6 @@
 """The outbox: brings every DICOM result into our own Orthanc and from there to each destination, until confirmed."""
 
+import math
 import time
 from collections.abc import Sequence
 
@@ -13,11 +14,11 @@ from orthanc_plugin.node.delivery_journal import (
 from orthanc_plugin.node.job_states import DeliveryState
 from orthanc_plugin.node.logs import Logger
 from orthanc_plugin.node.pacs import Pacs, QueryRefused, RequestRefused, ResourceGone, SendState
-from orthanc_plugin.node.settings import OutboxSettings
+from orthanc_plugin.node.settings import OutboxSettings, SupersededPolicy
 from orthanc_plugin.node.spool import Spool
 
 STORE_PAUSE_S = 60.0
-"""Before a result that our own Orthanc refused is offered to it again."""
+"""Before what our own Orthanc refused is asked of it again."""
 
 
 class Outbox:
@@ -38,6 +39,9 @@ class Outbox:
         self._destinations = {d.modality: d for d in destinations}
         self._settings = settings
         self._log = log
+        self._may_tidy = settings.superseded is SupersededPolicy.DELETE_HERE
+        self._tidy_at_s = 0.0
+        """Monotonic; after a start there may be something left of the last run."""
         self._held_until_s: dict[tuple[str, str], float] = {}
         """Monotonic; results that could not be stored just now."""
 
@@ -52,6 +56,9 @@ class Outbox:
             self._deliveries.step(delivery, step)
         for key in self._deliveries.settle():
             self._log.info("job-done", job=key)
+            self._tidy_at_s = 0.0
+        if self._may_tidy and time.monotonic() >= self._tidy_at_s:
+            self._tidy_at_s = self._tidy()
 
     def _store(self) -> None:
         """One result that cannot be stored holds up no other."""
@@ -67,6 +74,23 @@ class Outbox:
                 self._log.error(
                     "result-not-stored", job=result.key, role=result.role, reason=error.code
                 )
+
+    def _tidy(self) -> float:
+        """Delete from our own Orthanc what newer results, delivered where they must be, have replaced; when to come again."""
+        again_s = math.inf
+        for result in self._deliveries.superseded_here():
+            try:
+                self._pacs.delete_instance(result.orthanc_id)
+            except ResourceGone:
+                pass
+            except RequestRefused as error:
+                again_s = time.monotonic() + STORE_PAUSE_S
+                self._log.warning(
+                    "result-not-deleted", job=result.key, role=result.role, reason=error.code
+                )
+                continue
+            self._deliveries.mark_deleted(result)
+        return again_s
 
     def _next(self, delivery: Delivery) -> DeliveryStep:
         match delivery.state:

@@ -114,6 +114,9 @@ class Pacs(Protocol):
     def store_instance(self, content: bytes) -> str:
         """Store a DICOM file; its Orthanc id, also when it was there already."""
 
+    def delete_instance(self, instance_orthanc_id: str) -> None:
+        """Delete one instance from our own Orthanc; raises ResourceGone."""
+
     def send(self, modality: str, instance_orthanc_id: str) -> str:
         """Start an asynchronous send of one instance; the id of the job. Raises ResourceGone."""
 

@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +13,25 @@ from inference.domain.seg_encoding import SegEncoding
 from orthanc_plugin.node.delivery_journal import Destination
 
 T = TypeVar("T")
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+class LatePolicy(StrEnum):
+    """What images that come after a result do."""
+
+    RECOMPUTE = "recompute"
+    """Late slices of the series, or a series that suits better, give a new result that supersedes the old one."""
+    NOTE = "note"
+    """They are shown on the page; the result stays. A corrected patient gives a new one all the same."""
+
+
+class SupersededPolicy(StrEnum):
+    """What becomes of results in our own Orthanc once newer ones have taken their place."""
+
+    KEEP = "keep"
+    DELETE_HERE = "delete-here"
+    """Deleted from our own Orthanc when every required destination has the newer ones; never from a PACS."""
+
 
 CONFIRMATIONS = ("query", "store-status")
 
@@ -32,9 +52,13 @@ class IntakeSettings:
 
     quiet_s: float = 60.0
     """Nothing new of a study for so long: its best series is taken. Scanners send reconstruction after reconstruction,
-    with pauses of up to minutes; a better series that comes after the choice is noted and not analysed."""
+    with pauses of up to minutes; what comes after the choice is for `late`."""
     poll_s: float = 1.0
     """How often /changes is read when nobody wakes the node."""
+    incomplete_wait_s: float = 120.0
+    """A quiet study whose best series has gaps waits so long for the slices between before it is taken as it is;
+    the reader then refuses it with a code. 0 waits for nothing."""
+    late: LatePolicy = LatePolicy.RECOMPUTE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +92,8 @@ class OutboxSettings:
     poll_s: float = 1.0
     first_retry_s: float = 10.0
     longest_retry_s: float = 3600.0
+    superseded: SupersededPolicy = SupersededPolicy.KEEP
+    """[results] in the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +213,9 @@ def _settings(table: _Table) -> Settings:
         engine=replace(
             _section(table, "engine", _engine), report=_section(table, "report", _report)
         ),
-        outbox=_section(table, "outbox", _outbox),
+        outbox=replace(
+            _section(table, "outbox", _outbox), superseded=_section(table, "results", _superseded)
+        ),
         destinations=tuple(_destination(item) for item in table.tables("destinations")),
     )
     table.nothing_else()
@@ -219,6 +247,8 @@ def _intake(table: _Table) -> IntakeSettings:
     return IntakeSettings(
         quiet_s=table.number("quiet_s", default.quiet_s, least=0.1),
         poll_s=table.number("poll_s", default.poll_s, least=0.05),
+        incomplete_wait_s=table.number("incomplete_wait_s", default.incomplete_wait_s, least=0.0),
+        late=_one_of(table, "late", LatePolicy, default.late),
     )
 
 
@@ -252,6 +282,10 @@ def _outbox(table: _Table) -> OutboxSettings:
     )
 
 
+def _superseded(table: _Table) -> SupersededPolicy:
+    return _one_of(table, "superseded", SupersededPolicy, OutboxSettings().superseded)
+
+
 def _destination(table: _Table) -> Destination:
     destination = Destination(
         modality=table.text("modality"),
@@ -268,10 +302,14 @@ def _destination(table: _Table) -> Destination:
 
 
 def _seg_encoding(table: _Table) -> SegEncoding:
-    value = table.text("seg", SegEncoding.BINARY)
-    if value not in tuple(SegEncoding):
-        raise _invalid(f"{table.name('seg')} = {value!r:.40}", " or ".join(SegEncoding))
-    return SegEncoding(value)
+    return _one_of(table, "seg", SegEncoding, SegEncoding.BINARY)
+
+
+def _one_of(table: _Table, key: str, kind: type[Choice], default: Choice) -> Choice:
+    value = table.text(key, default)
+    if value not in tuple(kind):
+        raise _invalid(f"{table.name(key)} = {value!r:.40}", " or ".join(kind))
+    return kind(value)
 
 
 def _invalid(found: str, wanted: str) -> ConfigurationInvalid:

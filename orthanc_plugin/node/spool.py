@@ -117,6 +117,7 @@ def _uids(path: Path) -> ObjectUids:
             study_uid=str(header.StudyInstanceUID),
             series_uid=str(header.SeriesInstanceUID),
             sop_uid=str(header.SOPInstanceUID),
+            sop_class_uid=str(header.SOPClassUID),
         )
     except (InvalidDicomError, AttributeError, OSError) as exc:
         raise InferenceFailed(

@@ -8,7 +8,9 @@ from orthanc_plugin.node.journal import Journal, Submission
 from orthanc_plugin.node.pacs import SeriesFacts
 
 
-def submission_of(facts: SeriesFacts, engine: EngineIdentity, run: int = 1) -> Submission:
+def submission_of(
+    facts: SeriesFacts, engine: EngineIdentity, run: int = 1, demographics: str = ""
+) -> Submission:
     """The job that a series asks for as it is now."""
     return Submission(
         series_uid=facts.series_uid,
@@ -17,6 +19,7 @@ def submission_of(facts: SeriesFacts, engine: EngineIdentity, run: int = 1) -> S
         set_hash=instance_set_hash(facts.sop_uids.values()),
         instance_count=len(facts.sop_uids),
         engine=engine,
+        demographics=demographics,
         run=run,
     )
 

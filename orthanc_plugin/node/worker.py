@@ -12,6 +12,7 @@ from orthanc_plugin.node.delivery_journal import (
     Destination,
     encodings_for,
 )
+from orthanc_plugin.node.demographics import DemographicsSeal
 from orthanc_plugin.node.engine_process import (
     Abandoned,
     Engine,
@@ -54,6 +55,7 @@ class Bench:
     pacs: Pacs
     spool: Spool
     engine: Engine
+    seal: DemographicsSeal
     log: Logger
 
 
@@ -202,8 +204,10 @@ class Worker:
         if self.identity is None:
             self._bench.journal.put_back(job, Verdict(reason="engine-not-ready"), PACS_RETRY_S)
             return
-        now = facts or self._bench.pacs.series_facts(job.submission.series_orthanc_id)
-        wanted = submission_of(now, self.identity, job.submission.run)
+        pacs, series = self._bench.pacs, job.submission.series_orthanc_id
+        now = facts or pacs.series_facts(series)
+        seal = self._bench.seal.of(pacs.image_texts(series))
+        wanted = submission_of(now, self.identity, job.submission.run, seal)
         anew = fresh_submission(self._bench.journal, wanted)
         if anew is None or self._bench.journal.submit(anew) is None:
             self._end(job, JobState.SUPERSEDED, Verdict(reason="known-under-new-key"))

@@ -194,6 +194,18 @@ def test_what_is_not_there_is_gone(scene: Scene) -> None:
         scene.pacs.send("pacs", "no-such-id")
 
 
+def test_a_deleted_instance_is_gone_and_the_others_stay(scene: Scene) -> None:
+    deleted, kept = (scene.pacs.store_instance(dicom_bytes(one)) for one in (IMAGE, OTHER))
+
+    scene.pacs.delete_instance(deleted)
+
+    assert scene.pacs.fetch_instance_file(kept)
+    with pytest.raises(ResourceGone):
+        scene.pacs.fetch_instance_file(deleted)
+    with pytest.raises(ResourceGone):
+        scene.pacs.delete_instance(deleted)
+
+
 def test_a_sent_object_is_found_at_the_peer(scene: Scene) -> None:
     orthanc_id = scene.pacs.store_instance(dicom_bytes(IMAGE))
     with scene.peer():

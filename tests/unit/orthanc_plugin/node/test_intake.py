@@ -1,67 +1,21 @@
 """Intake: when a series counts as complete, and what a crash or a deletion does."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
 import pytest
 from pydicom.dataset import Dataset
 
-from inference.domain.series_rules import load_series_rules
-from orthanc_plugin.node.intake import CURSOR, Intake
+from orthanc_plugin.node.intake import CURSOR
 from orthanc_plugin.node.job_states import JobState
-from orthanc_plugin.node.journal import Journal, Verdict
-from orthanc_plugin.node.logs import StudyPseudonyms
+from orthanc_plugin.node.journal import Journal
 from orthanc_plugin.node.pacs import PacsUnavailable
-from orthanc_plugin.node.study_choice import StudyChooser
 from tests.dicom_peers import ct_series
-from tests.fakes import ENGINE, Clock, FakePacs, SilentLog, fill
+from tests.fakes import ENGINE, Clock, FakePacs, fill
+from tests.intake_scene import QUIET_S, Scene, settle
 from tests.synthetic_study import SEVEN_PORTAL, plain_series, study_of_seven
 
-QUIET_S = 5.0
 SECRET = "HONG_GILDONG"
-RULES = load_series_rules("axial-soft-tissue")
-
-
-@dataclass
-class Scene:
-    pacs: FakePacs
-    journal: Journal
-    clock: Clock
-
-    def intake(self) -> Intake:
-        """A fresh process on the same journal."""
-        pseudonyms = StudyPseudonyms(b"secret")
-        chooser = StudyChooser(self.pacs, self.journal, RULES)
-        return Intake(chooser, QUIET_S, pseudonyms, SilentLog(), clock=self.clock)
-
-    def states(self) -> list[str]:
-        rows = self.journal.connection.execute("SELECT state FROM jobs ORDER BY created_at, rowid")
-        return [row["state"] for row in rows]
-
-    def queued_numbers(self) -> list[int]:
-        """Series numbers of all jobs in the order of their submission."""
-        rows = self.journal.connection.execute(
-            "SELECT series_number FROM jobs JOIN choices USING (series_uid) ORDER BY jobs.rowid"
-        )
-        return [row["series_number"] for row in rows]
-
-    def notes(self) -> dict[int, str]:
-        """Why each series was not taken."""
-        rows = self.journal.connection.execute("SELECT series_number, reason FROM skipped")
-        return {row["series_number"]: row["reason"] for row in rows}
-
-    def reject_next(self) -> None:
-        """The engine finds no L3 in the next job."""
-        if (job := self.journal.take(60.0)) is not None:
-            self.journal.end(job, JobState.REJECTED, Verdict(reason="no-l3"))
-
-
-def settle(scene: Scene, intake: Intake) -> int:
-    """See what came, wait until it rests; the number submitted."""
-    intake.step(ENGINE)
-    scene.clock.pass_s(QUIET_S)
-    return intake.step(ENGINE)
 
 
 @pytest.fixture
@@ -295,20 +249,6 @@ def test_a_study_waits_until_all_of_its_series_are_quiet(scene: Scene) -> None:
 
     assert (early, intake.step(ENGINE)) == (0, 1)
     assert scene.queued_numbers() == [SEVEN_PORTAL]
-
-
-def test_a_better_series_that_comes_after_the_choice_is_noted_and_starts_no_job(
-    scene: Scene,
-) -> None:
-    intake = scene.intake()
-    study = study_of_seven()
-    fill(scene.pacs, study["thick soft"])
-    settle(scene, intake)
-    fill(scene.pacs, study["portal"])
-    settle(scene, intake)
-
-    assert scene.queued_numbers() == [3]
-    assert scene.notes() == {SEVEN_PORTAL: "came-later"}
 
 
 def test_where_the_chosen_series_is_rejected_the_next_best_is_queued(scene: Scene) -> None:

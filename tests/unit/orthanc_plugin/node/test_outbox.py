@@ -1,7 +1,8 @@
 """The outbox: what counts as delivered, what is tried again, and what holds a job back from done."""
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,9 @@ from inference.domain.seg_encoding import SegEncoding
 from orthanc_plugin.node.delivery_journal import DeliveryJournal, Destination
 from orthanc_plugin.node.job_states import DeliveryState, JobState
 from orthanc_plugin.node.journal import Journal, Submission
-from orthanc_plugin.node.outbox import Outbox
+from orthanc_plugin.node.outbox import STORE_PAUSE_S, Outbox
 from orthanc_plugin.node.pacs import PacsUnavailable
-from orthanc_plugin.node.settings import OutboxSettings
+from orthanc_plugin.node.settings import OutboxSettings, SupersededPolicy
 from orthanc_plugin.node.spool import Spool
 from tests.dicom_peers import ct_series
 from tests.fakes import ENGINE, Clock, FakePacs, Remote, SilentLog, dicom_bytes
@@ -30,14 +31,19 @@ class Scene:
     key: str = ""
 
     def computed(
-        self, destinations: Sequence[Destination], roles: Sequence[str] = ("sr",)
+        self,
+        destinations: Sequence[Destination],
+        roles: Sequence[str] = ("sr",),
+        *,
+        seed: str = "one",
+        superseded: SupersededPolicy = SupersededPolicy.KEEP,
     ) -> Outbox:
-        """A job with DICOM results and a report, ready to go out."""
+        """A job with DICOM results and a report, ready to go out; another seed is another state of the series."""
         submission = Submission(
             series_uid="1.2",
             series_orthanc_id="s",
             study_orthanc_id="t",
-            set_hash="h",
+            set_hash=seed,
             instance_count=1,
             engine=ENGINE,
         )
@@ -47,13 +53,14 @@ class Scene:
         self.key = job.key
         work = self.spool.open_work(job.key)
         files = {"report": "report.json"} | {role: f"{role}.dcm" for role in roles}
-        for role, image in zip(roles, ct_series(len(roles)), strict=True):
+        for role, image in zip(roles, ct_series(len(roles), seed=seed), strict=True):
             (work.out_folder / files[role]).write_bytes(dicom_bytes(image))
         (work.out_folder / "report.json").write_text("{}")
         results = self.spool.publish(work, job.key, files)
         deliveries = DeliveryJournal(self.journal)
         assert deliveries.record_results(job, results, destinations)
-        return Outbox(self.pacs, deliveries, self.spool, destinations, SETTINGS, SilentLog())
+        settings = replace(SETTINGS, superseded=superseded)
+        return Outbox(self.pacs, deliveries, self.spool, destinations, settings, SilentLog())
 
     def run(self, outbox: Outbox, steps: int, pause_s: float = 0.0) -> None:
         for _ in range(steps):
@@ -277,3 +284,73 @@ def test_a_result_that_our_orthanc_refuses_is_not_offered_every_second(scene: Sc
     scene.run(outbox, 3)
 
     assert scene.pacs.instances == {}
+
+
+def stored_here(scene: Scene) -> set[str]:
+    """SOP Instance UIDs in our own Orthanc."""
+    return {stored.sop_uid for stored in scene.pacs.instances.values()}
+
+
+def sop_uid(seed: str) -> str:
+    return str(ct_series(1, seed=seed)[0].SOPInstanceUID)
+
+
+@pytest.mark.parametrize(
+    ("policy", "kept"),
+    [(SupersededPolicy.KEEP, {"old", "new"}), (SupersededPolicy.DELETE_HERE, {"new"})],
+)
+def test_superseded_results_are_deleted_here_where_the_site_says_so_and_never_at_the_pacs(
+    scene: Scene, policy: SupersededPolicy, kept: set[str]
+) -> None:
+    scene.run(scene.computed([PACS], seed="old", superseded=policy), 4)
+    scene.run(scene.computed([PACS], seed="new", superseded=policy), 6)
+
+    assert stored_here(scene) == {sop_uid(seed) for seed in kept}
+    assert scene.pacs.remotes["pacs"].received == [sop_uid("old"), sop_uid("new")]
+
+
+def test_a_superseded_result_stays_here_until_the_newer_one_is_delivered(scene: Scene) -> None:
+    policy = SupersededPolicy.DELETE_HERE
+    scene.run(scene.computed([PACS], seed="old", superseded=policy), 4)
+    scene.pacs.remotes["pacs"].is_away = True
+    outbox = scene.computed([PACS], seed="new", superseded=policy)
+    scene.run(outbox, 6)
+    while_away = stored_here(scene)
+    scene.pacs.remotes["pacs"].is_away = False
+    scene.run(outbox, 6, pause_s=3600.0)
+
+    assert while_away == {sop_uid("old"), sop_uid("new")}
+    assert stored_here(scene) == {sop_uid("new")}
+
+
+def test_a_superseded_result_that_was_deleted_by_hand_is_no_matter(scene: Scene) -> None:
+    policy = SupersededPolicy.DELETE_HERE
+    scene.run(scene.computed([PACS], seed="old", superseded=policy), 4)
+    outbox = scene.computed([PACS], seed="new", superseded=policy)
+    (old,) = [key for key, one in scene.pacs.instances.items() if one.sop_uid == sop_uid("old")]
+    scene.pacs.forget(old)
+    scene.run(outbox, 6)
+
+    assert stored_here(scene) == {sop_uid("new")}
+
+
+def test_a_restart_deletes_what_was_left_and_a_refusal_is_asked_again_later(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.run(scene.computed([PACS], seed="old"), 4)
+    scene.run(scene.computed([PACS], seed="new"), 6)
+    (old,) = [key for key, one in scene.pacs.instances.items() if one.sop_uid == sop_uid("old")]
+    scene.pacs.refuses.add(old)
+    log = SilentLog()
+    deliveries = DeliveryJournal(scene.journal)
+    settings = replace(SETTINGS, superseded=SupersededPolicy.DELETE_HERE)
+    restarted = Outbox(scene.pacs, deliveries, scene.spool, [PACS], settings, log)
+    scene.run(restarted, 5)
+    refused = list(log.events)
+    scene.pacs.refuses.clear()
+    later_s = time.monotonic() + STORE_PAUSE_S
+    monkeypatch.setattr(time, "monotonic", lambda: later_s)
+    scene.run(restarted, 1)
+
+    assert refused == ["result-not-deleted"]
+    assert stored_here(scene) == {sop_uid("new")}

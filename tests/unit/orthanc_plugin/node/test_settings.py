@@ -8,7 +8,7 @@ from inference.domain.errors import ConfigurationInvalid
 from inference.domain.report_options import SrTitle
 from inference.domain.seg_encoding import SegEncoding
 from orthanc_plugin.node.delivery_journal import Destination
-from orthanc_plugin.node.settings import load_settings
+from orthanc_plugin.node.settings import LatePolicy, SupersededPolicy, load_settings
 from tests.fakes import write
 
 LEAST = 'data_folder = "data"\n[engine]\nmodels_folder = "models"\n'
@@ -21,6 +21,8 @@ def test_the_least_file_gives_defaults(tmp_path: Path) -> None:
     assert settings.engine.models_folder == tmp_path / "models"
     assert settings.engine.max_attempts == 3
     assert settings.destinations == ()
+    assert settings.intake.late is LatePolicy.RECOMPUTE
+    assert settings.outbox.superseded is SupersededPolicy.KEEP
 
 
 def test_every_section_is_read(tmp_path: Path) -> None:
@@ -35,6 +37,10 @@ def test_every_section_is_read(tmp_path: Path) -> None:
         password_file = "/run/secrets/orthanc"
         [intake]
         quiet_s = 3
+        incomplete_wait_s = 0
+        late = "note"
+        [results]
+        superseded = "delete-here"
         [outbox]
         first_retry_s = 5
         [report]
@@ -56,6 +62,8 @@ def test_every_section_is_read(tmp_path: Path) -> None:
     assert settings.orthanc.url == "http://orthanc:8042"
     assert settings.orthanc.password_file == Path("/run/secrets/orthanc")
     assert (settings.intake.quiet_s, settings.outbox.first_retry_s) == (3.0, 5.0)
+    assert (settings.intake.incomplete_wait_s, settings.intake.late) == (0.0, LatePolicy.NOTE)
+    assert settings.outbox.superseded is SupersededPolicy.DELETE_HERE
     assert settings.destinations == (
         Destination(modality="pacs"),
         Destination(
@@ -79,6 +87,9 @@ def test_every_section_is_read(tmp_path: Path) -> None:
         (LEAST + 'providers = "cpu"', "engine.providers"),
         (LEAST + "providres = []", "engine.providres"),
         (LEAST + "[intake]\nquiet_s = 'long'", "intake.quiet_s"),
+        (LEAST + "[intake]\nincomplete_wait_s = -1", "intake.incomplete_wait_s"),
+        (LEAST + "[intake]\nlate = 'never'", "intake.late"),
+        (LEAST + "[results]\nsuperseded = 'delete'", "results.superseded"),
         (LEAST + "[outboks]\n", "outboks"),
         (LEAST + "[report]\ntitle = 'CT report'", "report.title"),
         (LEAST + "[report]\nlanguage = 'xx'", "report.language"),

@@ -8,6 +8,7 @@ import pytest
 
 from inference.domain.seg_encoding import SegEncoding
 from orthanc_plugin.node.delivery_journal import Destination
+from orthanc_plugin.node.demographics import DemographicsSeal
 from orthanc_plugin.node.engine_process import EngineLost, Finished, Outcome, Refused
 from orthanc_plugin.node.job_states import JobState
 from orthanc_plugin.node.journal import Job, Journal
@@ -46,6 +47,7 @@ class Scene:
             pacs=self.pacs,
             spool=self.spool,
             engine=self.engine,
+            seal=DemographicsSeal(b"secret"),
             log=SilentLog(),
         )
         worker = Worker(bench, settings, [])
@@ -296,7 +298,7 @@ def test_a_done_job_is_run_again_under_a_new_key(scene: Scene) -> None:
     outcome = requeue(scene.journal, key, "operator", ENGINE)
 
     assert outcome == "new-run"
-    assert scene.states() == [JobState.DONE, JobState.QUEUED]
+    assert scene.states() == [JobState.SUPERSEDED, JobState.QUEUED]
 
 
 def test_a_queued_job_is_not_queued_twice(scene: Scene) -> None:
