@@ -90,7 +90,7 @@ def _shifted(stored: npt.NDArray[np.integer], form: PixelFormat) -> npt.NDArray[
     """The usual slope of 1 in 16 bit whole numbers; None where they do not fit."""
     limits = np.iinfo(np.int16)
     low, high = int(stored.min()), int(stored.max())
-    ends = (low, high, low + form.intercept, high + form.intercept)
+    ends = (low, high, form.intercept, low + form.intercept, high + form.intercept)
     if form.slope != 1 or not form.is_whole or min(ends) < limits.min or max(ends) > limits.max:
         return None
     return stored.astype(np.int16) + np.int16(form.intercept)

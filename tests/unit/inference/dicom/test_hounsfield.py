@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pydicom.uid import RLELossless
@@ -36,6 +36,7 @@ def test_each_slice_is_rescaled_by_its_own_header(tmp_path: Path) -> None:
     intercept=st.integers(-40000, 40000),
     padding=st.none() | st.tuples(st.integers(-2000, 0), st.integers(0, 3000)),
 )
+@example(values=np.full(40, -1, np.int32), is_signed=True, intercept=32768, padding=None)
 @settings(deadline=None)
 def test_whole_numbers_give_the_units_of_floats(
     values: npt.NDArray[np.int32],
