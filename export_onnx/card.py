@@ -35,6 +35,8 @@ Scores on kept-back examples of the same synthetic kind. They say nothing about 
 
 ## ONNX against the network it came from
 
+Logits may differ by at most {manifest.parity.tolerance_max_abs:.1e}.
+
 | input | largest error | argmax agreement |
 |---|---|---|
 {errors}

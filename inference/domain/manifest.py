@@ -55,6 +55,7 @@ class Parity:
     """How far ONNX Runtime is from the network it was exported from, on the named inputs."""
 
     tolerance_max_abs: float
+    """What the export allowed, in units of the logits; made from their range."""
     max_abs_error: dict[str, float]
     """Per input: slab, noise, air."""
     argmax_agreement: dict[str, float]

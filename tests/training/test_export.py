@@ -178,6 +178,59 @@ def test_without_parity_a_new_model_does_not_appear(
     assert list(tmp_path.iterdir()) == []
 
 
+def scaled(checkpoint: Path, factor: float, folder: Path) -> Path:
+    """A checkpoint whose logits are so many times larger."""
+    loaded = load_checkpoint(checkpoint)
+    state = loaded.network.state_dict()
+    for name in list(state)[-2:]:
+        state[name] = state[name] * factor
+    save_checkpoint(state, loaded.config, HISTORY, folder / "scaled.safetensors")
+    return folder / "scaled.safetensors"
+
+
+def test_larger_logits_may_differ_by_more(
+    checkpoints: dict[str, Path],
+    exported: Path,
+    tmp_path: Path,
+    slab: Volume,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(package, "export", wrong_by(0.002))
+    checkpoint = scaled(checkpoints["organs"], 1000.0, tmp_path)
+
+    manifest = make_model(new_export("organs", "0.1.0", checkpoint, tmp_path / "models"), slab)
+
+    plain = load_manifest(exported / "organs").parity.tolerance_max_abs
+    assert manifest.parity.tolerance_max_abs == pytest.approx(1000 * plain, rel=1e-3)
+    assert manifest.parity.max_abs_error["slab"] > 0.0015
+
+
+def test_the_tolerance_is_a_share_of_what_the_logits_span_on_the_ct(
+    checkpoints: dict[str, Path], exported: Path, slab: Volume
+) -> None:
+    checkpoint = load_checkpoint(checkpoints["l3-tissue"])
+    image = parity.parity_inputs(checkpoint.config, slab)["slab"]
+
+    with torch.inference_mode():
+        logits = checkpoint.network(torch.from_numpy(image))
+
+    span = float(logits.max() - logits.min())
+    tolerance = load_manifest(exported / "l3-tissue").parity.tolerance_max_abs
+    assert tolerance == pytest.approx(1e-4 * span, rel=1e-3)
+
+
+def test_logits_that_are_no_numbers_are_refused(
+    checkpoints: dict[str, Path], tmp_path: Path, slab: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = load_checkpoint(checkpoints["organs"])
+    with torch.no_grad():
+        list(loaded.network.parameters())[-1][0] = float("inf")
+    monkeypatch.setattr(package, "load_checkpoint", lambda path: loaded)
+
+    with pytest.raises(InferenceFailed, match="not finite"):
+        make_model(new_export("organs", "0.1.0", checkpoints["organs"], tmp_path / "m"), slab)
+
+
 def test_a_swapped_class_is_no_agreement() -> None:
     logits = np.zeros((1, 3, 2, 2), np.float32)
     logits[:, 1] = 1.0
