@@ -6,15 +6,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from commands import explain, synth
+from commands.result_folder import check_writable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from inference.domain.measurement import OrganResult, Report
-    from inference.domain.series_choice import ConsideredSeries, SeriesChoice
+    from inference.domain.series_choice import ConsideredSeries
 
 EXAMPLES = """\
 examples:
   habitus synth ct/                             write a synthetic CT series with known truth
+  habitus synth study/soft --seed 4             a study of two series, to try explain on: same seed,
+  habitus synth study/lung --seed 4 --series-number 3 --kernel B60f       same patient and study
   habitus synth ct/ --maps labels.nii.gz names.json   painted from an anatomy label map of yours
   habitus run ct/ --out results/                SEG, SR, numbers and pictures of a CT series
   habitus run ct/ --out results/ --json         the same, the numbers as JSON on standard output
@@ -96,107 +101,25 @@ def build_parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--language", default="en", help="of the picture page: en (default) or ko")
     run.add_argument("--json", action="store_true", help="print the report as JSON")
-    _add_explain_options(
+    explain.add_options(
         add(
             "explain",
-            explain_choice,
+            explain.explain_choice,
             "say which series of a study is taken, and why not the others",
         )
     )
-    _add_synth_options(
-        add("synth", write_synthetic, "write a synthetic CT series (no patient) with known truth")
+    synth.add_options(
+        add(
+            "synth",
+            synth.write_synthetic,
+            "write a synthetic CT series (no patient) with known truth",
+        )
     )
     models = add("models", list_models, "list the installed models and verify them")
     models.add_argument("--models", type=Path, help="another models folder")
     doctor = add("doctor", diagnose, "check what this machine can do")
     doctor.add_argument("--models", type=Path, help="another models folder")
     return parser
-
-
-def _add_explain_options(explain: argparse.ArgumentParser) -> None:
-    explain.add_argument("study_dir", type=Path, metavar="STUDY_DIR", help="folder of DICOM files")
-    explain.add_argument(
-        "--profile", default="abdomen", help="whose rules: abdomen (default), l3 …"
-    )
-    explain.add_argument("--json", action="store_true", help="print the choice as JSON")
-    explain.formatter_class = argparse.RawDescriptionHelpFormatter
-    explain.epilog = """\
-Headers are read, pixels are not. Points and refusals come from inference/profiles/series/*.toml. Descriptions are
-shown as they stand in the files: they may name a patient.
-
-examples:
-  habitus explain study/
-  habitus explain study/ --profile l3 --json
-
-exit status: 0 a series is chosen · 2 wrong arguments or settings · 3 none can be · 4 unreadable input
-"""
-
-
-def _add_synth_options(synth: argparse.ArgumentParser) -> None:
-    synth.add_argument("folder", type=Path, metavar="DIR", help="new or empty folder")
-    synth.add_argument(
-        "--seed", type=_between(0, 2**31, int), default=1, help="another seed, another body"
-    )
-    synth.add_argument(
-        "--pixels", type=_between(32, 1024, int), default=256, help="rows and columns"
-    )
-    synth.add_argument(
-        "--pixel-mm", type=_between(0.3, 10, float), default=1.6, help="pixel spacing"
-    )
-    synth.add_argument(
-        "--slice-mm", type=_between(0.5, 20, float), default=3.0, help="slice distance, thickness"
-    )
-    synth.add_argument(
-        "--field",
-        default="abdomen",
-        choices=("torso", "abdomen", "l3", "chest", "pelvis"),
-        help="part of the body",
-    )
-    synth.add_argument(
-        "--maps",
-        nargs=2,
-        type=Path,
-        metavar=("LABELS", "NAMES"),
-        help="paint from an anatomy label map (NIfTI) and its JSON table of TotalSegmentator's names, on the map's "
-        "own grid",
-    )
-    header = synth.add_argument_group("what the headers say (default: what fits the body)")
-    header.add_argument("--order", choices=("ascending", "descending", "shuffled"))
-    header.add_argument("--thickness-mm", type=_between(0.1, 20, float), help="slice thickness")
-    header.add_argument("--sex", choices=("M", "F", "O"))
-    header.add_argument("--age-years", type=_between(0, 120, int))
-    header.add_argument("--height-m", type=_between(0.1, 300, float), help="170 tries a wrong unit")
-    header.add_argument("--weight-kg", type=_between(0.1, 1000, float))
-
-
-def _between(low: float, high: float, kind: Callable[[str], float]) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        value = kind(text)
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"found {text}, wanted {low:g} to {high:g}")
-        return value
-
-    parse.__name__ = kind.__name__
-    return parse
-
-
-def _check_writable(folder: Path) -> None:
-    """Before minutes of work: results could be put there."""
-    from tempfile import TemporaryDirectory
-
-    from inference.domain.errors import ConfigurationInvalid
-
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    try:
-        # Asking for permissions is not enough: root may "write" to /proc and cannot.
-        with TemporaryDirectory(prefix=".habitus-", dir=existing):
-            return
-    except OSError as exc:
-        raise ConfigurationInvalid(
-            found=f"{existing}, which is no folder we may write to",
-            wanted="a folder for the results",
-            advice="Name another folder.",
-        ) from exc
 
 
 def _check_apart(series_dir: Path, out: Path) -> None:
@@ -229,7 +152,7 @@ def run_series(options: argparse.Namespace) -> int:
     )
 
     _check_apart(options.series_dir, options.out)
-    _check_writable(options.out)
+    check_writable(options.out)
     profile = load_profile(options.profile)
     report = report_options({"title": options.sr_title, "language": options.language})
     models = load_models(
@@ -313,65 +236,6 @@ def _print_considered(series: "Sequence[ConsideredSeries]") -> None:
         )
 
 
-def explain_choice(options: argparse.Namespace) -> int:
-    """habitus explain"""
-    import json
-    from dataclasses import asdict
-
-    from inference.dicom.survey import survey_folder
-    from inference.domain.analysis_profile import load_profile
-    from inference.domain.series_choice import considered
-    from inference.domain.series_rules import load_series_rules
-    from inference.stages.choose_series import choose_series, require_candidate
-
-    rules = load_series_rules(load_profile(options.profile).series_rules)
-    survey = survey_folder(options.study_dir)
-    choice = choose_series(survey.summaries, rules)
-    if options.json:
-        rows = [
-            asdict(row) | {"facts": asdict(verdict.summary)}
-            for row, verdict in zip(considered(choice), choice.verdicts, strict=True)
-        ]
-        told = {"rules": rules.name, "series": rows, "unreadable_files": len(survey.unreadable)}
-        sys.stdout.write(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
-    else:
-        _print_choice(choice, f"{rules.name}: {rules.description}")
-        for path in survey.unreadable_paths:
-            sys.stdout.write(f"! cannot be read: {path}\n")
-    require_candidate(choice)
-    survey.require_one_patient(v.summary.series_uid for v in choice.measurable)
-    return 0
-
-
-def _print_choice(choice: "SeriesChoice", title: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from inference.domain.series_choice import considered
-
-    table = Table(title=title, title_justify="left", show_lines=True)
-    for name in ("series", "images", "mm", "covers", "points"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in ("description", "verdict", "why"):
-        table.add_column(name)
-    for row, verdict in zip(considered(choice), choice.verdicts, strict=True):
-        facts = verdict.summary
-        thickness = facts.thickness_mm or facts.step_mm
-        table.add_row(
-            "" if row.number is None else str(row.number),
-            str(row.images),
-            "" if thickness is None else f"{thickness:g}",
-            "" if facts.coverage_mm is None else f"{facts.coverage_mm:.0f} mm",
-            str(row.score) if row.outcome != "refused" else "",
-            # Text, not markup: a description may hold brackets.
-            Text(facts.description),
-            Text(f"{row.outcome} {row.code}".strip()),
-            Text(row.why),
-        )
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
-
-
 def _print_organs(console: "Console", results: "Sequence[OrganResult]") -> None:
     from rich.table import Table
 
@@ -385,52 +249,6 @@ def _print_organs(console: "Console", results: "Sequence[OrganResult]") -> None:
             "cut by the field of view" if organ.is_incomplete else "",
         )
     console.print(organs)
-
-
-def write_synthetic(options: argparse.Namespace) -> int:
-    """habitus synth"""
-    from inference.domain.errors import ConfigurationInvalid
-    from training.synthetic.demo_series import (
-        truth_text,
-        write_demo_series,
-        write_painted_maps,
-    )
-
-    _check_writable(options.folder)
-    if options.folder.exists() and any(options.folder.iterdir()):
-        raise ConfigurationInvalid(
-            found=f"{options.folder} that is not empty",
-            wanted="a new or empty folder",
-            advice="Name another folder; nothing is overwritten.",
-        )
-    changes = {
-        field: value
-        for field, value in (
-            ("order", options.order),
-            ("slice_thickness_mm", options.thickness_mm),
-            ("sex", options.sex),
-            ("age_years", options.age_years),
-            ("height_m", options.height_m),
-            ("weight_kg", options.weight_kg),
-        )
-        if value is not None
-    }
-    if options.maps:
-        labels, names = options.maps
-        write_painted_maps(
-            options.folder, labels=labels, names=names, seed=options.seed, changes=changes
-        )
-        return 0
-    truth = write_demo_series(
-        options.folder,
-        seed=options.seed,
-        field=options.field,
-        shape_rc=(options.pixels, options.pixels),
-        spacing_mm=(options.slice_mm, options.pixel_mm, options.pixel_mm),
-        changes=changes,
-    )
-    sys.stdout.write(truth_text(truth))
-    return 0
 
 
 def list_models(options: argparse.Namespace) -> int:

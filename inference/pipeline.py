@@ -15,17 +15,14 @@ from inference.dicom.ct_series import CtSeries
 from inference.dicom.identity import ResultIdentity, derive_uid
 from inference.dicom.read_seg import header_of
 from inference.dicom.read_series import load_series
-from inference.dicom.survey import Survey, survey_folder
+from inference.dicom.survey import survey_folder
 from inference.dicom.write_seg import encode_seg
 from inference.dicom.write_sr import encode_sr
 from inference.domain.analysis_profile import LossyPolicy, Profile
 from inference.domain.errors import (
-    HabitusError,
     ImplausibleResult,
     LevelNotFound,
     OutOfMemory,
-    StudyRejected,
-    UnreadableInput,
 )
 from inference.domain.labelmap import LabelMap, Structure
 from inference.domain.measurement import Level, ModelUse, Patient, Quantity, Report
@@ -33,16 +30,16 @@ from inference.domain.outcome import Analysis
 from inference.domain.predictor import Predictor
 from inference.domain.report_options import DEFAULT_REPORT, ReportOptions
 from inference.domain.seg_encoding import SegEncoding, role_in
-from inference.domain.series_choice import Outcome, SeriesChoice, considered
-from inference.domain.series_rules import load_series_rules
+from inference.domain.series_choice import considered
 from inference.domain.volume import Volume, axis_flips, canonical, flip
 from inference.engine.model_store import SHIPPED_MODELS, load_predictor
 from inference.engine.providers import downgrade_flag
+from inference.first_measurable import choice_in, try_in_order
 from inference.page.picture_page import lettering
 from inference.page.write_pictures import write_pictures
 from inference.segment_organs import segment_organs
 from inference.stages import quality
-from inference.stages.choose_series import choice_flags, choose_series, require_candidate
+from inference.stages.choose_series import choice_flags
 from inference.stages.cut_offs import cut_offs_for
 from inference.stages.grids import body_mask, resample
 from inference.stages.locate_l3 import SpineLevel, landmark_curves, level_from_curves
@@ -199,44 +196,23 @@ def analyse_folder(
         with clock.stage("choose"):
             survey = survey_folder(series_dir)
             choice = choice_in(survey, models.profile)
-        series, analysis, choice = _first_measurable(survey, choice, models, clock)
-        flags = (*choice_flags(choice), *filter(None, [survey.damage]), *analysis.report.flags)
-        report = replace(analysis.report, series_choice=considered(choice), flags=flags)
+        tried = try_in_order(survey, choice, lambda paths: _measured(paths, models, clock))
+        series, analysis = tried.first
+        damage = filter(None, [survey.damage])
+        flags = (*choice_flags(tried.choice), *damage, *analysis.report.flags)
+        report = replace(analysis.report, series_choice=considered(tried.choice), flags=flags)
         return write_results(series, replace(analysis, report=report), identity, out_dir, clock)
     except MemoryError:
         raise OutOfMemory from None
 
 
-def choice_in(survey: Survey, profile: Profile) -> SeriesChoice:
-    """The choice between the series of a folder; raises NoSuitableSeries or StudyRejected."""
-    choice = choose_series(survey.summaries, load_series_rules(profile.series_rules))
-    require_candidate(choice)
-    survey.require_one_patient(v.summary.series_uid for v in choice.measurable)
-    return choice
-
-
-def _first_measurable(
-    survey: Survey, choice: SeriesChoice, models: Models, clock: Stopwatch
-) -> tuple[CtSeries, Analysis, SeriesChoice]:
-    """The best candidate whose pixels keep what its headers promise; raises what the best one was refused for."""
-    refusals: list[HabitusError] = []
-    while (chosen := choice.chosen) is not None and len(refusals) < choice.finalists:
-        try:
-            with clock.stage("read"):
-                paths = survey.of(chosen.summary.series_uid).paths
-                series = load_series(paths, LossyPolicy(models.profile.lossy))
-            facts = Facts(
-                patient=series.patient, contrast=series.contrast, kvp=series.kvp, flags=series.flags
-            )
-            return series, analyse_volume(series.volume, facts, models, clock), choice
-        except (StudyRejected, UnreadableInput) as refusal:
-            refusals.append(refusal)
-            code = refusal.reason if isinstance(refusal, StudyRejected) else refusal.code
-            choice = choice.after_failure(code, f"found {refusal.found}; wanted {refusal.wanted}")
-    codes = [v.code for v in choice.verdicts if v.outcome is Outcome.FAILED]
-    if len(codes) > 1:
-        refusals[0].advice += f" The next best {len(codes) - 1} failed too: {', '.join(codes[1:])}."
-    raise refusals[0]
+def _measured(paths: Sequence[Path], models: Models, clock: Stopwatch) -> tuple[CtSeries, Analysis]:
+    with clock.stage("read"):
+        series = load_series(paths, LossyPolicy(models.profile.lossy))
+    facts = Facts(
+        patient=series.patient, contrast=series.contrast, kvp=series.kvp, flags=series.flags
+    )
+    return series, analyse_volume(series.volume, facts, models, clock)
 
 
 def analyse_volume(volume: Volume, facts: Facts, models: Models, clock: Stopwatch) -> Analysis:

@@ -18,7 +18,7 @@ from inference.domain.analysis_profile import load_profile
 from inference.domain.labelmap import LabelMap, Structure
 from inference.domain.measurement import ModelUse
 from inference.domain.volume import Affine, Volume, affine_from_axes
-from inference.pipeline import choice_in
+from inference.first_measurable import choice_in
 from training.synthetic.series import SeriesHeader, build_datasets
 
 AXIAL = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))

@@ -26,13 +26,13 @@ def plain_series(
     slices: int = 32,
     step_mm: float = 8.0,
     axes: Sequence[Sequence[float]] = AXIAL,
-    pixel_mm: float = 50.0,
+    pixel_mm: float = 10.0,
     tags: dict[str, object] | None = None,
     **header: object,
 ) -> list[Dataset]:
-    """A series of 8 × 8 pixels: enough for what headers tell."""
+    """A series of 40 × 40 pixels: enough for what headers tell."""
     affine = affine_from_axes((-200.0, -200.0, 100.0), axes, (step_mm, pixel_mm, pixel_mm))
-    volume = Volume(hu=np.zeros((slices, 8, 8), np.int16), affine_lps=affine)
+    volume = Volume(hu=np.zeros((slices, 40, 40), np.int16), affine_lps=affine)
     wanted = {"slice_thickness_mm": 5.0, "seed": 7, "study_description": "", **header}
     datasets = build_datasets(
         volume,

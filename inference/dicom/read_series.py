@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from inference.dicom.hounsfield import PixelFormat, pixel_format
 from inference.dicom.patient import patient_from_header
 from inference.dicom.quiet import quietly
 from inference.dicom.read_file import SourceFile, broken, read_header
-from inference.dicom.same_slices import distinct_slices
+from inference.dicom.same_slices import Comparison, distinct_slices, in_headers, in_pixels
 from inference.dicom.series_flags import contrast_agent, series_flags
 from inference.dicom.series_identity import check_one_series
 from inference.dicom.source_frames import SourceFrame, frames_of
@@ -38,6 +38,28 @@ def load_series(paths: Sequence[Path], lossy: LossyPolicy = LossyPolicy.FLAG) ->
 
     Raises UnreadableInput, NoSuitableSeries or UnsupportedGeometry.
     """
+    return _load(_suitable(paths), lossy)
+
+
+@quietly()
+def check_headers(paths: Sequence[Path], lossy: LossyPolicy = LossyPolicy.FLAG) -> int:
+    """Raises what `load_series` would as far as headers tell; gives the slices that copy another's position."""
+    laid_out = _lay_out(_suitable(paths), lossy, in_headers)
+    return laid_out.repeated
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _LaidOut:
+    """Slices from the first to the last."""
+
+    frames: Sequence[SourceFrame]
+    forms: Sequence[PixelFormat]
+    stack: Stack
+    repeated: int
+    """Further images at the position of another."""
+
+
+def _suitable(paths: Sequence[Path]) -> list[SourceFile]:
     if not paths:
         raise UnreadableInput(
             found="no files", wanted="the files of one CT series", advice=_SEND_AGAIN
@@ -46,7 +68,7 @@ def load_series(paths: Sequence[Path], lossy: LossyPolicy = LossyPolicy.FLAG) ->
     for file in files:
         if why := unsuitable_because(file.header):
             raise _no_series(Counter([why]))
-    return _load(files, lossy)
+    return files
 
 
 def _no_series(unsuitable: Counter[str]) -> NoSuitableSeries:
@@ -74,16 +96,9 @@ def _intact(paths: Sequence[Path]) -> list[SourceFile]:
 
 def _load(files: Sequence[SourceFile], lossy: LossyPolicy) -> CtSeries:
     kept_texts = texts_to_keep(files[0].header)
-    check_one_series([file.header for file in files])
-    frames = [frame for file in files for frame in frames_of(file)]
-    forms = [pixel_format(frame.header) for frame in frames]
-    _check_lossless(forms, lossy)
-    planes = [_plane(frame.header, form) for frame, form in zip(frames, forms, strict=True)]
-    kept = distinct_slices(frames, planes, forms)
-    repeated = len(frames) - len(kept)
-    stack = _stack([planes[index] for index in kept], repeated)
-    ordered = [frames[kept[index]] for index in stack.order]
-    volume = _volume(ordered, [forms[kept[index]] for index in stack.order], stack)
+    laid_out = _lay_out(files, lossy, in_pixels())
+    ordered, repeated = laid_out.frames, laid_out.repeated
+    volume = _volume(ordered, laid_out.forms, laid_out.stack)
     first = ordered[0].header
     thickness_mm = number(first, "SliceThickness")
     return CtSeries(
@@ -101,8 +116,27 @@ def _load(files: Sequence[SourceFile], lossy: LossyPolicy) -> CtSeries:
         contrast=contrast_agent(files[0].header) or "unknown",
         kvp=number(first, "KVP"),
         kernel=plain_text(first, "ConvolutionKernel") or None,
-        flags=series_flags(first, forms, repeated=repeated, is_text_kept=bool(kept_texts)),
+        flags=series_flags(first, laid_out.forms, repeated=repeated, is_text_kept=bool(kept_texts)),
         kept_texts=kept_texts,
+    )
+
+
+def _lay_out(
+    files: Sequence[SourceFile], lossy: LossyPolicy, contradiction: Comparison
+) -> _LaidOut:
+    check_one_series([file.header for file in files])
+    frames = [frame for file in files for frame in frames_of(file)]
+    forms = [pixel_format(frame.header) for frame in frames]
+    _check_lossless(forms, lossy)
+    planes = [_plane(frame.header, form) for frame, form in zip(frames, forms, strict=True)]
+    kept = distinct_slices(frames, planes, forms, contradiction)
+    repeated = len(frames) - len(kept)
+    stack = _stack([planes[index] for index in kept], repeated)
+    return _LaidOut(
+        frames=[frames[kept[index]] for index in stack.order],
+        forms=[forms[kept[index]] for index in stack.order],
+        stack=stack,
+        repeated=repeated,
     )
 
 

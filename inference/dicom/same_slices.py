@@ -1,6 +1,6 @@
 """Slices that came twice: used once where they are identical, refused where they contradict each other."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -11,29 +11,66 @@ from inference.dicom.hounsfield import PixelFormat
 from inference.dicom.source_frames import SourceFrame
 from inference.domain.errors import UnsupportedGeometry
 
+_MADE_ANEW = (
+    "SeriesNumber",
+    "AcquisitionNumber",
+    "AcquisitionTime",
+    "ImageType",
+    "ConvolutionKernel",
+    "SliceThickness",
+    "KVP",
+    "ContrastBolusAgent",
+)
+"""What a copy keeps, and another acquisition or reconstruction hardly does."""
 _SEND_ONCE = "Send every slice of one reconstruction once."
 
 
+Comparison = Callable[[Sequence[SourceFrame], Sequence[PixelFormat]], str]
+"""What contradicts between images at one position, in words; empty where nothing does."""
+
+
 def distinct_slices(
-    frames: Sequence[SourceFrame], planes: Sequence[Plane], forms: Sequence[PixelFormat]
+    frames: Sequence[SourceFrame],
+    planes: Sequence[Plane],
+    forms: Sequence[PixelFormat],
+    contradiction: Comparison,
 ) -> list[int]:
     """Indices of the slices to use: one of each position; raises UnsupportedGeometry (duplicate-position)."""
     groups = _at_one_place(planes)
     if MIN_SLICES <= len(groups) < len(frames):
-        pixels = FramePixels()
         for group in groups:
-            values = [pixels.hounsfield(frames[index], forms[index]) for index in group[1:]]
-            if values:
-                first = pixels.hounsfield(frames[group[0]], forms[group[0]])
-                differing = sum(not np.array_equal(first, other) for other in values)
-                if differing:
-                    raise _contradicting(f"{differing + 1} different images at one position")
+            if len(group) > 1 and (
+                found := contradiction([frames[i] for i in group], [forms[i] for i in group])
+            ):
+                raise _contradicting(found)
     # The one with the lowest UID, so that the order of arrival changes nothing.
     kept = sorted(min(group, key=lambda index: _sop_uid(frames[index])) for group in groups)
     single = [_sop_uid(frames[index]) for index in kept if not frames[index].is_of_many]
     if len(set(single)) < len(single):
         raise _contradicting("the same SOP Instance UID on different slices")
     return kept
+
+
+def in_pixels() -> Comparison:
+    """Images at one position differ where their Hounsfield units do."""
+    pixels = FramePixels()
+
+    def contradiction(frames: Sequence[SourceFrame], forms: Sequence[PixelFormat]) -> str:
+        values = [pixels.hounsfield(frame, form) for frame, form in zip(frames, forms, strict=True)]
+        differing = sum(not np.array_equal(values[0], other) for other in values[1:])
+        return f"{differing + 1} different images at one position" if differing else ""
+
+    return contradiction
+
+
+def in_headers(frames: Sequence[SourceFrame], forms: Sequence[PixelFormat]) -> str:
+    """Images at one position differ where their headers name another acquisition or reconstruction."""
+    if len(set(forms)) > 1:
+        return "images of several pixel formats at one position"
+    for keyword in _MADE_ANEW:
+        if len({text(frame.header, keyword) for frame in frames}) > 1:
+            return f"images at one position that differ in {keyword}"
+    return ""
 
 
 def _at_one_place(planes: Sequence[Plane]) -> list[list[int]]:

@@ -35,6 +35,11 @@ class HabitusError(Exception):
     retryable: ClassVar[bool] = False
     exit_status: ClassVar[int] = 1
 
+    @property
+    def reason_code(self) -> str:
+        """The most exact code there is."""
+        return self.code
+
     def __str__(self) -> str:
         sentence = f"found {self.found}; wanted {self.wanted}"
         return f"{sentence}. {self.advice}" if self.advice else f"{sentence}."
@@ -48,6 +53,11 @@ class StudyRejected(HabitusError):
 
     code: ClassVar[str] = "rejected"
     exit_status: ClassVar[int] = 3
+
+    @property
+    def reason_code(self) -> str:
+        """Of the rejection."""
+        return self.reason
 
     def __str__(self) -> str:
         return f"[{self.reason}] {HabitusError.__str__(self)}"

@@ -128,6 +128,15 @@ class SeriesChoice:
                 break
         return replace(self, verdicts=tuple(verdicts))
 
+    def refused_whole(self, code: str, why: str) -> "SeriesChoice":
+        """Something speaks against the study as a whole: no candidate is left."""
+        able = self.candidates
+        verdicts = tuple(
+            replace(v, outcome=Outcome.REFUSED, code=code, why=why) if v in able else v
+            for v in self.verdicts
+        )
+        return replace(self, verdicts=verdicts)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsideredSeries:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("orthanc_plugin", "inference", "export_onnx", "training", "viewer")
+PACKAGES = ("commands", "orthanc_plugin", "inference", "export_onnx", "training", "viewer")
 
 BREAKS = [
     ("Trees depend one way", "training/config.py", "import export_onnx"),

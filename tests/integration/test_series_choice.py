@@ -13,7 +13,7 @@ import habitus
 from inference.dicom.survey import survey_folder
 from inference.domain.analysis_profile import load_profile
 from inference.domain.series_choice import considered
-from inference.pipeline import choice_in
+from inference.first_measurable import choice_in
 from tests.synthetic_series import chosen_series
 from tests.synthetic_study import (
     AXIAL,

@@ -1,0 +1,1 @@
+"""One module per larger sub-command of the command line; each imports what it needs when it runs."""
