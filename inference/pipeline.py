@@ -19,6 +19,7 @@ from inference.dicom.survey import survey_folder
 from inference.dicom.write_seg import encode_seg
 from inference.dicom.write_sr import encode_sr
 from inference.domain.analysis_profile import LossyPolicy, Profile
+from inference.domain.earlier_document import EarlierDocument, earlier_reports
 from inference.domain.errors import (
     ImplausibleResult,
     LevelNotFound,
@@ -117,6 +118,8 @@ class RunIdentity:
     """Part of what the job key is made from."""
     encodings: tuple[SegEncoding, ...] = (SegEncoding.BINARY,)
     """Segmentations, and a report that refers to them, are written in each; the first under the plain roles."""
+    predecessors: tuple[EarlierDocument, ...] = ()
+    """Results sent before, whose place these take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,7 +307,14 @@ def _encoded_objects(
         if labels is not None and labels.labels.any():
             objects[role] = encode_seg(labels, series, named(role, number), encoding)
     segs = [header_of(encoded) for encoded in objects.values()]
-    objects["sr"] = encode_sr(analysis.report, series, segs, named("sr", 9003), identity.report)
+    objects["sr"] = encode_sr(
+        analysis.report,
+        series,
+        segs,
+        named("sr", 9003),
+        identity.report,
+        earlier_reports(identity.predecessors, role_in("sr", encoding)),
+    )
     return objects
 
 

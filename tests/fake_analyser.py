@@ -18,6 +18,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
 
 from inference.dicom.identity import derive_uid
+from inference.domain.earlier_document import EarlierDocument, earlier_reports
 from inference.domain.errors import LevelNotFound, ModelUnusable
 from inference.domain.seg_encoding import role_in
 from orthanc_plugin.node.analysis_port import AnalysisRequest, LoadRequest, Progress
@@ -160,4 +161,18 @@ def _result(source: Dataset, request: AnalysisRequest, role: str) -> Dataset:
     result.Modality = "SR"
     result.Manufacturer = "Habitus"
     result.ContentDate = request.created.strftime("%Y%m%d")
+    earlier = earlier_reports(request.predecessors, role) if role.startswith("sr") else ()
+    if earlier:
+        result.PredecessorDocumentsSequence = [_reference(one) for one in earlier]
     return result
+
+
+def _reference(earlier: EarlierDocument) -> Dataset:
+    study, series, instance = Dataset(), Dataset(), Dataset()
+    instance.ReferencedSOPClassUID = earlier.sop_class_uid
+    instance.ReferencedSOPInstanceUID = earlier.sop_uid
+    series.SeriesInstanceUID = earlier.series_uid
+    series.ReferencedSOPSequence = [instance]
+    study.StudyInstanceUID = earlier.study_uid
+    study.ReferencedSeriesSequence = [series]
+    return study

@@ -41,7 +41,11 @@ _LATERALITY = "272741003"
 
 @quietly()
 def verify_sr(
-    encoded: bytes, report: Report, series: CtSeries, references: Sequence[Dataset]
+    encoded: bytes,
+    report: Report,
+    series: CtSeries,
+    references: Sequence[Dataset],
+    predecessors: Sequence[str] = (),
 ) -> None:
     """Compare a file with the report it was written from, the series and the segmentations. Raises ImplausibleResult."""
     document = dcmread(BytesIO(encoded))
@@ -55,6 +59,7 @@ def verify_sr(
         ("another image number for L3", lambda: _has_image_number(document, report, series)),
         ("another slice for L3", lambda: _refers_to_level(document, report.level, series)),
         ("another region at L3", lambda: _has_region(document, report.level)),
+        ("another earlier report", lambda: _replaces(document, predecessors)),
     )
     for what, holds in checks:
         if not holds():
@@ -77,6 +82,17 @@ def _is_of_series(document: Dataset, series: CtSeries) -> bool:
         and str(document.StudyInstanceUID) == series.study_uid
         and document.VerificationFlag == "UNVERIFIED"
     )
+
+
+def _replaces(document: Dataset, sop_uids: Sequence[str]) -> bool:
+    """Predecessor Documents Sequence (PS3.3 C.17.2)."""
+    named = [
+        str(reference.ReferencedSOPInstanceUID)
+        for study in document.get("PredecessorDocumentsSequence", [])
+        for series in study.ReferencedSeriesSequence
+        for reference in series.ReferencedSOPSequence
+    ]
+    return sorted(named) == sorted(sop_uids)
 
 
 def _has_numbers(document: Dataset, report: Report) -> bool:

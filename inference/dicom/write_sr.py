@@ -30,6 +30,7 @@ from inference.dicom.source_images import (
 )
 from inference.dicom.sr_groups import GroupContext, SegmentReference, report_groups
 from inference.dicom.verify_sr import frame_number, image_number, verify_sr
+from inference.domain.earlier_document import EarlierDocument
 from inference.domain.labelmap import Structure
 from inference.domain.measurement import Report
 from inference.domain.report_options import DEFAULT_REPORT, ReportOptions
@@ -43,7 +44,7 @@ def build_sr(
     references: Sequence[Dataset],
     identity: ResultIdentity,
     options: ReportOptions = DEFAULT_REPORT,
-    predecessors: Sequence[Dataset] = (),
+    predecessors: Sequence[EarlierDocument] = (),
 ) -> Dataset:
     """A Comprehensive 3D SR with every number, note and flag of the report, verified.
 
@@ -59,7 +60,7 @@ def encode_sr(
     references: Sequence[Dataset],
     identity: ResultIdentity,
     options: ReportOptions = DEFAULT_REPORT,
-    predecessors: Sequence[Dataset] = (),
+    predecessors: Sequence[EarlierDocument] = (),
 ) -> bytes:
     """The same as the bytes of a DICOM file: those that were verified."""
     return _verified(report, series, references, identity, options, predecessors)[1]
@@ -72,7 +73,7 @@ def _verified(
     references: Sequence[Dataset],
     identity: ResultIdentity,
     options: ReportOptions,
-    predecessors: Sequence[Dataset],
+    predecessors: Sequence[EarlierDocument],
 ) -> tuple[Dataset, bytes]:
     content = _content(report, series, references, identity, options)
     document = _document(content, series, references, identity, predecessors)
@@ -89,7 +90,7 @@ def _verified(
     identify_private_codes(document)
     stamp(document, identity)
     encoded = part10_bytes(document)
-    verify_sr(encoded, report, series, references)
+    verify_sr(encoded, report, series, references, [one.sop_uid for one in predecessors])
     return document, encoded
 
 
@@ -153,7 +154,7 @@ def _document(
     series: CtSeries,
     references: Sequence[Dataset],
     identity: ResultIdentity,
-    predecessors: Sequence[Dataset],
+    predecessors: Sequence[EarlierDocument],
 ) -> Dataset:
     middle = series.volume.shape[0] // 2
     cited = {uid: index for index, uid in enumerate(_sop_uids(series))}
@@ -180,12 +181,19 @@ def _document(
         is_complete=True,
         is_final=False,
         is_verified=False,
-        previous_versions=predecessors or None,
+        previous_versions=[_header_of(one) for one in predecessors] or None,
         transfer_syntax_uid=ExplicitVRLittleEndian,
         content_date=date,
         content_time=time,
     )
     return document
+
+
+def _header_of(earlier: EarlierDocument) -> Dataset:
+    header = Dataset()
+    header.SOPClassUID, header.SOPInstanceUID = earlier.sop_class_uid, earlier.sop_uid
+    header.StudyInstanceUID, header.SeriesInstanceUID = earlier.study_uid, earlier.series_uid
+    return header
 
 
 def _sop_uids(series: CtSeries) -> list[str]:

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from inference.domain.earlier_document import EarlierDocument
 from inference.domain.report_options import DEFAULT_REPORT, ReportOptions
 from inference.domain.seg_encoding import SegEncoding
 from orthanc_plugin.node.job_key import EngineIdentity
@@ -34,6 +35,8 @@ class AnalysisRequest:
     created: datetime
     encodings: tuple[SegEncoding, ...] = (SegEncoding.BINARY,)
     """Of the segmentations, the one under the plain roles first."""
+    predecessors: tuple[EarlierDocument, ...] = ()
+    """Results that those of this job replace."""
 
 
 class Analyser(Protocol):

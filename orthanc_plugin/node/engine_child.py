@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from inference.domain.earlier_document import EarlierDocument
 from inference.domain.errors import HabitusError, OutOfMemory, StudyRejected
 from inference.domain.report_options import report_options
 from inference.domain.seg_encoding import SegEncoding
@@ -97,6 +98,7 @@ def _serve(analyser: Analyser, command: Message, answers: int) -> None:
         job_key=command["job_key"],
         created=datetime.fromisoformat(command["created"]),
         encodings=tuple(SegEncoding(name) for name in command["encodings"]),
+        predecessors=tuple(EarlierDocument(**one) for one in command["predecessors"]),
     )
 
     def progress(stage: str, fraction: float) -> None:

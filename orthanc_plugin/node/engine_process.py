@@ -145,6 +145,7 @@ class EngineProcess:
                     "job_key": request.job_key,
                     "created": request.created.isoformat(),
                     "encodings": list(request.encodings),
+                    "predecessors": [asdict(one) for one in request.predecessors],
                 }
             )
             while (now := time.monotonic()) < deadline:

@@ -29,6 +29,7 @@ class PipelineAnalyser:
             created=request.created,
             report=self.report,
             encodings=request.encodings,
+            predecessors=request.predecessors,
         )
         written = analyse_folder(
             request.series_folder, request.out_folder, self.models, identity, progress

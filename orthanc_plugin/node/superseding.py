@@ -3,6 +3,7 @@
 import sqlite3
 from dataclasses import dataclass
 
+from inference.domain.earlier_document import EarlierDocument
 from orthanc_plugin.node.job_states import DeliveryState, JobState, require_job_step
 
 
@@ -13,17 +14,6 @@ class Place:
     key: str
     series_uid: str
     study_orthanc_id: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Predecessor:
-    """A result object that has left the spool and is replaced by a newer one of the same role."""
-
-    role: str
-    study_uid: str
-    series_uid: str
-    sop_uid: str
-    sop_class_uid: str
 
 
 def take_place(connection: sqlite3.Connection, place: Place, now: float) -> list[str]:
@@ -61,14 +51,14 @@ def take_place(connection: sqlite3.Connection, place: Place, now: float) -> list
     return [str(row["key"]) for row in rows]
 
 
-def predecessors(connection: sqlite3.Connection, key: str) -> tuple[Predecessor, ...]:
+def predecessors(connection: sqlite3.Connection, key: str) -> tuple[EarlierDocument, ...]:
     """The results that those of a job replace, as they were when it was submitted."""
     rows = connection.execute(
         "SELECT role, study_uid, series_uid, sop_uid, sop_class_uid FROM predecessors"
         " WHERE key = ? ORDER BY role",
         (key,),
     ).fetchall()
-    return tuple(Predecessor(**dict(row)) for row in rows)
+    return tuple(EarlierDocument(**dict(row)) for row in rows)
 
 
 def _end(connection: sqlite3.Connection, key: str, now: float) -> None:

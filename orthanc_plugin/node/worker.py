@@ -35,6 +35,7 @@ from orthanc_plugin.node.pacs import (
 from orthanc_plugin.node.settings import EngineSettings
 from orthanc_plugin.node.spool import Spool, WorkFolder
 from orthanc_plugin.node.submissions import fresh_submission, submission_of
+from orthanc_plugin.node.superseding import predecessors
 
 LEASE_S = 60.0
 PACS_RETRY_S = 5.0
@@ -130,6 +131,7 @@ class Worker:
             job_key=job.key,
             created=datetime.fromtimestamp(job.created_at, UTC).astimezone(),
             encodings=encodings_for(self._destinations),
+            predecessors=predecessors(self._bench.journal.connection, job.key),
         )
         outcome = self._bench.engine.analyse(
             request,

@@ -71,6 +71,7 @@ function numbers(report) {
 
 function reason(job) {
   if (job.state === 'running') return `${job.stage || 'starting'}, try ${job.attempts}`;
+  if (job.state === 'superseded' && job.superseded_by) return `by the newer job ${job.superseded_by.slice(0, 8)}`;
   return [job.reason, job.detail].filter(Boolean).join(': ');
 }
 

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
+from pydicom.uid import Comprehensive3DSRStorage
 
+from inference.dicom.identity import derive_uid
 from inference.dicom.read_series import load_series
+from inference.domain.earlier_document import EarlierDocument
 from inference.domain.labelmap import FLARE22_ORGANS, TISSUES
 from inference.domain.outcome import Analysis
 from inference.domain.seg_encoding import SegEncoding
@@ -18,6 +21,20 @@ KINDS = ("seg-tissues", "seg-organs", "sr")
 LABELMAP_CLASS = "1.2.840.10008.5.1.4.1.1.66.7"
 
 
+def earlier(role: str) -> EarlierDocument:
+    """A result of a run before."""
+    return EarlierDocument(
+        role=role,
+        study_uid="1.2",
+        series_uid="1.2.3",
+        sop_uid=derive_uid("earlier", role),
+        sop_class_uid=Comprehensive3DSRStorage,
+    )
+
+
+EARLIER = tuple(earlier(role) for role in ("seg-tissues", "sr", "sr@labelmap"))
+
+
 def written(folder: Path, *encodings: SegEncoding) -> dict[str, Path]:
     """A run's files, by role."""
     series = load_series(save_all(small_datasets(), folder / "ct"))
@@ -27,7 +44,12 @@ def written(folder: Path, *encodings: SegEncoding) -> dict[str, Path]:
         tissues=small_labels(*grid, TISSUES),
         organs=small_labels(*grid, FLARE22_ORGANS),
     )
-    identity = RunIdentity(job_key="job", created=datetime(2026, 1, 1), encodings=encodings)
+    identity = RunIdentity(
+        job_key="job",
+        created=datetime(2026, 1, 1),
+        encodings=encodings,
+        predecessors=EARLIER,
+    )
     return dict(write_results(series, analysis, identity, folder / "out", Stopwatch(silent)).files)
 
 
@@ -51,6 +73,16 @@ def test_a_report_refers_to_the_segmentations_of_its_own_encoding(
     assert {seg.SOPInstanceUID for seg in segs} == referred & {
         dcmread(path).SOPInstanceUID for role, path in files.items() if role.startswith("seg-")
     }
+
+
+@pytest.mark.parametrize("suffix", ["", "@labelmap"])
+def test_a_report_names_the_earlier_one_of_its_own_encoding(
+    suffix: str, files: dict[str, Path]
+) -> None:
+    (study,) = dcmread(files["sr" + suffix]).PredecessorDocumentsSequence
+    (replaced,) = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
+
+    assert replaced.ReferencedSOPInstanceUID == earlier("sr" + suffix).sop_uid
 
 
 def test_no_two_objects_share_a_uid(files: dict[str, Path]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.uid import EnhancedCTImageStorage
+from pydicom.uid import Comprehensive3DSRStorage, EnhancedCTImageStorage
 
 from inference.dicom.ct_series import CtSeries
 from inference.dicom.read_series import load_series
@@ -19,6 +19,7 @@ from inference.dicom.source_images import part10_bytes
 from inference.dicom.verify_sr import verify_sr
 from inference.dicom.write_seg import build_seg
 from inference.dicom.write_sr import encode_sr
+from inference.domain.earlier_document import EarlierDocument
 from inference.domain.errors import ImplausibleResult
 from inference.domain.labelmap import FLARE22_ORGANS, TISSUES
 from inference.domain.measurement import Level
@@ -236,6 +237,29 @@ def test_the_sound_document_is_accepted(
     encoded: bytes, series: CtSeries, segmentations: list[Dataset]
 ) -> None:
     verify_sr(encoded, full_report(), series, segmentations)
+
+
+@pytest.mark.parametrize(
+    ("written", "wanted"), [((), ("1.2.3",)), (("1.2.3",), ()), (("1.2.3",), ("1.2.4",))]
+)
+def test_a_document_that_replaces_another_report_than_it_should_is_refused(
+    series: CtSeries, written: tuple[str, ...], wanted: tuple[str, ...]
+) -> None:
+    earlier = [
+        EarlierDocument(
+            role="sr",
+            study_uid="1.2",
+            series_uid="1.2.1",
+            sop_uid=uid,
+            sop_class_uid=Comprehensive3DSRStorage,
+        )
+        for uid in written
+    ]
+    encoded = encode_sr(full_report(), series, [], result_identity("sr"), predecessors=earlier)
+
+    with pytest.raises(ImplausibleResult, match="another earlier report"):
+        verify_sr(encoded, full_report(), series, [], wanted)
+    verify_sr(encoded, full_report(), series, [], written)
 
 
 def test_a_slice_that_does_not_lie_at_the_level_is_refused(series: CtSeries) -> None:

@@ -17,6 +17,7 @@ from inference.dicom.read_sr import (
 from inference.dicom.sr_groups import cut_off_tracking_id
 from inference.dicom.write_seg import build_seg
 from inference.dicom.write_sr import build_sr, encode_sr
+from inference.domain.earlier_document import EarlierDocument
 from inference.domain.labelmap import FLARE22_ORGANS, TISSUES
 from inference.domain.measurement import Patient, Quantity, Report
 from inference.domain.report_options import ReportOptions, SrTitle
@@ -324,11 +325,21 @@ def test_where_height_and_weight_come_from_is_said(document: Dataset) -> None:
 def test_a_report_that_replaces_another_names_it(series: CtSeries) -> None:
     first = build_sr(full_report(), series, [], result_identity("first"))
 
-    second = build_sr(full_report(), series, [], result_identity("second"), predecessors=[first])
+    earlier = EarlierDocument(
+        role="sr",
+        study_uid=str(first.StudyInstanceUID),
+        series_uid=str(first.SeriesInstanceUID),
+        sop_uid=str(first.SOPInstanceUID),
+        sop_class_uid=str(first.SOPClassUID),
+    )
+    second = build_sr(full_report(), series, [], result_identity("second"), predecessors=[earlier])
 
     study = second.PredecessorDocumentsSequence[0]
     replaced = study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
     assert replaced.ReferencedSOPInstanceUID == first.SOPInstanceUID
+    assert replaced.ReferencedSOPClassUID == first.SOPClassUID
+    assert study.StudyInstanceUID == first.StudyInstanceUID
+    assert study.ReferencedSeriesSequence[0].SeriesInstanceUID == first.SeriesInstanceUID
     assert "PredecessorDocumentsSequence" not in first
 
 
