@@ -419,6 +419,7 @@ def _pacs_configuration(ports: Ports) -> Path:
         json.dumps(
             {
                 "Name": "PACS of the demo",
+                "DefaultEncoding": "Utf8",
                 "StorageDirectory": str(FOLDER / "pacs"),
                 "IndexDirectory": str(FOLDER / "pacs"),
                 "DicomAet": "PACS",

@@ -73,6 +73,8 @@ def configuration_of(options: OrthancOptions, password: str) -> dict[str, Any]:
         "StorageDirectory": str(options.storage_folder),
         "IndexDirectory": str(options.storage_folder),
         "StorageCompression": False,
+        # What C-FIND and QIDO-RS are answered in: the default, Latin 1, drops every letter of Korean and Japanese names.
+        "DefaultEncoding": "Utf8",
         "OverwriteInstances": False,
         "StableAge": 5,
         "UserMetadata": {"habitus": 4096},

@@ -12,6 +12,7 @@ from inference.dicom.write_page import build_page
 from inference.dicom.write_seg import build_seg
 from inference.dicom.write_sr import build_sr
 from inference.domain.labelmap import FLARE22_ORGANS, TISSUES, LabelMap, Structure
+from tests.named_series import DECODABLE, UNDECODABLE, results, series_named
 from tests.synthetic_series import (
     enhanced_dataset,
     result_identity,
@@ -36,7 +37,11 @@ def validator(name: str) -> str:
 def dciodvfy_errors(path: Path) -> list[str]:
     """Its exit status says nothing; only lines that begin with Error count."""
     run = subprocess.run(
-        [validator("dciodvfy"), "-new", str(path)], capture_output=True, text=True, check=False
+        [validator("dciodvfy"), "-new", str(path)],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
     )
     assert run.stderr
     return [line for line in run.stderr.splitlines() if line.startswith("Error")]
@@ -44,7 +49,11 @@ def dciodvfy_errors(path: Path) -> list[str]:
 
 def dsrdump_errors(path: Path) -> list[str]:
     run = subprocess.run(
-        [validator("dsrdump"), str(path)], capture_output=True, text=True, check=False
+        [validator("dsrdump"), str(path)],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
     )
     assert "Comprehensive 3D SR" in run.stdout
     return [line for line in run.stderr.splitlines() if line.startswith(("E:", "F:"))]
@@ -144,3 +153,40 @@ def test_results_of_a_damaged_study_header_are_still_valid(tmp_path: Path) -> No
     assert dciodvfy_errors(tmp_path / "seg.dcm") == []
     assert dciodvfy_errors(tmp_path / "sr.dcm") == []
     assert dsrdump_errors(tmp_path / "sr.dcm") == []
+
+
+def dcmdump_errors(path: Path, *convert: str) -> list[str]:
+    """DCMTK's reader over every element, asked to convert the texts as well."""
+    run = subprocess.run(
+        [validator("dcmdump"), "-q", *convert, str(path)], capture_output=True, check=False
+    )
+    lines = run.stderr.decode(errors="replace").splitlines()
+    return lines or ([] if run.returncode == 0 else [f"dcmdump ended with {run.returncode}"])
+
+
+@pytest.mark.parametrize("case", DECODABLE)
+def test_results_with_names_of_every_script_are_valid(case: str, tmp_path: Path) -> None:
+    characters, name, _ = DECODABLE[case]
+    series = series_named(characters, name, tmp_path / "ct")
+
+    for kind, encoded in results(series).items():
+        (tmp_path / kind).write_bytes(encoded)
+        assert dciodvfy_errors(tmp_path / kind) == [], kind
+        assert dcmdump_errors(tmp_path / kind, "--convert-to-utf8") == [], kind
+    assert dsrdump_errors(tmp_path / "sr") == []
+
+
+@pytest.mark.parametrize("case", UNDECODABLE)
+def test_results_with_names_kept_byte_for_byte_have_no_error_that_their_ct_has_not(
+    case: str, tmp_path: Path
+) -> None:
+    characters, name = UNDECODABLE[case]
+    series = series_named(characters, name, tmp_path / "ct")
+    of_the_ct = dciodvfy_errors(min((tmp_path / "ct").iterdir()))
+
+    for kind, encoded in results(series).items():
+        (tmp_path / kind).write_bytes(encoded)
+        assert set(dciodvfy_errors(tmp_path / kind)) <= set(of_the_ct), kind
+        assert dcmdump_errors(tmp_path / kind) == [], kind
+    assert all("invalid for character repertoire" in error for error in of_the_ct)
+    assert dsrdump_errors(tmp_path / "sr") == []
