@@ -360,9 +360,9 @@ def _locate(coarse: Volume, predictor: Predictor) -> SpineLevel:
 
 def _level_in(upright: Volume, spine: SpineLevel) -> Level:
     """The slice nearest to the middle of L3."""
-    index = round((spine.z_mm - upright.affine_lps[2, 3]) / upright.affine_lps[2, 0])
+    place = (spine.z_mm - upright.affine_lps[2, 3]) / upright.affine_lps[2, 0]
     return Level(
-        slice_index=int(np.clip(index, 0, upright.shape[0] - 1)),
+        slice_index=upright.slice_at(place),
         z_mm=spine.z_mm,
         confidence=spine.confidence,
         extent_mm=spine.extent_mm,
@@ -427,4 +427,5 @@ def _on_source_grid(volume: Volume, labels: LabelMap) -> LabelMap:
         labels,
         labels=np.ascontiguousarray(flip(labels.labels, flips)),
         affine_lps=volume.affine_lps,
+        slice_places=volume.slice_places,
     )

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from inference.dicom.survey import survey_folder
 from inference.domain.analysis_profile import load_profile
 from inference.domain.labelmap import LabelMap, Structure
 from inference.domain.measurement import ModelUse
-from inference.domain.volume import Affine, Volume, affine_from_axes
+from inference.domain.volume import Affine, SlicePlaces, Volume, affine_from_axes
 from inference.first_measurable import choice_in
 from training.synthetic.series import SeriesHeader, build_datasets
 
@@ -44,6 +45,31 @@ def small_datasets(volume: Volume | None = None, **header: object) -> list[Datas
     return build_datasets(volume if volume is not None else small_volume(), wanted)
 
 
+Blocks = Sequence[tuple[int, float]]
+"""Slices and their thickness; blocks follow each other from the feet."""
+FINE_THEN_THICK: Blocks = ((8, 2.5), (7, 5.0))
+
+
+def uneven_volume(blocks: Blocks = FINE_THEN_THICK, **wanted: Any) -> Volume:
+    """The small volume with slices that touch each other and are not of one thickness."""
+    thickness_mm = np.repeat([mm for _, mm in blocks], [count for count, _ in blocks])
+    centres_mm = np.cumsum(thickness_mm) - thickness_mm / 2
+    finest_mm = float(thickness_mm.min())
+    even = small_volume(shape=(len(centres_mm), 64, 48), spacing_mm=(finest_mm, 0.8, 0.7), **wanted)
+    return replace(even, slice_places=(centres_mm - centres_mm[0]) / finest_mm)
+
+
+def uneven_datasets(
+    blocks: Blocks = FINE_THEN_THICK, volume: Volume | None = None, **header: object
+) -> list[Dataset]:
+    """Images of it that state their own thickness."""
+    datasets = small_datasets(volume or uneven_volume(blocks), **header)
+    thickness_mm = [mm for count, mm in blocks for _ in range(count)]
+    for dataset, mm in zip(datasets, thickness_mm, strict=True):
+        dataset.SliceThickness = f"{mm:g}"
+    return datasets
+
+
 def save_all(datasets: Sequence[Dataset], folder: Path) -> list[Path]:
     """Write the images to numbered files."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -54,7 +80,10 @@ def save_all(datasets: Sequence[Dataset], folder: Path) -> list[Path]:
 
 
 def small_labels(
-    affine_lps: Affine, shape: tuple[int, int, int], structures: Sequence[Structure]
+    affine_lps: Affine,
+    shape: tuple[int, int, int],
+    structures: Sequence[Structure],
+    slice_places: SlicePlaces | None = None,
 ) -> LabelMap:
     """One asymmetric box per structure, none touching the first or last slice."""
     labels = np.zeros(shape, np.uint8)
@@ -66,6 +95,7 @@ def small_labels(
         labels=labels,
         affine_lps=affine_lps,
         structures=dict(enumerate(structures, start=1)),
+        slice_places=slice_places,
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from pydicom.dataset import Dataset
 
+from inference.dicom.header_values import number
 from inference.domain.measurement import Patient
 from inference.domain.volume import Volume
 
@@ -24,7 +25,7 @@ class CtSeries:
     sop_uids: tuple[str, ...]
     """All SOP Instance UIDs, sorted: the set that the job key hashes."""
     slice_thickness_mm: float
-    """As stated by the scanner; the step between slices where it is not stated."""
+    """Of the first slice as stated by the scanner; the step between slices where it is not stated."""
     contrast: str = "unknown"
     """Contrast agent as stated by the scanner, or "unknown"."""
     kvp: float | None = None
@@ -39,3 +40,8 @@ class CtSeries:
     def frame_number(self, slice_index: int) -> int | None:
         """Of a slice within its multi-frame image; None where it is an image of its own."""
         return self.frame_numbers[slice_index] if self.frame_numbers else None
+
+    def thickness_mm(self, slice_index: int) -> float:
+        """Of one slice, as stated by the scanner; the series' where it is not stated."""
+        stated = number(self.headers[slice_index], "SliceThickness")
+        return abs(stated) if stated else self.slice_thickness_mm

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from inference.dicom.slice_steps import is_even, step_tolerance_mm, uneven_steps
 from inference.domain.errors import UnsupportedGeometry
 from inference.domain.volume import Affine, affine_from_axes
 
@@ -16,9 +17,6 @@ MAX_OBLIQUE_DEGREES = 10.0
 """Between the slice normal and the patient's long axis."""
 DUPLICATE_MM = 0.05
 """Slices closer than this are at the same position."""
-STEP_TOLERANCE_MM = 0.11
-"""Scanners round positions to 0.1 mm (and floats a little more)."""
-STEP_TOLERANCE_FRACTION = 0.02
 LATERAL_TOLERANCE_MM = 0.2
 COSINE_TOLERANCE = 1e-3
 MIN_PIXEL_MM = 0.05
@@ -27,7 +25,14 @@ MIN_STEP_MM = 0.05
 MAX_STEP_MM = 30.0
 MAX_PIXEL_MM = 10.0
 
-_SEND_ANOTHER = "Send a complete axial reconstruction without gantry tilt."
+_ADVICE = {
+    "too-few-slices": "Send the whole axial reconstruction of the abdomen, not single images of it.",
+    "slice-gap": "Send the missing slices, or a reconstruction with even steps.",
+    "duplicate-position": "Send every slice of one reconstruction once.",
+    "gantry-tilt": "Send an axial reconstruction without gantry tilt.",
+    "oblique": "Send an axial reconstruction.",
+    "mixed-geometry": "Send one complete axial reconstruction.",
+}
 
 Vector = npt.NDArray[np.float64]
 
@@ -47,6 +52,9 @@ class Plane:
     column_mm: float
     rows: int
     columns: int
+    thickness_mm: float | None = None
+    """As the scanner states it."""
+    image_number: int | None = None
 
     @property
     def normal(self) -> Vector:
@@ -62,10 +70,12 @@ class Stack:
     order: tuple[int, ...]
     """Index of the given plane at each slice of the volume."""
     affine_lps: Affine
+    slice_places: Vector | None = None
+    """Of each slice on the affine's slice axis, in its steps; None where slice k lies at k."""
 
 
 def stack_planes(planes: Sequence[Plane]) -> Stack:
-    """The regular grid the planes form; raises UnsupportedGeometry with a coded reason."""
+    """The grid the planes form, regular or in blocks of different steps; raises UnsupportedGeometry with a coded reason."""
     if len(planes) < MIN_SLICES:
         raise _refused(
             "too-few-slices",
@@ -80,22 +90,21 @@ def stack_planes(planes: Sequence[Plane]) -> Stack:
     positions, along_mm = positions[order], along_mm[order]
     _check_distinct(along_mm)
     _check_direction(positions, first.normal)
-    _check_even_steps(along_mm)
-    _check_straight(positions, along_mm)
     advance = (positions[-1] - positions[0]) / (len(planes) - 1)
-    step_mm = float(np.linalg.norm(advance))
-    if not MIN_STEP_MM <= step_mm <= MAX_STEP_MM:
-        raise _refused(
-            "mixed-geometry",
-            f"slices {step_mm:.3g} mm apart",
-            f"{MIN_STEP_MM:g} to {MAX_STEP_MM:g} mm",
-        )
+    mean_mm = float(np.linalg.norm(advance))
+    if is_even(along_mm):
+        step_mm, places = mean_mm, None
+    else:
+        step_mm = _finest_step_mm(along_mm, [planes[index] for index in order])
+        places = (along_mm - along_mm[0]) / step_mm
+    _check_straight(positions, along_mm)
+    _check_width(step_mm, float(np.diff(along_mm).max()))
     affine = affine_from_axes(
         positions[0],
-        [advance / step_mm, first.row_axis, first.column_axis],
+        [advance / mean_mm, first.row_axis, first.column_axis],
         (step_mm, first.row_mm, first.column_mm),
     )
-    return Stack(order=tuple(int(index) for index in order), affine_lps=affine)
+    return Stack(order=tuple(int(index) for index in order), affine_lps=affine, slice_places=places)
 
 
 def checked_plane(
@@ -103,6 +112,9 @@ def checked_plane(
     orientation: Sequence[float] | None,
     spacing: Sequence[float] | None,
     shape: tuple[int, int],
+    *,
+    thickness_mm: float | None = None,
+    image_number: int | None = None,
 ) -> Plane:
     """A plane from the values of a header; raises UnsupportedGeometry where they make none."""
     if position is None or len(position) != 3 or orientation is None or len(orientation) != 6:
@@ -132,11 +144,13 @@ def checked_plane(
         column_mm=float(spacing[1]),
         rows=shape[0],
         columns=shape[1],
+        thickness_mm=thickness_mm,
+        image_number=image_number,
     )
 
 
 def _refused(reason: str, found: str, wanted: str) -> UnsupportedGeometry:
-    return UnsupportedGeometry(found=found, wanted=wanted, advice=_SEND_ANOTHER, reason=reason)
+    return UnsupportedGeometry(found=found, wanted=wanted, advice=_ADVICE[reason], reason=reason)
 
 
 def _check_same_plane(planes: Sequence[Plane]) -> None:
@@ -184,19 +198,32 @@ def _degrees(cosine: float) -> float:
     return float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
 
 
-def _check_even_steps(along_mm: Vector) -> None:
-    steps = np.diff(along_mm)
-    typical = float(np.median(steps))
-    tolerance = max(STEP_TOLERANCE_MM, STEP_TOLERANCE_FRACTION * typical)
-    even = np.linspace(along_mm[0], along_mm[-1], len(along_mm))
-    # Small steps that all err to one side drift away from a regular grid.
-    has_drift = np.abs(along_mm - even).max() > typical / 4
-    if np.abs(steps - typical).max() > tolerance or has_drift:
+def _finest_step_mm(along_mm: Vector, planes: Sequence[Plane]) -> float:
+    """Of slices that are not evenly spaced; raises UnsupportedGeometry where one may be missing."""
+    uneven = uneven_steps(
+        along_mm,
+        [plane.thickness_mm for plane in planes],
+        [plane.image_number for plane in planes],
+    )
+    if uneven.doubt:
+        steps = np.diff(along_mm)
+        typical = float(np.median(steps))
         raise _refused(
             "slice-gap",
-            f"slice steps from {steps.min():.2f} to {steps.max():.2f} mm",
-            f"even steps ({typical:.2f} ± {tolerance:.2f} mm)",
+            f"slice steps from {steps.min():.2f} to {steps.max():.2f} mm, {uneven.doubt}",
+            f"even steps ({typical:.2f} ± {step_tolerance_mm(typical):.2f} mm), or blocks of them",
         )
+    return uneven.step_mm
+
+
+def _check_width(narrowest_mm: float, widest_mm: float) -> None:
+    for step_mm in (narrowest_mm, widest_mm):
+        if not MIN_STEP_MM <= step_mm <= MAX_STEP_MM:
+            raise _refused(
+                "mixed-geometry",
+                f"slices {step_mm:.3g} mm apart",
+                f"{MIN_STEP_MM:g} to {MAX_STEP_MM:g} mm",
+            )
 
 
 def _check_straight(positions: Vector, along_mm: Vector) -> None:

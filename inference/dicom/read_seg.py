@@ -24,8 +24,11 @@ FIRST_PIXEL_TOLERANCE_MM = 1e-3
 """Between a frame and its source slice; positions pass through 16 character decimal strings."""
 CORNER_TOLERANCE_PIXELS = 0.5
 """At the far corners: the reader accepts slices whose orientation differs a little."""
+THICKNESS_MM = 1e-3
 STEP_TOLERANCE = 0.05
 """Of the mean distance between slices."""
+EVEN_STEPS_MM = 1e-3
+"""Slices whose steps differ by less have a step that a segmentation must state."""
 MASK_TOLERANCE = 0.5
 """Of a step, between a slice of the mask and its source file: slices may be a little off an even grid."""
 SIDEWAYS_TOLERANCE_MM = 0.3
@@ -73,6 +76,8 @@ class _Sources:
     """SOP Instance UID, and frame number where the image has many, to slice."""
     corners_mm: Vectors
     """[slice, corner, xyz]: first pixel, last of the first column, last of the first row."""
+    thickness_mm: tuple[float | None, ...]
+    """As stated; None where it is not."""
     normal: Vectors
     pixel_mm: float
     """The larger of the steps between rows and columns."""
@@ -95,6 +100,7 @@ class _Sources:
                 for n, h in enumerate(series.headers)
             },
             corners_mm=np.array(planes),
+            thickness_mm=tuple(number(header, "SliceThickness") for header in series.headers),
             normal=np.cross(orientation[0], orientation[1]),
             pixel_mm=max(numbers(series.headers[0], "PixelSpacing") or (0.0,)),
         )
@@ -135,7 +141,7 @@ def _check_mask(labels: LabelMap, sources: _Sources) -> None:
     steps = labels.affine_lps[:3, :3]
     claimed = (
         labels.affine_lps[:3, 3]
-        + np.arange(slices)[:, None, None] * steps[:, 0]
+        + labels.places[:, None, None] * steps[:, 0]
         + (index @ steps[:, 1:].T)[None]
     )
     off_mm = claimed - sources.corners_mm
@@ -178,6 +184,9 @@ def _frame(segmentation: Dataset, group: Dataset, shared: Dataset, sources: _Sou
         raise _implausible(
             "a frame turned or stretched", "orientation and spacing of the slice it refers to"
         )
+    thickness_mm = sources.thickness_mm[slice_index]
+    if thickness_mm and abs(float(measures.SliceThickness) - abs(thickness_mm)) > THICKNESS_MM:
+        raise _implausible("a frame of another thickness", "that of the slice it refers to")
     dimensions = _only(group, shared, "FrameContentSequence").DimensionIndexValues
     is_labelmap = segmentation.SegmentationType == "LABELMAP"
     identified = (
@@ -277,12 +286,21 @@ def _check_context(segmentation: Dataset, headers: Sequence[Dataset]) -> None:
 
 
 def _check_steps(segmentation: Dataset, sources: _Sources) -> None:
-    """Readers that take the step from the header, not from positions, must get the right one."""
-    (measures,) = segmentation.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence
+    """Readers that take the step from the header, not from positions, must get the right one or none."""
     along_mm = sources.along_mm
     mean_mm = float(along_mm[-1] - along_mm[0]) / (len(along_mm) - 1)
-    if abs(float(measures.SpacingBetweenSlices) - mean_mm) > STEP_TOLERANCE * abs(mean_mm):
-        raise _implausible("another step between slices", "the step of the source files")
+    off_mm = along_mm - (along_mm[0] + np.arange(len(along_mm)) * mean_mm)
+    (shared,) = segmentation.SharedFunctionalGroupsSequence
+    for group in (shared, *segmentation.PerFrameFunctionalGroupsSequence):
+        for measures in group.get("PixelMeasuresSequence", ()):
+            stated = measures.get("SpacingBetweenSlices")
+            if stated is None and np.abs(np.diff(off_mm)).max() > EVEN_STEPS_MM:
+                continue
+            is_right = stated is not None and (
+                abs(float(stated) - mean_mm) <= STEP_TOLERANCE * abs(mean_mm)
+            )
+            if not is_right or np.abs(off_mm).max() > MASK_TOLERANCE * abs(mean_mm):
+                raise _implausible("another step between slices", "the step of the source files")
 
 
 def _check_order(frames: Sequence[_Frame], sources: _Sources) -> None:

@@ -11,13 +11,13 @@ from pydicom.dataset import Dataset
 from inference.dicom.ct_series import CtSeries
 from inference.dicom.frame_pixels import FramePixels
 from inference.dicom.geometry import Plane, Stack, checked_plane, stack_planes
-from inference.dicom.header_values import number, numbers, plain_text, text
+from inference.dicom.header_values import number, numbers, plain_text, text, whole_number
 from inference.dicom.hounsfield import PixelFormat, pixel_format
 from inference.dicom.patient import patient_from_header
 from inference.dicom.quiet import quietly
 from inference.dicom.read_file import SourceFile, broken, read_header
 from inference.dicom.same_slices import Comparison, distinct_slices, in_headers, in_pixels
-from inference.dicom.series_flags import contrast_agent, series_flags
+from inference.dicom.series_flags import contrast_agent, series_flags, spacing_flags
 from inference.dicom.series_identity import check_one_series
 from inference.dicom.source_frames import SourceFrame, frames_of
 from inference.dicom.suitability import unsuitable_because
@@ -116,7 +116,10 @@ def _load(files: Sequence[SourceFile], lossy: LossyPolicy) -> CtSeries:
         contrast=contrast_agent(files[0].header) or "unknown",
         kvp=number(first, "KVP"),
         kernel=plain_text(first, "ConvolutionKernel") or None,
-        flags=series_flags(first, laid_out.forms, repeated=repeated, is_text_kept=bool(kept_texts)),
+        flags=(
+            *spacing_flags(volume),
+            *series_flags(first, laid_out.forms, repeated=repeated, is_text_kept=bool(kept_texts)),
+        ),
         kept_texts=kept_texts,
     )
 
@@ -166,14 +169,18 @@ def _plane(header: Dataset, form: PixelFormat) -> Plane:
         numbers(header, "ImageOrientationPatient"),
         numbers(header, "PixelSpacing"),
         (form.rows, form.columns),
+        thickness_mm=number(header, "SliceThickness"),
+        image_number=whole_number(header, "InstanceNumber"),
     )
 
 
 def _volume(frames: Sequence[SourceFrame], forms: Sequence[PixelFormat], stack: Stack) -> Volume:
     shape = (len(frames), forms[0].rows, forms[0].columns)
-    if np.prod(shape, dtype=float) > MAX_VOXELS:
+    # Slices that are not evenly spaced are put on an even grid of their finest step for the networks.
+    steps = len(frames) if stack.slice_places is None else float(stack.slice_places[-1])
+    if steps * shape[1] * shape[2] > MAX_VOXELS:
         raise UnsupportedGeometry(
-            found=f"{shape[0]} slices of {shape[1]} × {shape[2]}",
+            found=f"{steps:.0f} slices of {shape[1]} × {shape[2]}",
             wanted=f"at most {MAX_VOXELS} voxels",
             advice="Send a thicker reconstruction.",
             reason="too-large",
@@ -183,4 +190,4 @@ def _volume(frames: Sequence[SourceFrame], forms: Sequence[PixelFormat], stack: 
     pixels = FramePixels()
     for index, (frame, form) in enumerate(zip(frames, forms, strict=True)):
         hu[index] = pixels.hounsfield(frame, form)
-    return Volume(hu=hu, affine_lps=stack.affine_lps)
+    return Volume(hu=hu, affine_lps=stack.affine_lps, slice_places=stack.slice_places)

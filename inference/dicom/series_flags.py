@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from pydicom.charset import python_encoding
 from pydicom.dataset import Dataset
 
 from inference.dicom.header_values import number, plain_text, raw_value, text
 from inference.dicom.hounsfield import PixelFormat
+from inference.domain.volume import Volume
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
@@ -29,6 +31,18 @@ def series_flags(
             "patient name is not in the character set that the images state: letters may be wrong"
         )
     return tuple(flags)
+
+
+def spacing_flags(volume: Volume) -> tuple[str, ...]:
+    """How slices that are not evenly spaced were treated."""
+    if volume.slice_places is None:
+        return ()
+    grid_mm = volume.spacing_mm[0]
+    steps_mm = np.diff(volume.slice_places) * grid_mm
+    return (
+        f"slices unevenly spaced ({steps_mm.min():.2f} to {steps_mm.max():.2f} mm): resampled to even"
+        f" {grid_mm:.2f} mm for the networks; masks and numbers are of the original slices",
+    )
 
 
 def contrast_agent(header: Dataset) -> str:

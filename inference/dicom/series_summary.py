@@ -6,10 +6,13 @@ from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
+import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
+from inference.dicom.geometry import MIN_SLICES
 from inference.dicom.header_values import number, numbers, text, whole_number
+from inference.dicom.slice_steps import is_even, step_tolerance_mm, uneven_steps
 from inference.dicom.source_frames import is_enhanced
 from inference.dicom.suitability import unsuitable_because
 from inference.domain.series_choice import SeriesSummary
@@ -214,10 +217,15 @@ def _seconds(value: str) -> float | None:
     return float(moment.hour * 3600 + moment.minute * 60 + moment.second)
 
 
-def _planes(headers: Sequence[Dataset]) -> Iterator[tuple[tuple[float, ...], tuple[float, ...]]]:
-    """Position and orientation of every slice or frame that has both."""
+_Plane = tuple[tuple[float, ...], tuple[float, ...], float | None]
+"""Position, orientation and thickness."""
+
+
+def _planes(headers: Sequence[Dataset]) -> Iterator[_Plane]:
+    """Of every slice or frame that has position and orientation."""
     for header in headers:
         shared = _numbers(header, "ImageOrientationPatient")
+        shared_mm = _number(header, "SliceThickness")
         frames = _groups(header, "PerFrameFunctionalGroupsSequence")
         for plane in frames or [header]:
             position = numbers(_in_frame(plane, "ImagePositionPatient"), "ImagePositionPatient")
@@ -226,7 +234,8 @@ def _planes(headers: Sequence[Dataset]) -> Iterator[tuple[tuple[float, ...], tup
             if not position or not orientation or (len(position), len(orientation)) != (3, 6):
                 continue
             if max(map(abs, (*position, *orientation))) < FARTHEST_MM:
-                yield position, orientation
+                own_mm = number(_in_frame(plane, "SliceThickness"), "SliceThickness")
+                yield position, orientation, own_mm or shared_mm
 
 
 def _in_frame(plane: Dataset, keyword: str) -> Dataset:
@@ -239,8 +248,8 @@ def _with_geometry(summary: SeriesSummary, headers: Sequence[Dataset]) -> Series
     planes = list(_planes(headers))
     if not planes:
         return summary
-    positions = np.array([position for position, _ in planes])
-    axes = np.median(np.array([orientation for _, orientation in planes]), axis=0)
+    positions = np.array([position for position, _, _ in planes])
+    axes = np.median(np.array([orientation for _, orientation, _ in planes]), axis=0)
     normal = np.cross(axes[:3], axes[3:])
     length = float(np.linalg.norm(normal))
     if not 0.5 < length < 2:
@@ -259,13 +268,31 @@ def _with_geometry(summary: SeriesSummary, headers: Sequence[Dataset]) -> Series
         return summary
     advance = positions[order[-1]] - positions[order[0]]
     step_mm = float(np.median(apart))
+    kept = order[np.concatenate(([True], steps >= REPEATED_MM))]
+    missing, uneven = _gaps(along_mm[kept], [planes[index][2] for index in kept])
     return replace(
         summary,
         coverage_mm=float(along_mm[order[-1]] - along_mm[order[0]]),
         step_mm=step_mm,
         tilt_degrees=_degrees(float(advance @ normal / np.linalg.norm(advance))),
-        missing_slices=int(np.maximum(np.rint(apart / step_mm) - 1, 0).sum()),
+        missing_slices=missing,
+        uneven_steps=uneven,
     )
+
+
+def _gaps(along_mm: npt.NDArray[np.float64], thickness_mm: list[float | None]) -> tuple[int, int]:
+    """About how many slices are missing, or else how many steps are of another width than the finest."""
+    steps = np.diff(along_mm)
+    lost = int(np.maximum(np.rint(steps / np.median(steps)) - 1, 0).sum())
+    if len(along_mm) < MIN_SLICES:
+        return lost, 0
+    if is_even(along_mm):
+        return 0, 0
+    found = uneven_steps(along_mm, thickness_mm)
+    if found.doubt:
+        return max(lost, 1), 0
+    tolerance = step_tolerance_mm(found.step_mm)
+    return 0, int((np.abs(steps - found.step_mm) > tolerance).sum())
 
 
 def _degrees(cosine: float) -> float:

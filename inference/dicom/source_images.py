@@ -54,7 +54,7 @@ def source_image(series: CtSeries, slice_index: int) -> Dataset:
     image.SpecificCharacterSet = "ISO_IR 192"
     for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
         setattr(image, keyword, list(numbers(header, keyword) or ()))
-    image.SliceThickness = series.slice_thickness_mm
+    image.SliceThickness = series.thickness_mm(slice_index)
     image.Rows, image.Columns = series.volume.shape[1:]
     for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex"):
         setattr(image, keyword, "")

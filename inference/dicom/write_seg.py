@@ -138,6 +138,7 @@ def highdicom_seg(content: SegContent, encoding: SegEncoding) -> Dataset:
         # OHIF 3.13 shifts names and colours by one where there is an item for the background.
         del segmentation.SegmentSequence[0]
     _fix_spacing(segmentation, content.series)
+    _own_thickness(segmentation, content)
     _add_laterality(segmentation, content.structures)
     _fix_dimension_uid(segmentation, content.identity)
     carry_patient_and_study(segmentation, content.series)
@@ -241,14 +242,35 @@ def _pixel_measures(series: CtSeries) -> hd.PixelMeasuresSequence:
     return hd.PixelMeasuresSequence(
         pixel_spacing=(row_mm, column_mm),
         slice_thickness=series.slice_thickness_mm,
-        spacing_between_slices=slice_mm,
+        spacing_between_slices=slice_mm if series.volume.slice_places is None else None,
     )
 
 
 def _fix_spacing(segmentation: Dataset, series: CtSeries) -> None:
-    """The series' own step: highdicom writes 1 mm, or nothing, where there is a single slice."""
+    """The series' own step, or none where slices are not evenly spaced: highdicom makes one up for a single slice."""
     measures = segmentation.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
-    measures.SpacingBetweenSlices = DS(series.volume.spacing_mm[0], auto_format=True)
+    if series.volume.slice_places is None:
+        measures.SpacingBetweenSlices = DS(series.volume.spacing_mm[0], auto_format=True)
+    elif "SpacingBetweenSlices" in measures:
+        del measures.SpacingBetweenSlices
+
+
+def _own_thickness(segmentation: Dataset, content: SegContent) -> None:
+    """Pixel Measures of each frame in place of shared ones where the slices are not of one thickness."""
+    thickness_mm = {
+        str(source.SOPInstanceUID): float(source.SliceThickness) for source in content.sources
+    }
+    (shared,) = segmentation.SharedFunctionalGroupsSequence
+    (common,) = shared.PixelMeasuresSequence
+    if set(thickness_mm.values()) == {float(common.SliceThickness)}:
+        return
+    for group in segmentation.PerFrameFunctionalGroupsSequence:
+        own = Dataset()
+        own.update(common)
+        # A new element: setting a value would change the one that all frames share.
+        own.add_new("SliceThickness", "DS", DS(thickness_mm[_source_uid(group)], auto_format=True))
+        group.PixelMeasuresSequence = ItemSequence([own])
+    del shared.PixelMeasuresSequence
 
 
 def _add_laterality(segmentation: Dataset, structures: Sequence[Structure]) -> None:

@@ -7,7 +7,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from inference.domain.volume import Affine
+from inference.domain.volume import Affine, SlicePlaces, places_of
 
 
 class Structure(StrEnum):
@@ -53,6 +53,13 @@ class LabelMap:
     affine_lps: Affine
     structures: Mapping[int, Structure]
     """What each non-zero label means."""
+    slice_places: SlicePlaces | None = None
+    """As of the volume."""
+
+    @property
+    def places(self) -> SlicePlaces:
+        """Of every slice on the affine's slice axis, in its steps."""
+        return places_of(self.slice_places, len(self.labels))
 
     def mask(self, structure: Structure) -> npt.NDArray[np.bool_]:
         """Where the structure is."""

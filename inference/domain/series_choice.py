@@ -41,6 +41,8 @@ class SeriesSummary:
     tilt_degrees: float | None = None
     """Between the slices' normal and the direction in which they advance."""
     missing_slices: int = 0
+    uneven_steps: int = 0
+    """Steps wider than the finest although no slice is missing."""
     repeated_positions: int = 0
     exposure_mas: float | None = None
     rescale_type: str = ""

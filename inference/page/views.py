@@ -10,7 +10,7 @@ from PIL import Image
 from inference.dicom.codes import rgb_of
 from inference.domain.labelmap import TISSUES, LabelMap, Structure
 from inference.domain.outcome import Analysis
-from inference.domain.volume import Volume, axis_flips, canonical, flip
+from inference.domain.volume import Volume, axis_flips, canonical, flip, slice_bounds
 from inference.stages.grids import body_mask
 
 Rgb = npt.NDArray[np.uint8]
@@ -52,7 +52,9 @@ class Scene:
     volume: Volume
     level_index: int
     level_row: float
-    """The middle of L3 as a fractional slice index."""
+    """The middle of L3 among the rows of a view from the side, counted from the feet."""
+    slice_of_row: npt.NDArray[np.intp]
+    """Which slice such a row shows; one each where slices are evenly spaced."""
     tissues: npt.NDArray[np.uint8]
     """Labels of the L3 slice [row, column]."""
     tissue_map: LabelMap
@@ -69,15 +71,26 @@ def scene_of(volume: Volume, analysis: Analysis) -> Scene:
     upright = canonical(volume)
     index = volume.shape[0] - 1 - level.slice_index if flips[0] else level.slice_index
     organs = analysis.organs
+    slice_of_row, first_place = _even_rows(upright)
+    level_place = (level.z_mm - upright.affine_lps[2, 3]) / upright.affine_lps[2, 0]
     return Scene(
         volume=upright,
         level_index=index,
-        level_row=(level.z_mm - upright.affine_lps[2, 3]) / upright.affine_lps[2, 0],
+        level_row=level_place - first_place,
+        slice_of_row=slice_of_row,
         tissues=flip(analysis.tissues.labels, flips)[index],
         tissue_map=analysis.tissues,
         organs=flip(organs.labels, flips) if organs is not None else None,
         organ_map=organs,
     )
+
+
+def _even_rows(volume: Volume) -> tuple[npt.NDArray[np.intp], float]:
+    """The slice nearest to each even step of the grid, and the place of the first."""
+    bounds = slice_bounds(volume.places)
+    rows = bounds[0] + 0.5 + np.arange(max(1, round(float(bounds[-1] - bounds[0]))))
+    share = np.searchsorted(bounds, rows, side="right") - 1
+    return np.clip(share, 0, len(volume.places) - 1), float(rows[0])
 
 
 def ct_view(scene: Scene) -> View:
@@ -171,9 +184,9 @@ def _reach(used: npt.NDArray[np.bool_], margin: float) -> slice:
 
 
 def _upright(scene: Scene, rgb: Rgb, slice_mm: float, column_mm: float) -> View:
-    share = 1 - (scene.level_row + 0.5) / scene.volume.shape[0]
+    share = 1 - (scene.level_row + 0.5) / len(scene.slice_of_row)
     return View(
-        rgb=rgb[::-1].copy(),
+        rgb=rgb[scene.slice_of_row[::-1]],
         row_mm=slice_mm,
         column_mm=column_mm,
         level_share=float(np.clip(share, 0, 1)),

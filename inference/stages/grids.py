@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from inference.domain.volume import Affine, Volume, position_mm
+from inference.domain.volume import Affine, SlicePlaces, Volume, position_mm, slice_bounds
 
 AIR_HU = -1000.0
 BODY_THRESHOLD_HU = -300.0
@@ -53,16 +53,32 @@ def reduce_axis(voxels: npt.NDArray[np.float32], axis: int, ratio: float) -> Flo
     return filtered
 
 
+def at_even_steps(voxels: npt.NDArray[np.float32], places: SlicePlaces) -> tuple[Float, float]:
+    """Slices at uneven places interpolated linearly at every step of the grid, and the place of the first of these."""
+    bounds = slice_bounds(places)
+    count = max(1, round(float(bounds[-1] - bounds[0])))
+    wanted = bounds[0] + 0.5 + np.arange(count)
+    upper = np.clip(np.searchsorted(places, wanted, side="right"), 1, len(places) - 1)
+    step = places[upper] - places[upper - 1]
+    weight = np.clip((wanted - places[upper - 1]) / step, 0, 1).astype(np.float32)[:, None, None]
+    even: Float = voxels[upper - 1] * (1 - weight) + voxels[upper] * weight
+    return even, float(wanted[0])
+
+
 def resample(volume: Volume, spacing_mm: Sequence[float], shift_voxels: float = 0.0) -> Volume:
     """The volume on a grid of the given steps over the same field, averaged where that is coarser, linear between.
 
-    A shift moves the grid by so many of its own steps along each axis.
+    A shift moves the grid by so many of its own steps along each axis. Slices that are not evenly spaced are put on the
+    even steps of the volume's grid first, so that the networks see what they see of an even series.
     """
     voxels = volume.hu.astype(np.float32)
     affine = volume.affine_lps.copy()
     # Columns first: the in-plane reduction leaves less to do for the axes after it.
     for axis in (2, 1, 0):
         step, wanted = volume.spacing_mm[axis], spacing_mm[axis]
+        if axis == 0 and volume.slice_places is not None:
+            voxels, first = at_even_steps(voxels, volume.slice_places)
+            affine[:3, 3] += affine[:3, 0] * first
         n_in = voxels.shape[axis]
         n_out = max(1, round(n_in * step / wanted))
         scale = wanted / step

@@ -16,7 +16,7 @@ from inference.domain.measurement import (
     Quantity,
     Unit,
 )
-from inference.domain.volume import Volume, position_mm
+from inference.domain.volume import Volume, position_mm, slice_bounds
 from inference.stages.organ_labels import Box, label_boxes
 
 FAT_TISSUES = (Structure.SUBCUTANEOUS_FAT, Structure.VISCERAL_FAT)
@@ -24,10 +24,9 @@ FAT_TISSUES = (Structure.SUBCUTANEOUS_FAT, Structure.VISCERAL_FAT)
 
 def slab_weights(volume: Volume, extent_mm: tuple[float, float]) -> npt.NDArray[np.float64]:
     """Height in mm of each slice's share of the slab between two patient z (canonical axial volume)."""
-    step = volume.spacing_mm[0]
-    centres = volume.affine_lps[2, 3] + np.arange(volume.shape[0]) * volume.affine_lps[2, 0]
-    lower = np.maximum(centres - step / 2, extent_mm[0])
-    upper = np.minimum(centres + step / 2, extent_mm[1])
+    bounds_mm = volume.affine_lps[2, 3] + slice_bounds(volume.places) * volume.affine_lps[2, 0]
+    lower = np.maximum(bounds_mm[:-1], extent_mm[0])
+    upper = np.minimum(bounds_mm[1:], extent_mm[1])
     height: npt.NDArray[np.float64] = np.maximum(upper - lower, 0.0)
     return height
 
@@ -166,17 +165,16 @@ def _organ(
     # A partial-volume rim would pull the density towards the neighbours.
     inside = ndimage.binary_erosion(mask)
     hu = volume.hu[box][inside].astype(np.float64)
-    corners = position_mm(
-        volume.affine_lps,
-        [[axis.start for axis in box], [axis.stop - 1 for axis in box]],
-    )
+    ends = np.array([[axis.start for axis in box], [axis.stop - 1 for axis in box]], float)
+    ends[:, 0] = volume.places[[box[0].start, box[0].stop - 1]]
+    corners = position_mm(volume.affine_lps, ends)
     low, high = corners.min(axis=0), corners.max(axis=0)
     cut = any(
         axis.start == 0 or axis.stop == size for axis, size in zip(box, volume.shape, strict=True)
     )
     return OrganResult(
         structure=structure,
-        volume_ml=float(mask.sum()) * volume.voxel_ml,
+        volume_ml=volume.volume_ml(mask, box[0].start),
         mean_hu=float(hu.mean()) if hu.size else None,
         sd_hu=float(hu.std()) if hu.size else None,
         box_lps_mm=(

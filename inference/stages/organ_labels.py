@@ -36,11 +36,11 @@ def labels_from_logits(looks: Sequence[Look], target: Volume) -> npt.NDArray[np.
     labels = np.zeros(target.shape, np.uint8)
     near = [ndimage.binary_dilation(look.logits.argmax(axis=0) > 0, iterations=1) for look in looks]
     placed = [_placed(look, target) for look in looks]
-    for k in range(target.shape[0]):
+    for k, place in enumerate(target.places):
         planes, boxes = [], []
         for look, there, (scale, offset) in zip(looks, near, placed, strict=True):
             slices = look.logits.shape[1]
-            position = float(np.clip(k * scale[0] + offset[0], 0, slices - 1))
+            position = float(np.clip(place * scale[0] + offset[0], 0, slices - 1))
             below = min(int(position), max(slices - 2, 0))
             above = min(below + 1, slices - 1)
             weight = np.float32(position - below)
@@ -112,9 +112,14 @@ def organ_map(
             continue
         kept = _large_pieces(labels[box] == label)
         minimum = MINIMUM_ML.get(structure, DEFAULT_MINIMUM_ML)
-        if kept.sum() * volume.voxel_ml >= minimum:
+        if volume.volume_ml(kept, box[0].start) >= minimum:
             cleaned[box][kept] = label
-    return LabelMap(labels=cleaned, affine_lps=volume.affine_lps, structures=structures)
+    return LabelMap(
+        labels=cleaned,
+        affine_lps=volume.affine_lps,
+        structures=structures,
+        slice_places=volume.slice_places,
+    )
 
 
 def _large_pieces(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

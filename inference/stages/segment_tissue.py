@@ -69,6 +69,7 @@ def tissues_from_compartments(
         labels=labels,
         affine_lps=volume.affine_lps,
         structures=dict(enumerate(TISSUES, start=1)),
+        slice_places=volume.slice_places,
     )
 
 

@@ -176,7 +176,7 @@ def _add_plane(ds: Dataset, volume: Volume, header: SeriesHeader, index: int) ->
     orientation = np.concatenate(
         [volume.affine_lps[:3, 2] / column_mm, volume.affine_lps[:3, 1] / row_mm]
     )
-    position = position_mm(volume.affine_lps, (index, 0, 0))
+    position = position_mm(volume.affine_lps, (volume.places[index], 0, 0))
     ds.SliceThickness = _decimal(thickness_mm)
     ds.PixelSpacing = [_decimal(row_mm), _decimal(column_mm)]
     ds.ImageOrientationPatient = [_decimal(cosine) for cosine in orientation]

@@ -1,6 +1,7 @@
 """Planes in any order become one grid, or a coded reason why not."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -78,10 +79,47 @@ def test_a_missing_slice_is_a_gap() -> None:
     assert reason_of(axial_planes(with_gap)) == "slice-gap"
 
 
-def test_steps_that_slowly_drift_off_an_even_grid_are_a_gap() -> None:
-    steps = [1.00] * 60 + [1.09] * 60
+def test_steps_that_slowly_drift_off_an_even_grid_keep_their_places() -> None:
+    along = np.cumsum([1.00] * 60 + [1.09] * 60)
 
-    assert reason_of(axial_planes(list(np.cumsum(steps)))) == "slice-gap"
+    stack = stack_planes(axial_planes(list(along)))
+
+    assert stack.slice_places is not None
+    assert position_mm(stack.affine_lps, (stack.slice_places[90], 0, 0))[2] == pytest.approx(
+        along[90]
+    )
+
+
+def test_thickness_and_number_decide_whether_a_wide_step_is_a_gap() -> None:
+    along = [*(2.5 * k for k in range(10)), *(25.0 + 5.0 * k for k in range(8))]
+    planes = axial_planes(along)
+    stated = [
+        replace(plane, thickness_mm=5.0, image_number=number) for number, plane in enumerate(planes)
+    ]
+    skipping = [
+        replace(plane, image_number=round(mm / 2.5))
+        for plane, mm in zip(stated, along, strict=True)
+    ]
+
+    assert stack_planes(stated).slice_places is not None
+    assert reason_of(planes) == "slice-gap"
+    assert reason_of(skipping) == "slice-gap"
+
+
+def test_blocks_farther_apart_than_any_scanner_has_are_refused() -> None:
+    along = [*(1.0 * k for k in range(10)), *(40.0 * k for k in range(1, 9))]
+    planes = [replace(plane, thickness_mm=60.0) for plane in axial_planes(along)]
+
+    assert reason_of(planes) == "mixed-geometry"
+
+
+def test_the_advice_is_about_what_was_found() -> None:
+    with pytest.raises(UnsupportedGeometry) as refusal:
+        stack_planes(axial_planes(heights(1)))
+
+    assert refusal.value.advice == (
+        "Send the whole axial reconstruction of the abdomen, not single images of it."
+    )
 
 
 def test_positions_rounded_to_a_tenth_of_a_millimetre_are_accepted() -> None:

@@ -1,5 +1,7 @@
 """The views: the right slice the right way up, only the tissues asked for, the level where it is."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -91,3 +93,24 @@ def test_pixels_are_shown_square() -> None:
     view = View(rgb=np.zeros((10, 30, 3), np.uint8), row_mm=6.0, column_mm=1.0)
 
     assert view.picture(100, 100).size == (50, 100)
+
+
+@pytest.mark.parametrize("axes", [AXIAL, UPSIDE_DOWN], ids=["feet first", "head first"])
+def test_views_from_the_side_keep_the_proportions_of_uneven_slices(
+    axes: tuple[tuple[float, ...], ...],
+) -> None:
+    thickness = np.array([1.0] * 10 + [2.0] * 10)
+    places = np.cumsum(thickness) - thickness / 2
+    if axes is UPSIDE_DOWN:
+        places = (places[-1] - places)[::-1]
+    volume = replace(body_volume(axes), slice_places=places - places[0])
+    analysis = body_analysis(volume)
+    uneven = scene_of(volume, analysis)
+
+    view = sagittal_view(uneven)
+
+    assert view.rgb.shape[0] * view.row_mm == pytest.approx(30 * 5.0)
+    shown = uneven.slice_of_row
+    assert [int((shown == k).sum()) for k in (3, 15)] == [1, 2]
+    assert np.all(np.diff(shown) >= 0)
+    assert (shown[0], shown[-1]) == (0, 19)

@@ -70,6 +70,8 @@ def every_flag() -> list[str]:
         "muscle area changes by +18 % in the neighbouring slice",
         "patient name is not in the character set that the images state: letters may be wrong",
         "3 identical copies of slices were left out",
+        "slices unevenly spaced (2.50 to 5.00 mm): resampled to even 2.50 mm for the networks;"
+        " masks and numbers are of the original slices",
         "3 of 40 slices were compressed with loss (about 12 : 1): densities and areas may be off",
         "body clipped by the field of view at L3: areas are too small",
     ]
