@@ -150,8 +150,11 @@ def test_every_damaged_series_that_orthanc_takes_ends_and_the_node_stays_up(
     assert min(taken.values()) > 20
     assert (status["node"]["pid"], status["node"]["starts"]) == (node_pid, 1)
     assert status["engine"]["state"] == "ready"
-    assert len(ends) > 4
-    assert ("dead", "internal-error") not in ends
+    # A lost answer under load takes a study with it, so no single reason is asked for but the models' own verdict.
+    reasons = {reason for _, reason in ends} | set(status["skipped_series"])
+    assert ("rejected", "no-l3") in ends
+    assert len(reasons) > 4
+    assert "internal-error" not in reasons
 
 
 def test_a_file_that_ends_orthanc_itself_costs_a_restart_and_no_study(
