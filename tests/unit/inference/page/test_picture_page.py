@@ -9,14 +9,26 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from inference.dicom.codes import rgb_of
+from inference.domain.labelmap import FLARE22_ORGANS, TISSUES, Structure
 from inference.domain.measurement import Report
 from inference.domain.report_options import Language
-from inference.page.picture_page import PageFacts, draw_page, lettering
+from inference.page.picture_page import (
+    AMBER,
+    COLUMNS_PX,
+    LEVEL_LINE,
+    RULE,
+    TABLES_TOP_PX,
+    VIEW_PX,
+    PageFacts,
+    draw_page,
+    lettering,
+)
 from inference.page.sheet import SHEET_PX, Box, Sheet, Written
 from inference.page.views import scene_of
 from inference.page.words import words_of
 from tests.unit.inference.dicom.full_report import full_report
-from tests.unit.inference.page.page_scene import body_analysis, body_volume
+from tests.unit.inference.page.page_scene import LEVEL_INDEX, SHAPE, body_analysis, body_volume
 
 SHOWN_WIDTH_PX = 1024
 LEAST_SHOWN_EM_PX = 12.5
@@ -156,3 +168,117 @@ def test_a_report_without_notes_says_so() -> None:
 def test_the_scanners_free_text_is_not_drawn() -> None:
     assert full_report().contrast == "Iohexol"
     assert not any("Iohexol" in text for text in texts(page(Language.ENGLISH)))
+
+
+def pixel(sheet: Sheet, x: int, y: int) -> tuple[int, ...]:
+    return tuple(int(channel) for channel in sheet.pixels[y, x])
+
+
+def panel(sheet: Sheet, caption: str) -> Box:
+    """Of the picture below a caption."""
+    box = next(line.box for line in sheet.written if line.text == caption)
+    return Box(box.left, box.bottom, box.left + VIEW_PX[0], box.bottom + VIEW_PX[1])
+
+
+def in_tables(sheet: Sheet, text: str) -> Written:
+    (line,) = [w for w in sheet.written if w.text == text and w.box.top >= TABLES_TOP_PX]
+    return line
+
+
+@pytest.mark.parametrize("structure", [*TISSUES, *FLARE22_ORGANS])
+def test_a_row_of_a_table_begins_with_its_colour(structure: Structure) -> None:
+    sheet = page(Language.ENGLISH)
+    name = in_tables(sheet, words_of(Language.ENGLISH).structures[structure])
+
+    left = name.box.left - 24
+    assert left in (COLUMNS_PX[0], COLUMNS_PX[2])
+    colour = rgb_of(structure)
+    assert pixel(sheet, left, name.box.top + 6) == pixel(sheet, left + 15, name.box.top + 21)
+    assert pixel(sheet, left + 8, name.box.top + 14) == colour
+    assert pixel(sheet, left + 16, name.box.top + 14) != colour
+
+
+def test_heads_begin_at_the_edge_above_a_rule_and_numbers_end_at_theirs() -> None:
+    sheet = page(Language.ENGLISH)
+    for text, left in (("Tissue at L3", COLUMNS_PX[0]), ("Organ", COLUMNS_PX[2])):
+        head = in_tables(sheet, text)
+        below = head.box.bottom - 2
+        assert head.box.left == left
+        assert pixel(sheet, left + 1, below) == RULE != pixel(sheet, left + 1, below + 2)
+    area = in_tables(sheet, "cm²")
+    assert area.ink.right == pytest.approx(area.box.right, abs=4)
+
+
+def test_only_the_finding_is_amber() -> None:
+    sheet = page(Language.ENGLISH)
+
+    def is_amber(text: str) -> bool:
+        ink = in_tables(sheet, text).ink
+        found = sheet.pixels[ink.top : ink.bottom, ink.left : ink.right]
+        return bool((found == AMBER).all(axis=-1).any())
+
+    assert is_amber("below")
+    assert not is_amber("not below")
+
+
+@pytest.mark.parametrize("caption", ["Sagittal, line at L3", "Coronal, line at L3"])
+def test_the_level_is_a_line_across_the_view(caption: str) -> None:
+    sheet = page(Language.ENGLISH)
+    box = panel(sheet, caption)
+    depth_mm = {"Sagittal, line at L3": 96 * 2.0, "Coronal, line at L3": 128 * 2.0}[caption]
+    height_mm = SHAPE[0] * 5.0
+    scale = min(box.width / depth_mm, box.height / height_mm)
+    width, height = round(depth_mm * scale), round(height_mm * scale)
+    share = 1 - (LEVEL_INDEX + 0.5) / SHAPE[0]
+
+    rows, columns = np.nonzero(
+        (sheet.pixels[box.top : box.bottom, box.left : box.right] == LEVEL_LINE).all(axis=-1)
+    )
+
+    expected = (box.height - height) / 2 + share * height
+    assert rows.mean() == pytest.approx(expected, abs=2)
+    # The last pixel belongs to the line: its end is stated as inside.
+    assert (columns.min(), columns.max()) == pytest.approx(
+        ((box.width - width) / 2, (box.width + width) / 2 - 1), abs=1
+    )
+    assert (sheet.pixels == LEVEL_LINE).all(axis=-1)[:, : box.left].sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("caption", "marks"),
+    [("CT at L3", ("R", "L")), ("Sagittal, line at L3", ("A", "P")), ("Visceral fat", ("R", "L"))],
+)
+def test_each_side_of_a_view_is_marked_in_its_middle(caption: str, marks: tuple[str, str]) -> None:
+    sheet = page(Language.ENGLISH)
+    box = panel(sheet, caption)
+    inside = [w for w in sheet.written if box.holds(w.box)]
+
+    assert tuple(w.text for w in sorted(inside, key=lambda w: w.box.left)) == marks
+    left, right = sorted((w.box for w in inside), key=lambda b: b.left)
+    assert left.left - box.left == box.right - right.right == 2
+    assert (left.top + left.bottom) // 2 == (box.top + box.bottom) // 2
+
+
+def test_marks_stand_on_black_where_the_body_fills_the_view() -> None:
+    volume = body_volume()
+    analysis = body_analysis(volume)
+    full = replace(scene_of(volume, analysis), volume=replace(volume, hu=np.full(SHAPE, 240)))
+    facts = PageFacts(lettering=lettering(Language.ENGLISH), made_by="H", image_number=None)
+
+    sheet = draw_page(full, analysis.report, facts)
+
+    box = panel(sheet, "CT at L3")
+    left, right = sorted(
+        (w.box for w in sheet.written if box.holds(w.box)), key=lambda mark: mark.left
+    )
+    for mark, inner in ((left, left.right - 1), (right, right.left)):
+        assert pixel(sheet, inner, mark.top) == (0, 0, 0)
+        assert pixel(sheet, inner, mark.top - 2) == (255, 255, 255)
+
+
+def test_notes_are_amber_and_no_notes_are_not() -> None:
+    for name, amber in (("full", True), ("little", False)):
+        sheet = page(Language.ENGLISH, name)
+        heading = in_tables(sheet, "Notes").box
+        found = sheet.pixels[heading.bottom : heading.bottom + 29, heading.left : heading.right]
+        assert bool((found == AMBER).all(axis=-1).any()) is amber

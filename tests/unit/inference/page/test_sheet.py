@@ -72,3 +72,34 @@ def test_a_picture_keeps_its_proportions(sheet: Sheet) -> None:
     place = sheet.show(Image.new("RGB", (100, 50), (255, 255, 255)), Box(10, 10, 210, 210))
 
     assert place == Box(10, 60, 210, 160)
+
+
+def test_a_box_holds_itself_and_nothing_larger() -> None:
+    box = Box(10, 20, 30, 40)
+
+    assert box.holds(box)
+    for larger in (
+        Box(9, 20, 30, 40),
+        Box(10, 19, 30, 40),
+        Box(10, 20, 31, 40),
+        Box(10, 20, 30, 41),
+    ):
+        assert not box.holds(larger)
+
+
+def test_a_filled_box_ends_where_it_says(sheet: Sheet) -> None:
+    sheet.fill(Box(10, 20, 30, 40), (1, 2, 3))
+
+    filled = np.argwhere((sheet.pixels == (1, 2, 3)).all(axis=-1))
+    assert (tuple(filled.min(axis=0)), tuple(filled.max(axis=0))) == ((20, 10), (39, 29))
+    assert len(filled) == 400
+
+
+def test_paragraphs_that_just_fit_are_all_shown(sheet: Sheet) -> None:
+    sheet.paragraphs(["one", "two", "three"], Box(0, 0, 300, 3 * 29), Style(), "{count} more")
+
+    assert [line.shown for line in sheet.written] == ["one", "two", "three"]
+
+
+def test_a_letter_wider_than_the_line_still_gets_one(sheet: Sheet) -> None:
+    assert sheet.wrapped("WW", 3, Style()) == ["W", "W"]

@@ -13,6 +13,7 @@ from inference.page.views import (
     View,
     coronal_view,
     ct_view,
+    grey,
     overlay_view,
     sagittal_view,
     scene_of,
@@ -20,6 +21,7 @@ from inference.page.views import (
 )
 from tests.unit.inference.page.page_scene import (
     AXIAL,
+    BONE_ROW_COLUMN,
     LEVEL_INDEX,
     SHAPE,
     UPSIDE_DOWN,
@@ -114,3 +116,61 @@ def test_views_from_the_side_keep_the_proportions_of_uneven_slices(
     assert [int((shown == k).sum()) for k in (3, 15)] == [1, 2]
     assert np.all(np.diff(shown) >= 0)
     assert (shown[0], shown[-1]) == (0, 19)
+
+
+@pytest.mark.parametrize(
+    ("hu", "shade"), [(-2000, 0), (-160, 0), (40, 127), (239, 254), (240, 255), (3000, 255)]
+)
+def test_soft_tissue_is_seen_from_minus_160_to_240(hu: int, shade: int) -> None:
+    volume = body_volume()
+    scene = scene_of(volume, body_analysis(volume))
+    volume.hu[LEVEL_INDEX, 40, 60] = hu
+
+    assert shade in ct_view(scene).rgb[:, :, 0]
+    assert grey(np.array([hu]), (-160.0, 240.0))[0, 0] == shade
+
+
+@pytest.mark.parametrize(("hu", "shade"), [(-200, 0), (150, 127), (500, 255)])
+def test_the_spine_is_seen_from_minus_200_to_500(hu: int, shade: int) -> None:
+    volume = body_volume()
+    volume.hu[:] = hu
+    scene = scene_of(volume, body_analysis(volume))
+
+    assert set(np.unique(sagittal_view(scene).rgb)) == {shade}
+
+
+def test_a_body_cut_by_the_border_is_shown_to_its_last_column(scene: Scene) -> None:
+    scene.volume.hu[:, 20:70] = 40
+
+    assert ct_view(scene).rgb.shape[1] == SHAPE[2]
+
+
+def test_without_bone_the_sagittal_view_goes_through_the_middle_of_the_body() -> None:
+    volume = body_volume()
+    volume.hu[volume.hu > 200] = 40
+    # A mark in the middle column, dimmer than bone.
+    volume.hu[:, 47:50, 64] = 190
+
+    shown = sagittal_view(scene_of(volume, body_analysis(volume))).rgb[..., 0]
+
+    assert int(shown.mean(axis=0).argmax()) in (47, 48, 49)
+
+
+def test_bone_far_from_the_middle_is_no_spine() -> None:
+    volume = body_volume()
+    # An arm bone, 62 to 68 mm beside the middle.
+    volume.hu[:, 20:60, 95:99] = 600
+
+    shown = sagittal_view(scene_of(volume, body_analysis(volume))).rgb[..., 0].mean(axis=0)
+
+    assert abs(int(shown.argmax()) - BONE_ROW_COLUMN[0]) <= 5
+
+
+def test_an_empty_slice_is_shown_whole() -> None:
+    volume = body_volume()
+    scene = scene_of(volume, body_analysis(volume))
+    volume.hu[LEVEL_INDEX] = -1000
+
+    assert ct_view(scene).rgb.shape[:2] == SHAPE[1:]
+    assert sagittal_view(scene).rgb.shape[:2] == SHAPE[:2]
+    assert coronal_view(scene).rgb.shape[:2] == (SHAPE[0], SHAPE[2])
