@@ -15,7 +15,7 @@ TRAIN ?= .venv-train/bin
 PYTEST := $(BIN)/python -m pytest
 APT_PYTHON := python3-venv
 APT_NODE := $(APT_PYTHON) orthanc orthanc-python orthanc-dicomweb dcmtk iproute2 util-linux
-APT_TEST := dicom3tools procps
+APT_TEST := dicom3tools procps libfaketime
 APT_VIEWER := nginx
 APT_BROWSER := $(APT_VIEWER) chromium
 # An Orthanc of your own for make ohif; without one it shows the demo that runs.
@@ -126,6 +126,9 @@ test: setup-dev ## unit, integration and acceptance tests with a real Orthanc (n
 .PHONY: fuzz
 fuzz: .venv/.dev ## 5,000 damaged series by hand (HABITUS_REAL_CT adds real codings); commit the table it leaves
 	OMP_NUM_THREADS=1 RUST_BACKTRACE=0 $(BIN)/python -m tests.fuzz --count 5000 --written 0.2 --out docs/results/fuzz.md
+.PHONY: faults
+faults: setup-dev ## 60 studies under 200 kills and other faults, by hand: nothing lost, nothing twice; commit the table it leaves
+	$(SUDO) env OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults --studies 60 --kills 200 --seed 1 --out docs/results/faults.md
 .PHONY: test-ohif
 test-ohif: setup-dev system-browser .venv/.browser .viewer/.installed ## the demo's results in OHIF, in a headless browser
 	$(SUDO) env PYTHONDONTWRITEBYTECODE=1 $(PYTEST) -p no:cacheprovider -q -rs tests/viewer
