@@ -2,7 +2,6 @@
 
 import json
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from io import BytesIO
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import requests
 from pydicom import Dataset, dcmread
@@ -60,13 +60,18 @@ class KeptDemo:
                 return dcmread(BytesIO(self._fetch(PACS, f"/instances/{instance}/file")))
         raise AssertionError(f"no series {series_uid} at the PACS")
 
-    def give(self, path: Path) -> None:
+    def object_behind(self, link: str) -> Dataset:
+        """What a link opens, from the PACS."""
+        (series_uid,) = parse_qs(urlsplit(link).query)["initialSeriesInstanceUID"]
+        return self.received(series_uid)
+
+    def give(self, content: bytes) -> None:
         """Store a DICOM file at the PACS."""
         url, user, password = self._access(PACS)
         with requests.Session() as session:
             session.trust_env = False
             answer = session.post(
-                f"{url}/instances", data=path.read_bytes(), auth=(user, password), timeout=60
+                f"{url}/instances", data=content, auth=(user, password), timeout=60
             )
             answer.raise_for_status()
 
@@ -87,7 +92,7 @@ class KeptDemo:
 
 @contextmanager
 def kept_demo() -> Iterator[KeptDemo]:
-    """The demo from its start until its links are printed; then ended as Ctrl-C ends it."""
+    """The demo from its start until its links are printed; then ended."""
     process = subprocess.Popen(
         [sys.executable, "demo.py", "--keep", "1"], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
@@ -96,6 +101,7 @@ def kept_demo() -> Iterator[KeptDemo]:
         lines = list(takewhile(lambda line: line != LAST_LINE, process.stdout))
         yield KeptDemo(output="".join(lines))
     finally:
-        process.send_signal(signal.SIGINT)
+        # A background job of a shell ignores SIGINT, and so do its children.
+        process.terminate()
         process.wait(60)
         process.stdout.close()

@@ -1,17 +1,24 @@
 """OHIF in a headless browser: what is written, what is painted, and what went wrong meanwhile."""
 
+import base64
 import itertools
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 WAIT_MS = 120_000
+COLOURED = 25
+"""Between a pixel's highest and lowest channel."""
 ARGUMENTS = [
     # Chromium's own sandbox refuses root; the only page that is opened is ours.
     "--no-sandbox",
@@ -26,28 +33,19 @@ ARGUMENTS = [
     "--enable-unsafe-swiftshader",
     "--ignore-gpu-blocklist",
 ]
-PIXELS = """
-([test]) => {
-  const wanted = { coloured: (high, low) => high - low > 25, bright: (high) => high > 40 }[test];
-  let count = 0;
-  for (const canvas of document.querySelectorAll('canvas')) {
-    if (canvas.width < 300) continue;
-    const copy = document.createElement('canvas');
-    [copy.width, copy.height] = [canvas.width, canvas.height];
-    const context = copy.getContext('2d');
-    context.drawImage(canvas, 0, 0);
-    const data = context.getImageData(0, 0, copy.width, copy.height).data;
-    for (let i = 0; i < data.length; i += 4) {
-      const rgb = [data[i], data[i + 1], data[i + 2]];
-      if (wanted(Math.max(...rgb), Math.min(...rgb))) count++;
-    }
-  }
-  return count;
+PICTURE = """
+() => {
+  const shown = [...document.querySelectorAll('canvas')].find((canvas) => canvas.width >= 300);
+  if (!shown) return '';
+  const copy = document.createElement('canvas');
+  [copy.width, copy.height] = [shown.width, shown.height];
+  copy.getContext('2d').drawImage(shown, 0, 0);
+  return copy.toDataURL('image/png').split(',')[1];
 }
 """
 SHOWN = re.compile(r"I:(\d+) \((\d+)/(\d+)\)")
 
-CENTROIDS = """
+SEGMENTS = """
 () => {
   const { cache, metaData } = window.cornerstone;
   const sums = {};
@@ -68,9 +66,18 @@ CENTROIDS = """
       });
     }
   }
-  return Object.entries(sums).map(([label, [x, y, z, n]]) => [Number(label), [x / n, y / n, z / n]]);
+  return Object.entries(sums).map(([label, [x, y, z, n]]) => [Number(label), x / n, y / n, z / n, n]);
 }
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldSegment:
+    """One segment as OHIF keeps it."""
+
+    centroid_mm: tuple[float, float, float]
+    """In patient space."""
+    voxels: int
 
 
 @dataclass(slots=True)
@@ -113,14 +120,30 @@ class OhifPage:
         found = SHOWN.search(self.text())
         return int(found[1]) if found else 0
 
-    def pixels(self, test: str) -> int:
-        """How many of the viewport's pixels are "coloured", or "bright"."""
-        return int(self.page.evaluate(PIXELS, [test]))
+    def picture(self) -> npt.NDArray[np.uint8]:
+        """The viewport as [row, column, channel], without the texts over it; of no size while there is none."""
+        png = str(self.page.evaluate(PICTURE))
+        if not png:
+            return np.zeros((0, 0, 3), np.uint8)
+        return np.asarray(Image.open(BytesIO(base64.b64decode(png))).convert("RGB"))
 
-    def centroids_mm(self) -> dict[int, tuple[float, float, float]]:
-        """Of each segment number in patient space, from the voxels that OHIF holds and its own geometry."""
-        found = self.page.evaluate(CENTROIDS)
-        return {int(label): (x, y, z) for label, (x, y, z) in found}
+    def coloured_pixels(self) -> int:
+        """How many of the viewport's pixels are not grey."""
+        picture = self.picture().astype(int)
+        return int((np.ptp(picture, axis=2) > COLOURED).sum())
+
+    def segments(self) -> dict[int, HeldSegment]:
+        """By number: what OHIF itself holds of them, placed by its own geometry."""
+        return {
+            int(number): HeldSegment(centroid_mm=(x, y, z), voxels=int(voxels))
+            for number, x, y, z, voxels in self.page.evaluate(SEGMENTS)
+        }
+
+    def listed_name(self, patient_id: str) -> str:
+        """The patient's name in the row of the study list with that identifier."""
+        row = self.page.locator("tr").filter(has=self.page.get_by_text(patient_id, exact=True))
+        row.last.wait_for(timeout=WAIT_MS)
+        return str(row.last.inner_text()).strip().splitlines()[0].strip()
 
     def wait_until(self, condition: Any, what: str) -> None:
         """Polled, since a canvas tells nobody that it was painted."""

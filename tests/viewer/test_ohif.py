@@ -1,7 +1,6 @@
 """What the demo sent to its PACS, opened in OHIF by the links that the demo prints: in a real, headless browser."""
 
 import re
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
@@ -40,12 +39,6 @@ COLOURED_PIXELS = 20_000
 AREA = re.compile(r"^Area: (\S+) cm2$", re.MULTILINE)
 
 
-def segmentation_behind(link: str, demo: KeptDemo) -> Dataset:
-    """The SEG that a link opens, from the PACS."""
-    (series_uid,) = parse_qs(urlsplit(link).query)["initialSeriesInstanceUID"]
-    return demo.received(series_uid)
-
-
 def instance_numbers_of(segment_label: str, segmentation: Dataset) -> set[int]:
     """The CT images on which a segment has a frame."""
     (number,) = [
@@ -62,7 +55,7 @@ def instance_numbers_of(segment_label: str, segmentation: Dataset) -> set[int]:
 
 def test_the_link_shows_every_organ_and_a_click_leads_to_it(demo: KeptDemo, ohif: OhifPage) -> None:
     link = demo.link("SEG", "organs")
-    liver = instance_numbers_of("Liver", segmentation_behind(link, demo))
+    liver = instance_numbers_of("Liver", demo.object_behind(link))
 
     ohif.open(link)
     ohif.wait_for_text(ORGANS[-1])
@@ -72,12 +65,12 @@ def test_the_link_shows_every_organ_and_a_click_leads_to_it(demo: KeptDemo, ohif
     assert before not in liver
     ohif.click("Liver")
     ohif.wait_until(lambda: ohif.shown_instance_number() in liver, f"an image of {sorted(liver)}")
-    ohif.wait_until(lambda: ohif.pixels("coloured") > COLOURED_PIXELS, "a painted overlay")
+    ohif.wait_until(lambda: ohif.coloured_pixels() > COLOURED_PIXELS, "a painted overlay")
 
 
 def test_the_link_shows_the_tissues_at_l3(demo: KeptDemo, ohif: OhifPage) -> None:
     link = demo.link("SEG", "L3")
-    slab = instance_numbers_of("Skeletal muscle", segmentation_behind(link, demo))
+    slab = instance_numbers_of("Skeletal muscle", demo.object_behind(link))
 
     ohif.open(link)
     ohif.wait_for_text(TISSUES[-1])
@@ -85,7 +78,7 @@ def test_the_link_shows_the_tissues_at_l3(demo: KeptDemo, ohif: OhifPage) -> Non
 
     ohif.click("Skeletal muscle")
     ohif.wait_until(lambda: ohif.shown_instance_number() in slab, f"an image of {sorted(slab)}")
-    ohif.wait_until(lambda: ohif.pixels("coloured") > COLOURED_PIXELS, "a painted overlay")
+    ohif.wait_until(lambda: ohif.coloured_pixels() > COLOURED_PIXELS, "a painted overlay")
 
 
 def test_the_report_is_readable_and_has_the_nodes_numbers(demo: KeptDemo, ohif: OhifPage) -> None:
