@@ -54,6 +54,9 @@ def numbers(header: Dataset, keyword: str) -> tuple[float, ...] | None:
     if value is None:
         return None
     items = value if not isinstance(value, str) and isinstance(value, Sequence) else [value]
+    if any(not (shown := str(item)).isascii() or "_" in shown for item in items):
+        # Python reads ١٢ and 1_2 as twelve; PS3.5 6.2 knows ASCII digits without anything between them.
+        return None
     try:
         found = tuple(float(item) for item in items)
     except (ValueError, TypeError, OverflowError):

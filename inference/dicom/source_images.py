@@ -34,6 +34,9 @@ _CARRIED: Mapping[str, str] = {
 
 CARRIED_KEYWORDS = tuple(_CARRIED)
 
+_OF_ANY_SCRIPT = frozenset({"PN", "LO", "SH"})
+"""PS3.5 6.1.2.3: Specific Character Set has no say in the other kinds."""
+
 _MAY_BE_ABSENT = frozenset(
     {"IssuerOfPatientID", "PatientAge", "PatientSize", "PatientWeight", "StudyDescription"}
 )
@@ -90,7 +93,7 @@ def _is_valid(kind: str, value: str) -> bool:
         validate_value(kind, value, validation_mode=2)
     except ValueError:
         return False
-    return "\\" not in value
+    return "\\" not in value and (kind in _OF_ANY_SCRIPT or value.isascii())
 
 
 def stamp(result: Dataset, identity: ResultIdentity) -> None:

@@ -1,6 +1,7 @@
 """What `make fuzz` found once, each as the smallest file that shows it."""
 
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from inference.dicom.patient import patient_from_header
 from inference.dicom.read_file import MAX_INFLATED_BYTES
 from inference.dicom.read_series import load_series
 from inference.dicom.series_summary import summarise
+from inference.dicom.source_images import carry_patient_and_study
 from inference.dicom.undecodable import carry_kept_texts, texts_to_keep
 from inference.domain.errors import UnreadableInput
 from tests.synthetic_series import save_all, small_datasets
@@ -135,3 +137,22 @@ def test_an_empty_value_of_an_unknown_kind_is_absent() -> None:
 
     assert texts_to_keep(header) == {}
     assert patient_from_header(header).height_m is None
+
+
+@pytest.mark.parametrize("size", ["١.٧", "1_7", "１.７"])
+def test_a_number_that_only_python_reads_is_neither_used_nor_repeated(
+    size: str, tmp_path: Path
+) -> None:
+    # float() takes any script's digits; the library took them in and could not write them.
+    datasets = small_datasets()
+    for dataset in datasets:
+        dataset.add_new("PatientSize", "LO", size)
+        dataset.add_new("StudyTime", "LO", "１２００")
+    series = load_series(save_all(datasets, tmp_path))
+    result = Dataset()
+
+    carry_patient_and_study(result, replace(series, headers=tuple(datasets)))
+
+    assert patient_from_header(datasets[0]).height_m is None
+    assert "PatientSize" not in result
+    assert result.StudyTime == ""
