@@ -1,12 +1,14 @@
 """The command line: the one wiring file above the packages; each sub-command imports what it needs when it runs."""
 
 import argparse
+import io
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commands import explain, synth
+from commands.named_path import named_path
 from commands.result_folder import check_writable
 
 if TYPE_CHECKING:
@@ -46,6 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if threading.current_thread() is threading.main_thread():
         # A kill must leave no half-written folder, as Ctrl-C leaves none.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            # An old terminal lacks ² and °, and a file's name may be no text at all.
+            stream.reconfigure(errors="backslashreplace")
     try:
         status: int = options.run(options)
     except HabitusError as error:
@@ -81,8 +87,10 @@ def build_parser() -> argparse.ArgumentParser:
         return command
 
     run = add("run", run_series, "analyse the CT series of a folder that suits the profile best")
-    run.add_argument("series_dir", type=Path, metavar="SERIES_DIR", help="folder of DICOM files")
-    run.add_argument("--out", type=Path, required=True, help="folder for the results")
+    run.add_argument(
+        "series_dir", type=named_path, metavar="SERIES_DIR", help="folder of DICOM files"
+    )
+    run.add_argument("--out", type=named_path, required=True, help="folder for the results")
     run.add_argument("--profile", default="abdomen", help="abdomen (default), l3 or l3-small")
     run.add_argument("--models", type=Path, help="another models folder")
     run.add_argument(

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from commands.named_path import named_path
+
 if TYPE_CHECKING:
     from inference.dicom.survey import Survey
     from inference.domain.analysis_profile import Profile
@@ -26,7 +28,9 @@ class _Foreseen:
 
 def add_options(explain: argparse.ArgumentParser) -> None:
     """Arguments and help."""
-    explain.add_argument("study_dir", type=Path, metavar="STUDY_DIR", help="folder of DICOM files")
+    explain.add_argument(
+        "study_dir", type=named_path, metavar="STUDY_DIR", help="folder of DICOM files"
+    )
     explain.add_argument(
         "--profile", default="abdomen", help="whose rules: abdomen (default), l3 …"
     )
@@ -66,7 +70,7 @@ def explain_choice(options: argparse.Namespace) -> int:
         for caution in foreseen.cautions:
             sys.stdout.write(f"! {caution}\n")
         for path in survey.unreadable_paths:
-            sys.stdout.write(f"! cannot be read: {path}\n")
+            sys.stdout.write(f"! cannot be read: {_printable(str(path))}\n")
     if foreseen.refusal:
         raise foreseen.refusal
     return 0
@@ -120,7 +124,12 @@ def _as_json(foreseen: _Foreseen, rules: str, unreadable: int) -> str:
         "cautions": foreseen.cautions,
         "refusal": refusal and {"code": refusal.reason_code, "message": str(refusal)},
     }
-    return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(told, indent=2) + "\n"
+
+
+def _printable(words: str) -> str:
+    """Without control characters: a header or a file name could steer the terminal."""
+    return "".join(sign if sign.isprintable() or sign == "\u3000" else "�" for sign in words)
 
 
 def _print_choice(choice: "SeriesChoice", title: str) -> None:
@@ -145,7 +154,7 @@ def _print_choice(choice: "SeriesChoice", title: str) -> None:
             "" if facts.coverage_mm is None else f"{facts.coverage_mm:.0f} mm",
             str(row.score) if row.outcome != "refused" else "",
             # Text, not markup: a description may hold brackets.
-            Text(facts.description),
+            Text(_printable(facts.description)),
             Text(f"{row.outcome} {row.code}".strip()),
             Text(row.why),
         )

@@ -5,12 +5,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from commands.named_path import named_path
 from commands.result_folder import check_writable
 
 
 def add_options(synth: argparse.ArgumentParser) -> None:
     """Arguments and help."""
-    synth.add_argument("folder", type=Path, metavar="DIR", help="new or empty folder")
+    synth.add_argument("folder", type=named_path, metavar="DIR", help="new or empty folder")
     synth.add_argument(
         "--seed", type=_between(0, 2**31, int), default=1, help="another seed, another body"
     )

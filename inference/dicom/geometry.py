@@ -19,6 +19,10 @@ DUPLICATE_MM = 0.05
 """Slices closer than this are at the same position."""
 LATERAL_TOLERANCE_MM = 0.2
 COSINE_TOLERANCE = 1e-3
+FAR_CORNER_PIXELS = 0.45
+"""How much the farthest pixel may move by orientations that differ: results state one, and are proven to half a pixel."""
+FARTHEST_MM = 1e7
+"""A position farther from the origin is damage, and may overflow what is computed from it."""
 MIN_PIXEL_MM = 0.05
 """Below the finest micro-detail reconstruction; a header with less would make the grid filters take all memory."""
 MIN_STEP_MM = 0.05
@@ -119,6 +123,12 @@ def checked_plane(
     """A plane from the values of a header; raises UnsupportedGeometry where they make none."""
     if position is None or len(position) != 3 or orientation is None or len(orientation) != 6:
         raise _refused("mixed-geometry", "a slice without position or orientation", "both")
+    if max(map(abs, position)) > FARTHEST_MM:
+        raise _refused(
+            "mixed-geometry",
+            f"a slice more than {FARTHEST_MM / 1e6:g} km from the origin",
+            "a patient's slice",
+        )
     if (
         spacing is None
         or len(spacing) != 2
@@ -131,8 +141,12 @@ def checked_plane(
         )
     axes = np.array(orientation, np.float64).reshape(2, 3)
     lengths = np.linalg.norm(axes, axis=1)
-    if np.any(np.abs(lengths - 1) > 10 * COSINE_TOLERANCE) or abs(axes[0] @ axes[1]) > (
-        10 * COSINE_TOLERANCE
+    far_px = np.abs(lengths - 1) * (shape[1], shape[0])
+    is_skew = abs(axes[0] @ axes[1]) > 10 * COSINE_TOLERANCE
+    if (
+        is_skew
+        or np.any(np.abs(lengths - 1) > 10 * COSINE_TOLERANCE)
+        or far_px.max() > (FAR_CORNER_PIXELS)
     ):
         raise _refused("mixed-geometry", "an image orientation that is no rotation", "unit axes")
     axes /= lengths[:, None]
@@ -162,8 +176,17 @@ def _check_same_plane(planes: Sequence[Plane]) -> None:
     if np.ptp(spacings, axis=0).max() > 1e-3 * spacings.max():
         raise _refused("mixed-geometry", "several pixel spacings", "one pixel spacing")
     axes = np.array([(plane.column_axis, plane.row_axis) for plane in planes])
-    if np.abs(axes - (first.column_axis, first.row_axis)).max() > COSINE_TOLERANCE:
+    if np.ptp(axes, axis=0).max() > COSINE_TOLERANCE:
         raise _refused("mixed-geometry", "several image orientations", "one orientation")
+    # Row spacing is the step along the row axis; the last column lies along the column axis.
+    ends_mm = axes * (spacings[:, ::-1] * (first.columns, first.rows))[..., None]
+    apart_mm = float(np.linalg.norm(np.ptp(ends_mm, axis=0), axis=-1).max())
+    if apart_mm > FAR_CORNER_PIXELS * spacings.max():
+        raise _refused(
+            "mixed-geometry",
+            f"orientations and spacings that differ by {apart_mm:.2f} mm at the far corners",
+            f"at most {FAR_CORNER_PIXELS:g} pixels",
+        )
 
 
 def _check_distinct(along_mm: Vector) -> None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from typing import Any
+from unicodedata import category
 
 from pydicom.dataset import Dataset
 
@@ -40,6 +41,11 @@ def plain_text(header: Dataset, keyword: str) -> str:
         sign if sign.isalnum() or sign in _PLAIN_SIGNS else " " for sign in text(header, keyword)
     )
     return " ".join(value.split())[:MAX_PLAIN_TEXT].strip()
+
+
+def has_signs_of_no_text(value: str) -> bool:
+    """Whether it holds a backslash, which divides values, or a control character (PS3.5 6.1.3)."""
+    return any(sign == "\\" or category(sign) == "Cc" for sign in value)
 
 
 def number(header: Dataset, keyword: str) -> float | None:

@@ -39,11 +39,14 @@ def pixel_format(header: Dataset) -> PixelFormat:
         _required(header, keyword)
         for keyword in ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation")
     )
+    # PS3.5 8.1.1: data shifted towards the highest bit, which no decoder shifts back.
+    high = whole_number(header, "HighBit")
     is_known = (
         0 < rows <= 4096
         and 0 < columns <= 4096
         and allocated in (8, 16)
         and 0 < stored <= allocated
+        and (high is None or high < stored)
         and sign in (0, 1)
         and whole_number(header, "SamplesPerPixel") == 1
         and text(header, "PhotometricInterpretation") == "MONOCHROME2"
@@ -81,9 +84,17 @@ def rescaled(
         else whole
     )
     if form.padding is not None:
-        hu[(stored >= form.padding[0]) & (stored <= form.padding[1])] = AIR_HU
+        hu[_is_padding(stored, form.padding)] = AIR_HU
     np.clip(hu, AIR_HU, np.iinfo(np.int16).max, out=hu)
     return hu
+
+
+def _is_padding(stored: npt.NDArray[np.integer], padding: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    low, high = padding
+    if low == high and stored.dtype.itemsize == 2:
+        # The element may have the other sign than the pixels: 63536 is −2000.
+        return np.asarray(stored.view(np.uint16) == low % 65536)
+    return (stored >= low) & (stored <= high)
 
 
 def _shifted(stored: npt.NDArray[np.integer], form: PixelFormat) -> npt.NDArray[np.int16] | None:
@@ -117,7 +128,14 @@ def _rescale(header: Dataset) -> tuple[float, float]:
     slope, intercept = number(header, "RescaleSlope"), number(header, "RescaleIntercept")
     kind = text(header, "RescaleType").upper()
     is_hu = kind in ("", "HU") and slope is not None and intercept is not None
-    if not is_hu or not slope or intercept is None or abs(slope) > 100 or abs(intercept) > 1e5:
+    if (
+        not is_hu
+        or not slope
+        or slope < 0
+        or intercept is None
+        or abs(slope) > 100
+        or abs(intercept) > 1e5
+    ):
         raise _refused(
             "not-hu",
             "a slice whose values are not Hounsfield units",

@@ -16,7 +16,8 @@ def derive_uid(*parts: str) -> str:
         raise ValueError("a UID must be derived from something")
     digest = hashlib.sha256()
     for part in parts:
-        encoded = part.encode()
+        # A path may hold bytes that are no text.
+        encoded = part.encode(errors="surrogateescape")
         digest.update(len(encoded).to_bytes(8, "big") + encoded)
     number = int.from_bytes(digest.digest()[:16], "big")
     # RFC 9562: version 8 (vendor-specific) and the standard variant, so that it is a UUID indeed.

@@ -17,7 +17,12 @@ from inference.dicom.patient import patient_from_header
 from inference.dicom.quiet import quietly
 from inference.dicom.read_file import SourceFile, broken, read_header
 from inference.dicom.same_slices import Comparison, distinct_slices, in_headers, in_pixels
-from inference.dicom.series_flags import contrast_agent, series_flags, spacing_flags
+from inference.dicom.series_flags import (
+    contrast_agent,
+    mixture_flags,
+    series_flags,
+    spacing_flags,
+)
 from inference.dicom.series_identity import check_one_series
 from inference.dicom.source_frames import SourceFrame, frames_of
 from inference.dicom.suitability import unsuitable_because
@@ -113,11 +118,12 @@ def _load(files: Sequence[SourceFile], lossy: LossyPolicy) -> CtSeries:
         frame_of_reference_uid=text(first, "FrameOfReferenceUID"),
         sop_uids=tuple(sorted({text(file.header, "SOPInstanceUID") for file in files})),
         slice_thickness_mm=abs(thickness_mm) if thickness_mm else volume.spacing_mm[0],
-        contrast=contrast_agent(files[0].header) or "unknown",
+        contrast=contrast_agent(ordered[0].file.header) or "unknown",
         kvp=number(first, "KVP"),
         kernel=plain_text(first, "ConvolutionKernel") or None,
         flags=(
             *spacing_flags(volume),
+            *mixture_flags([frame.header for frame in ordered]),
             *series_flags(first, laid_out.forms, repeated=repeated, is_text_kept=bool(kept_texts)),
         ),
         kept_texts=kept_texts,

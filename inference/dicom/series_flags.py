@@ -11,6 +11,11 @@ from inference.dicom.hounsfield import PixelFormat
 from inference.domain.volume import Volume
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_ONE_OF_EACH = {
+    "ConvolutionKernel": "reconstruction filters",
+    "KVP": "tube voltages",
+    "ContrastBolusAgent": "contrast agents",
+}
 
 
 def series_flags(
@@ -43,6 +48,19 @@ def spacing_flags(volume: Volume) -> tuple[str, ...]:
         f"slices unevenly spaced ({steps_mm.min():.2f} to {steps_mm.max():.2f} mm): resampled to even"
         f" {grid_mm:.2f} mm for the networks; masks and numbers are of the original slices",
     )
+
+
+def mixture_flags(headers: Sequence[Dataset]) -> tuple[str, ...]:
+    """What densities depend on and one acquisition and reconstruction has only one of; unstated values say nothing."""
+    flags = []
+    for keyword, named in _ONE_OF_EACH.items():
+        # 120 and 120.0 are one voltage.
+        stated = {number(h, keyword) or plain_text(h, keyword) for h in headers} - {""}
+        if len(stated) > 1:
+            flags.append(
+                f"slices of {len(stated)} {named} in one series: densities are not comparable between them"
+            )
+    return tuple(flags)
 
 
 def contrast_agent(header: Dataset) -> str:

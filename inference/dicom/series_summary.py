@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from inference.dicom.geometry import MIN_SLICES
+from inference.dicom.geometry import FARTHEST_MM, MIN_SLICES
 from inference.dicom.header_values import number, numbers, text, whole_number
 from inference.dicom.slice_steps import is_even, step_tolerance_mm, uneven_steps
 from inference.dicom.source_frames import is_enhanced
@@ -54,8 +54,6 @@ NEEDED = (
 )
 """Keywords that a summary reads."""
 REPEATED_MM = 0.05
-FARTHEST_MM = 1e6
-"""A position farther from the origin is damage, and would overflow what is computed from it."""
 
 
 def split_slices(headers: Sequence[Dataset]) -> tuple[list[int], tuple[str, ...]]:

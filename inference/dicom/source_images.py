@@ -10,7 +10,7 @@ from pydicom.valuerep import PersonName, validate_value
 
 from inference.dicom.codes import PRIVATE_SCHEME, PRIVATE_SCHEME_NAME
 from inference.dicom.ct_series import CtSeries
-from inference.dicom.header_values import numbers, text
+from inference.dicom.header_values import has_signs_of_no_text, numbers, text
 from inference.dicom.identity import ResultIdentity
 from inference.dicom.undecodable import carry_kept_texts
 
@@ -55,8 +55,11 @@ def source_image(series: CtSeries, slice_index: int) -> Dataset:
     image.SeriesInstanceUID = series.series_uid
     image.FrameOfReferenceUID = series.frame_of_reference_uid
     image.SpecificCharacterSet = "ISO_IR 192"
-    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
+    for keyword in ("ImagePositionPatient", "PixelSpacing"):
         setattr(image, keyword, list(numbers(header, keyword) or ()))
+    # Of the first slice: the reader takes slices whose orientation is rounded differently, a result states one.
+    orientation = numbers(series.headers[0], "ImageOrientationPatient")
+    image.ImageOrientationPatient = list(orientation or ())
     image.SliceThickness = series.thickness_mm(slice_index)
     image.Rows, image.Columns = series.volume.shape[1:]
     for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex"):
@@ -93,7 +96,8 @@ def _is_valid(kind: str, value: str) -> bool:
         validate_value(kind, value, validation_mode=2)
     except ValueError:
         return False
-    return "\\" not in value and (kind in _OF_ANY_SCRIPT or value.isascii())
+    is_written_in_it = kind in _OF_ANY_SCRIPT or value.isascii()
+    return is_written_in_it and not has_signs_of_no_text(value)
 
 
 def stamp(result: Dataset, identity: ResultIdentity) -> None:

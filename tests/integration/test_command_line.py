@@ -1,6 +1,8 @@
 """`habitus run` on what people really point it at: every refusal says what was found and wanted, and leaves nothing behind."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -267,3 +269,31 @@ def test_a_second_run_leaves_no_file_of_the_first(series: Path, tmp_path: Path) 
 
     assert not (tmp_path / "out" / "seg-organs.dcm").exists()
     assert (tmp_path / "out" / "notes.txt").exists()
+
+
+@pytest.mark.parametrize("arguments", [["run", "", "--out", "x"], ["explain", ""], ["synth", ""]])
+def test_an_empty_name_is_not_the_current_folder(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        habitus.main(arguments)
+
+    assert "found an empty name" in capsys.readouterr().err
+
+
+def test_a_terminal_without_our_signs_and_a_path_that_is_no_text_end_no_run(
+    series: Path, tmp_path: Path
+) -> None:
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/ct\xff")
+    shutil.copytree(series, folder)
+    command = [sys.executable, str(ROOT / "habitus.py")]
+    run = ["run", folder, "--out", f"{folder}-out", "--profile", "l3-small"]
+
+    for arguments in (["explain", folder], run):
+        done = subprocess.run(
+            [*command, *arguments],
+            capture_output=True,
+            env=os.environ | {"PYTHONIOENCODING": "ascii:strict"},
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, b"")

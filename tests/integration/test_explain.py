@@ -11,6 +11,7 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import UID
 
 import habitus
+from inference.dicom.quiet import quietly
 from tests.synthetic_study import plain_series, save_study
 
 Outcome = tuple[int, str]
@@ -249,3 +250,22 @@ def test_synth_refuses_texts_that_no_header_holds(
         habitus.main(["synth", str(tmp_path / "ct"), "--kernel", kernel])
 
     assert "wanted 1 to 16 letters" in capsys.readouterr().err
+
+
+def test_no_header_and_no_file_name_steers_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with quietly():
+        images = soft()
+        for image in images:
+            image.SeriesDescription = "\x1b[31mred\x1b]0;title\x07"
+        save_study([images], tmp_path / "study", Random(1))
+        (tmp_path / "study" / "bad\x1b[31m\n.dcm").write_bytes(b"\0" * 128 + b"DICM\xff")
+
+    habitus.main(["explain", str(tmp_path / "study")])
+
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert "\x07" not in shown
+    assert "cannot be read" in shown
+    assert "red" in shown

@@ -81,8 +81,8 @@ def test_a_damaged_name_is_neither_warned_of_nor_logged(
 ) -> None:
     datasets = small_datasets()
     for dataset in datasets:
-        dataset.add_new("PatientID", "LO", "x")
-        dataset["PatientID"]._value = SECRET * 20
+        dataset.add_new("IssuerOfPatientID", "LO", "x")
+        dataset["IssuerOfPatientID"]._value = SECRET * 20
         dataset.add_new("PatientWeight", "LO", SECRET)
     caplog.set_level(logging.DEBUG)
 

@@ -15,6 +15,12 @@ def test_parts_are_not_merely_joined() -> None:
     assert derive_uid("ab", "c") != derive_uid("a", "bc")
 
 
+def test_a_path_of_bytes_that_are_no_text_gives_a_uid() -> None:
+    path = b"/ct/\xff\xfe".decode(errors="surrogateescape")
+
+    assert derive_uid(path) == derive_uid(path) != derive_uid("/ct/")
+
+
 def test_the_uid_is_a_uuid_under_the_arc_for_uuids() -> None:
     uid = derive_uid("job", "sr")
 
