@@ -17,7 +17,7 @@ from tests.faults.receiver import LOG
 from tests.faults.sabotage import sabotage
 from tests.faults.scene import Scene, scene, wait_for_engine, wait_until_settled
 
-IDLE_S = 4.0
+IDLE_S = 2.0
 """Where nothing happens for so long, the next fault comes all the same."""
 STEP_S = 0.05
 
