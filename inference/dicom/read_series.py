@@ -119,7 +119,7 @@ def _load(files: Sequence[SourceFile], lossy: LossyPolicy) -> CtSeries:
         sop_uids=tuple(sorted({text(file.header, "SOPInstanceUID") for file in files})),
         slice_thickness_mm=abs(thickness_mm) if thickness_mm else volume.spacing_mm[0],
         contrast=contrast_agent(ordered[0].file.header) or "unknown",
-        kvp=number(first, "KVP"),
+        kvp=_voltage_kv(first),
         kernel=plain_text(first, "ConvolutionKernel") or None,
         flags=(
             *spacing_flags(volume),
@@ -128,6 +128,12 @@ def _load(files: Sequence[SourceFile], lossy: LossyPolicy) -> CtSeries:
         ),
         kept_texts=kept_texts,
     )
+
+
+def _voltage_kv(header: Dataset) -> float | None:
+    """Zero stands for unknown where software filled the element in."""
+    stated = number(header, "KVP")
+    return stated if stated and stated > 0 else None
 
 
 def _lay_out(

@@ -74,6 +74,20 @@ def test_help_loads_neither_numpy_nor_onnxruntime() -> None:
     assert loaded.strip() == "[]"
 
 
+def test_the_node_itself_decodes_no_pixels() -> None:
+    # A codec may crash on a damaged image: only the engine child has one.
+    code = (
+        "import sys, orthanc_plugin.node.app\n"
+        "print([m for m in sys.modules if m.endswith(('pixel_decoding', 'hounsfield', 'read_series', '.pipeline'))])"
+    )
+
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+
+    assert loaded.strip() == "[]"
+
+
 def errors_without(keyword: str, path: Path) -> list[str]:
     """Where a file makes an error with found= and wanted= but without the keyword."""
     calls = [

@@ -207,6 +207,15 @@ def test_one_voltage_written_in_two_ways_is_one(tmp_path: Path) -> None:
     assert load_series(save_all(datasets, tmp_path)).flags == ()
 
 
+@pytest.mark.parametrize("stated", ["0", "-120", ""])
+def test_a_tube_voltage_of_nothing_is_unknown(stated: str, tmp_path: Path) -> None:
+    datasets = small_datasets()
+    for dataset in datasets:
+        dataset.KVP = stated
+
+    assert load_series(save_all(datasets, tmp_path)).kvp is None
+
+
 @pytest.mark.parametrize("description", ["two\nlines", "bell\x07"])
 def test_control_characters_of_a_description_reach_no_result(
     description: str, tmp_path: Path

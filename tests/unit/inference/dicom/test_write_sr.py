@@ -12,6 +12,7 @@ from inference.dicom.read_sr import (
     SrMeasurement,
     group_items,
     measurements_from_sr,
+    references_from_sr,
     statements_from_sr,
 )
 from inference.dicom.sr_groups import cut_off_tracking_id
@@ -171,6 +172,16 @@ def test_only_the_l3_slice_is_in_the_image_library(document: Dataset, series: Ct
     }
 
     assert cited & set(series.sop_uids) == {str(series.headers[5].SOPInstanceUID)}
+
+
+def test_what_was_measured_at_l3_names_its_slice_and_what_was_not_does_not(
+    document: Dataset, series: CtSeries
+) -> None:
+    level = str(series.headers[5].SOPInstanceUID)
+    at_level = {r.tracking_id for r in references_from_sr(document) if r.sop_instance_uid == level}
+
+    assert {"l3", "body", *TISSUES} <= at_level
+    assert not at_level & {"result", "patient", *FLARE22_ORGANS}
 
 
 def test_every_structure_refers_to_its_own_segment(
