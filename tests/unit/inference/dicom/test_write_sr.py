@@ -10,6 +10,8 @@ from inference.dicom.ct_series import CtSeries
 from inference.dicom.read_series import load_series
 from inference.dicom.read_sr import (
     SrMeasurement,
+    code_of,
+    concept_of,
     group_items,
     measurements_from_sr,
     references_from_sr,
@@ -288,6 +290,45 @@ def test_each_group_names_the_model_behind_its_numbers(document: Dataset) -> Non
     assert said(document, "liver", "111001") == ["organs"]
     assert said(document, "liver", "111002") == ["sha256 " + "b" * 64]
     assert said(document, "patient", "111001") == []
+    # TID 4019, Algorithm Family.
+    assert said(document, "liver", "111000") == ["123109"]
+
+
+def test_our_own_texts_are_contained_in_their_group(document: Dataset) -> None:
+    """PS3.3 A.35.13.3.1.2: a TEXT is contained in a CONTAINER, or is its context."""
+    how = {
+        str(item.RelationshipType)
+        for _, item in group_items(document)
+        if item.ValueType == "TEXT" and concept_of(item).scheme == codes.PRIVATE_SCHEME
+    }
+
+    assert how == {"CONTAINS"}
+
+
+def test_the_document_says_what_was_done_and_stands_in_its_own_series(
+    document: Dataset, segmentations: list[Dataset]
+) -> None:
+    procedure = [code_of(i).value for i in items(document) if concept_of(i).value == "121058"]
+    evidence = {
+        str(item.ReferencedSOPInstanceUID)
+        for study in document.CurrentRequestedProcedureEvidenceSequence
+        for one in study.ReferencedSeriesSequence
+        for item in one.ReferencedSOPSequence
+    }
+
+    assert procedure == [codes.PROCEDURE.value]
+    assert {str(s.SOPInstanceUID) for s in segmentations} < evidence
+    assert document.SeriesNumber == result_identity("sr").series_number
+    assert "research use" in document.SeriesDescription
+
+
+def test_another_version_of_the_software_is_another_device(series: CtSeries) -> None:
+    def device(version: str) -> str:
+        changed = replace(result_identity("sr"), code_version=version)
+        document = build_sr(full_report(), series, [], changed)
+        return next(str(i.UID) for i in items(document) if concept_of(i).value == "121012")
+
+    assert device("0.1.0") != device("0.1.1")
 
 
 def test_the_models_are_contributing_equipment(document: Dataset) -> None:
