@@ -201,7 +201,7 @@ def test_slices_of_several_reconstructions_are_flagged_in_both_languages(
 
 def test_one_voltage_written_in_two_ways_is_one(tmp_path: Path) -> None:
     datasets = small_datasets()
-    datasets[3].KVP = "120.0"
+    datasets[3].KVP = "1.20E2"
     datasets[4].KVP = ""
 
     assert load_series(save_all(datasets, tmp_path)).flags == ()
