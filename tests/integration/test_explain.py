@@ -269,3 +269,5 @@ def test_no_header_and_no_file_name_steers_the_terminal(
     assert "\x07" not in shown
     assert "cannot be read" in shown
     assert "red" in shown
+    habitus.main(["explain", str(tmp_path / "study"), "--json"])
+    assert json.loads(capsys.readouterr().out)["unreadable_files"] == 1
