@@ -3,7 +3,18 @@ window.config = {
   name: 'habitus',
   routerBasename: null,
   showStudyList: true,
-  extensions: [],
+  extensions: [{
+    // Opening a SEG closes the viewport and makes another of the same name. OHIF 3.13 finds a renderer by that name, so that an
+    // image that arrives late for the closed one drives the new one's image out and stays: the colours lie on another slice.
+    id: 'habitus.no-image-for-a-closed-viewport',
+    preRegistration() {
+      const viewport = window.cornerstone.StackViewport.prototype;
+      const show = viewport.successCallback;
+      viewport.successCallback = function (imageId, image) {
+        if (!this.isDisabled) show.call(this, imageId, image);
+      };
+    },
+  }],
   modes: [],
   // A SEG that is opened is shown, not asked for.
   disableConfirmationPrompts: true,

@@ -111,6 +111,13 @@ class OhifPage:
         """On the first element with exactly this text."""
         self.page.get_by_text(text, exact=True).first.click(timeout=WAIT_MS)
 
+    def scroll(self) -> None:
+        """To the next image, by the mouse wheel."""
+        number = self.shown_instance_number()
+        self.page.locator("canvas.cornerstone-canvas").first.hover()
+        self.page.mouse.wheel(0, 100)
+        self.wait_until(lambda: self.shown_instance_number() != number, "the next image")
+
     def text(self) -> str:
         """All that is written."""
         return str(self.page.evaluate("document.body.innerText"))

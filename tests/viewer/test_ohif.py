@@ -11,6 +11,7 @@ pytest.importorskip("playwright", reason="needs playwright: make test-ohif bring
 from tests.viewer.conftest import NEEDS_OHIF, TAKES_MINUTES
 from tests.viewer.kept_demo import CT_FOLDER, KeptDemo
 from tests.viewer.ohif_page import OhifPage
+from tests.viewer.painted_image import ct_images, wait_for_the_numbered_image
 
 pytestmark = [NEEDS_OHIF, TAKES_MINUTES]
 ORGANS = [
@@ -36,6 +37,22 @@ TISSUES = [
     "Intermuscular fat (IMAT)",
 ]
 COLOURED_PIXELS = 20_000
+LATE_IMAGE = """
+() => {
+  const engine = window.cornerstone.getRenderingEngines()[0];
+  const closed = engine.getViewports()[0];
+  const { id: viewportId, type, element, options: defaultOptions } = closed;
+  const image = window.cornerstone.cache.getImage(closed.getCurrentImageId());
+  const reopened = () => {
+    engine.enableElement({ viewportId, type, element, defaultOptions });
+    return engine.getViewport(viewportId);
+  };
+  const [late, next] = [reopened(), reopened()];
+  [late.imageIds, late.currentImageIdIndex] = [closed.imageIds, closed.currentImageIdIndex];
+  late.successCallback(image.imageId, image);
+  return next.getRenderer().getViewProps().length;
+}
+"""
 AREA = re.compile(r"^Area: (\S+) cm2$", re.MULTILINE)
 
 
@@ -67,6 +84,11 @@ def test_the_link_shows_every_organ_and_a_click_leads_to_it(demo: KeptDemo, ohif
     ohif.wait_until(lambda: ohif.shown_instance_number() in liver, f"an image of {sorted(liver)}")
     ohif.wait_until(lambda: ohif.coloured_pixels() > COLOURED_PIXELS, "a painted overlay")
 
+    images = ct_images(CT_FOLDER)
+    wait_for_the_numbered_image(ohif, images)
+    ohif.scroll()
+    wait_for_the_numbered_image(ohif, images)
+
 
 def test_the_link_shows_the_tissues_at_l3(demo: KeptDemo, ohif: OhifPage) -> None:
     link = demo.link("SEG", "L3")
@@ -79,6 +101,21 @@ def test_the_link_shows_the_tissues_at_l3(demo: KeptDemo, ohif: OhifPage) -> Non
     ohif.click("Skeletal muscle")
     ohif.wait_until(lambda: ohif.shown_instance_number() in slab, f"an image of {sorted(slab)}")
     ohif.wait_until(lambda: ohif.coloured_pixels() > COLOURED_PIXELS, "a painted overlay")
+
+    images = ct_images(CT_FOLDER)
+    wait_for_the_numbered_image(ohif, images)
+    ohif.scroll()
+    wait_for_the_numbered_image(ohif, images)
+
+
+def test_an_image_that_comes_late_for_a_closed_viewport_is_not_painted(
+    demo: KeptDemo, ohif: OhifPage
+) -> None:
+    ohif.open(demo.link("SEG", "organs"))
+    ohif.wait_for_text(ORGANS[-1])
+    ohif.wait_until(lambda: ohif.shown_instance_number() > 0, "an image")
+
+    assert ohif.page.evaluate(LATE_IMAGE) == 0
 
 
 def test_the_report_is_readable_and_has_the_nodes_numbers(demo: KeptDemo, ohif: OhifPage) -> None:

@@ -14,6 +14,7 @@ from tests.viewer.conftest import NEEDS_OHIF, TAKES_MINUTES
 from tests.viewer.held_by_ohif import errors, held, store
 from tests.viewer.kept_demo import KeptDemo
 from tests.viewer.ohif_page import OhifPage
+from tests.viewer.painted_image import ct_images, wait_for_the_numbered_image
 
 pytestmark = [NEEDS_OHIF, TAKES_MINUTES]
 NAMES = ("feet-first-prone", "oblique")
@@ -30,3 +31,7 @@ def test_every_organ_is_where_it_is_in_the_patient(
 
     assert len(stored.voxels) == 14
     assert errors(found, stored) == []
+
+    images = ct_images(tmp_path / "ct")
+    ohif.scroll()
+    wait_for_the_numbered_image(ohif, images)
