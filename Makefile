@@ -181,6 +181,7 @@ lock: ## resolve the locks again (developers; needs uv)
 	uv export -q --locked --no-emit-project --no-default-groups --extra cpu --group train -o requirements/train.txt
 	uv export -q --locked --no-emit-project --only-group npm -o requirements/npm.txt
 	uv export -q --locked --no-emit-project --only-group browser -o requirements/browser.txt
+	uv export -q --locked --no-emit-project --only-group audit -o requirements/audit.txt
 .PHONY: clean
 clean: ## remove environments, caches and demo data
 	rm -rf .venv .venv-train .viewer .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

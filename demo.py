@@ -189,7 +189,7 @@ def run_job(node: "Server", ports: Ports) -> dict[str, Any]:
     say("C-STORE", f"{images} images sent in {time.monotonic() - started:.1f} s")
     seen = ""
     while time.monotonic() - started < JOB_LIMIT_S:
-        jobs = node.get("/habitus/jobs") or []
+        jobs = (node.get("/habitus/jobs") or {}).get("jobs", [])
         if jobs:
             job: dict[str, Any] = jobs[0]
             shown = f"{job['state']} {job['stage'] or ''}".strip()

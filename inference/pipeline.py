@@ -20,6 +20,7 @@ from inference.dicom.write_seg import encode_seg
 from inference.dicom.write_sr import encode_sr
 from inference.domain.analysis_profile import LossyPolicy, Profile
 from inference.domain.earlier_document import EarlierDocument, earlier_reports
+from inference.domain.entered_size import EnteredSize, with_entered_size
 from inference.domain.errors import (
     ImplausibleResult,
     LevelNotFound,
@@ -120,6 +121,8 @@ class RunIdentity:
     """Segmentations, and a report that refers to them, are written in each; the first under the plain roles."""
     predecessors: tuple[EarlierDocument, ...] = ()
     """Results sent before, whose place these take."""
+    entered: EnteredSize | None = None
+    """Height and weight that a person entered in place of those in the images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +202,9 @@ def analyse_folder(
         with clock.stage("choose"):
             survey = survey_folder(series_dir)
             choice = choice_in(survey, models.profile)
-        tried = try_in_order(survey, choice, lambda paths: _measured(paths, models, clock))
+        tried = try_in_order(
+            survey, choice, lambda paths: _measured(paths, models, identity.entered, clock)
+        )
         series, analysis = tried.first
         damage = filter(None, [survey.damage])
         flags = (*choice_flags(tried.choice), *damage, *analysis.report.flags)
@@ -209,11 +214,16 @@ def analyse_folder(
         raise OutOfMemory from None
 
 
-def _measured(paths: Sequence[Path], models: Models, clock: Stopwatch) -> tuple[CtSeries, Analysis]:
+def _measured(
+    paths: Sequence[Path], models: Models, entered: EnteredSize | None, clock: Stopwatch
+) -> tuple[CtSeries, Analysis]:
     with clock.stage("read"):
         series = load_series(paths, LossyPolicy(models.profile.lossy))
     facts = Facts(
-        patient=series.patient, contrast=series.contrast, kvp=series.kvp, flags=series.flags
+        patient=with_entered_size(series.patient, entered),
+        contrast=series.contrast,
+        kvp=series.kvp,
+        flags=series.flags,
     )
     return series, analyse_volume(series.volume, facts, models, clock)
 

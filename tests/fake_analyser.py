@@ -11,6 +11,7 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import pydicom
@@ -73,6 +74,7 @@ class FakeAnalyser:
                     ],
                     "organs": [{"structure": "liver", "volume_ml": 1534.2, "is_incomplete": False}],
                     "flags": ["height missing: no indices"],
+                    "entered": request.entered and asdict(request.entered),
                 }
             )
         )

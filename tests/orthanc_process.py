@@ -20,6 +20,7 @@ from orthanc_plugin.node.orthanc_config import (
     OrthancFiles,
     OrthancOptions,
     Peer,
+    StaffMember,
     environment_of,
     write_configuration,
 )
@@ -31,6 +32,11 @@ DICOM_PORT = 14242
 HTTP_PORT = 18042
 RECEIVER_PORT = 11112
 SENDER = Peer(name="scanner", ae_title="SCANNER", host="127.0.0.1", port=11110, may_store=True)
+STAFF = (
+    StaffMember(user="vera", role="viewer"),
+    StaffMember(user="otto", role="operator"),
+    StaffMember(user="nils", role="none"),
+)
 RECEIVER = Peer(name="pacs", ae_title="PACS", host="127.0.0.1", port=RECEIVER_PORT)
 
 
@@ -119,7 +125,32 @@ class OrthancProcess:
     def jobs(self) -> list[dict[str, Any]]:
         """The node's jobs, newest first."""
         response = self.session.get(f"{self.url}/habitus/jobs", timeout=10.0)
-        return list(response.json()) if response.ok else []
+        return list(response.json()["jobs"]) if response.ok else []
+
+    def login(self, user: str) -> tuple[str, str]:
+        """Name and password of one of the staff."""
+        return user, self.files.staff_passwords[user].read_text().strip()
+
+    def ask(
+        self, path: str, fields: dict[str, Any] | None = None, user: str = "otto"
+    ) -> requests.Response:
+        """POST as a program does."""
+        return requests.post(
+            self.url + path,
+            json=fields or {},
+            headers={"X-Requested-With": "test"},
+            auth=self.login(user),
+            timeout=10.0,
+        )
+
+    def outcome(self, answer: requests.Response) -> str:
+        """What became of a command that was accepted."""
+        answer.raise_for_status()
+        path = f"/habitus/commands/{answer.json()['command']}"
+        wait_for(
+            lambda: self.get(path)["outcome"] not in (None, "begun"), 60.0, f"an outcome of {path}"
+        )
+        return str(self.get(path)["outcome"])
 
     def wait_for_jobs(self, states: list[str], timeout_s: float = 30.0) -> list[dict[str, Any]]:
         """The jobs once their sorted states are these."""
@@ -211,6 +242,7 @@ def orthanc(
         settings_path=settings_path,
         node_python=Path(sys.executable),
         peers=(SENDER, RECEIVER),
+        staff=STAFF,
         dicom_port=DICOM_PORT,
         http_port=HTTP_PORT,
         node=node,

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orthanc_plugin.inside.guard import Admission, Role
+
 SECTION = "Habitus"
 EMBEDDED = "embedded"
 STANDALONE = "standalone"
@@ -26,6 +28,7 @@ class PluginConfiguration:
     data_folder: Path
     orthanc_url: str
     repository_root: Path
+    admission: Admission
     node: str = EMBEDDED
     """"embedded": we start the node and it ends with us. "standalone": it is a unit of its own."""
 
@@ -38,6 +41,11 @@ class PluginConfiguration:
     def results_folder(self) -> Path:
         """Where the node publishes results."""
         return self.data_folder / "spool" / "results"
+
+    @property
+    def commands_folder(self) -> Path:
+        """Where operators' wishes wait for the node."""
+        return self.data_folder / "commands"
 
 
 def read_configuration(orthanc_json: str, repository_root: Path) -> PluginConfiguration:
@@ -56,8 +64,33 @@ def read_configuration(orthanc_json: str, repository_root: Path) -> PluginConfig
         data_folder=_data_folder(settings_path),
         orthanc_url=f"http://127.0.0.1:{int(whole.get('HttpPort', 8042))}",
         repository_root=repository_root,
+        admission=_admission(whole, section),
         node=node,
     )
+
+
+def _admission(whole: dict[str, Any], section: dict[str, Any]) -> Admission:
+    """Roles of Orthanc's own users. Without passwords everybody on this host may look, and nobody may change."""
+    is_remote = whole.get("RemoteAccessAllowed", False)
+    # Orthanc's own default: passwords exactly where others can reach it.
+    is_authenticated = bool(whole.get("AuthenticationEnabled", is_remote))
+    is_open_here = not is_authenticated and not is_remote
+    default = Role.VIEWER if is_open_here else Role.NONE
+    roles = section.get("Roles", {})
+    if not isinstance(roles, dict) or roles.keys() & {"anonymous", "unknown"}:
+        raise PluginMisconfigured(f"{SECTION}.Roles must map users of Orthanc to roles")
+    return Admission(
+        roles={user: _role(name, f"Roles.{user}") for user, name in roles.items()},
+        is_authenticated=is_authenticated,
+        anonymous=_role(section.get("Anonymous", default.name.lower()), "Anonymous"),
+    )
+
+
+def _role(name: object, field: str) -> Role:
+    known = {role.name.lower(): role for role in Role}
+    if not isinstance(name, str) or name not in known:
+        raise PluginMisconfigured(f"{SECTION}.{field} must be one of {', '.join(known)}")
+    return known[name]
 
 
 def _path(section: dict[str, Any], field: str) -> Path:

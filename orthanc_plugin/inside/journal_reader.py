@@ -3,10 +3,13 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-NEWEST_JOBS = 200
+NEWEST_NOTES = 200
+MOST_JOBS = 200
+"""On one page of the list."""
 PICTURE_PREFIX = "picture-"
 
 _JOB_COLUMNS = (
@@ -25,6 +28,31 @@ NOTHING_COUNTED: Row = {
     "oldest_queued_s": None,
 }
 """What JournalReader.counts says of an empty journal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    """Which jobs of the list; None is any."""
+
+    state: str | None = None
+    reason: str | None = None
+    study: str | None = None
+    series: str | None = None
+    before: str | None = None
+    """Key of the last job of the page before."""
+    limit: int = 50
+
+    def conditions(self) -> tuple[str, list[str]]:
+        """What stands after WHERE, and the values of its question marks."""
+        wanted = {
+            "state = ?": self.state,
+            "reason = ?": self.reason,
+            "study_orthanc_id = ?": self.study,
+            "series_orthanc_id = ?": self.series,
+            "(created_at, key) < (SELECT created_at, key FROM jobs WHERE key = ?)": self.before,
+        }
+        used = {clause: value for clause, value in wanted.items() if value is not None}
+        return " AND ".join(used) or "1", list(used.values())
 
 
 class JournalReader:
@@ -56,17 +84,19 @@ class JournalReader:
             row = journal.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
             return None if row is None else str(row["value"])
 
-    def jobs(self) -> list[Row]:
-        """The newest jobs, newest first."""
+    def jobs(self, wanted: JobFilter) -> list[Row]:
+        """Jobs, newest first."""
+        where, values = wanted.conditions()
         with self._open() as journal:
             rows = journal.execute(
-                f"SELECT {_JOB_COLUMNS} FROM jobs ORDER BY created_at DESC, key LIMIT ?",  # noqa: S608 # a constant
-                (NEWEST_JOBS,),
+                f"SELECT {_JOB_COLUMNS} FROM jobs WHERE {where}"  # noqa: S608 # constants; values are bound
+                " ORDER BY created_at DESC, key DESC LIMIT ?",
+                (*values, wanted.limit),
             ).fetchall()
             return [_with_results(journal, dict(row)) for row in rows]
 
     def job(self, key: str) -> Row | None:
-        """One job with its attempts."""
+        """One job with its attempts and everything that happened to it."""
         with self._open() as journal:
             row = journal.execute(
                 f"SELECT {_JOB_COLUMNS} FROM jobs WHERE key = ?",  # noqa: S608 # a constant
@@ -78,10 +108,32 @@ class JournalReader:
                 "SELECT started_at, ended_at, outcome, reason FROM attempts WHERE key = ? ORDER BY fence",
                 (key,),
             ).fetchall()
+            history = journal.execute(
+                "SELECT at, actor, event, detail FROM audit WHERE key = ? ORDER BY id", (key,)
+            ).fetchall()
             return {
                 **_with_results(journal, dict(row)),
                 "attempt_log": [dict(attempt) for attempt in attempts],
+                "history": [dict(event) for event in history],
             }
+
+    def command(self, number: str) -> Row | None:
+        """What became of a wish; None where the node has not come to it."""
+        with self._open() as journal:
+            row = journal.execute(
+                "SELECT id, kind, actor, at, outcome, job FROM commands WHERE id = ?", (number,)
+            ).fetchone()
+            return None if row is None else dict(row)
+
+    def audit(self, before: int | None, limit: int) -> list[Row]:
+        """Who did what and when, newest first."""
+        with self._open() as journal:
+            rows = journal.execute(
+                "SELECT id, at, actor, event, key AS job, detail FROM audit WHERE id < ?"
+                " ORDER BY id DESC LIMIT ?",
+                (2**62 if before is None else before, limit),
+            ).fetchall()
+            return [dict(row) for row in rows]
 
     def not_taken(self) -> list[Row]:
         """The newest series that were not taken, and why."""
@@ -89,7 +141,7 @@ class JournalReader:
             rows = journal.execute(
                 f"SELECT study_orthanc_id, seen_at, {_NOTE_COLUMNS} FROM skipped"  # noqa: S608 # a constant
                 " ORDER BY seen_at DESC, rowid LIMIT ?",
-                (NEWEST_JOBS,),
+                (NEWEST_NOTES,),
             ).fetchall()
             return [dict(row) for row in rows]
 

@@ -3,22 +3,30 @@
 from pathlib import Path
 from typing import Any
 
+from orthanc_plugin.inside.command_box import CommandBox
 from orthanc_plugin.inside.configuration import (
     STANDALONE,
     PluginConfiguration,
     PluginMisconfigured,
     read_configuration,
 )
+from orthanc_plugin.inside.exchange import FAULT_HEADER, Answer, Request
 from orthanc_plugin.inside.journal_reader import JournalReader
-from orthanc_plugin.inside.routes import Answer, Request, Route, Routes
+from orthanc_plugin.inside.routes import Places, Routes
 from orthanc_plugin.inside.supervisor import StandaloneNode, Supervisor
 
 REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
 PAGE_FOLDER = REPOSITORY_ROOT / "orthanc_plugin" / "page"
 
 _SAFE_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'self'",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
+        " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
     "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
 
@@ -40,11 +48,16 @@ def start(orthanc: Any) -> None:
     routes = Routes(
         JournalReader(configuration.journal_path),
         supervisor,
-        configuration.results_folder,
-        PAGE_FOLDER,
+        CommandBox(folder=configuration.commands_folder),
+        Places(
+            results=configuration.results_folder,
+            page=PAGE_FOLDER,
+            description=PAGE_FOLDER.parent / "openapi.json",
+        ),
+        configuration.admission,
     )
-    for pattern, (method, route) in routes.table().items():
-        callback = _rest_callback(routes, method, route)
+    for pattern in routes.table():
+        callback = _rest_callback(routes, pattern)
         _KEPT.append(callback)
         orthanc.RegisterRestCallback(pattern, callback)
     orthanc.ExtendOrthancExplorer((PAGE_FOLDER / "explorer_link.js").read_text(encoding="utf-8"))
@@ -71,14 +84,16 @@ def _on_change(orthanc: Any, supervisor: Supervisor | StandaloneNode) -> Any:
     return on_change
 
 
-def _rest_callback(routes: Routes, method: str, route: Route) -> Any:
+def _rest_callback(routes: Routes, pattern: str) -> Any:
     def callback(output: Any, _uri: str, **request: Any) -> None:
         asked = Request(
             method=request["method"],
             headers=request.get("headers", {}),
             groups=tuple(request.get("groups", ())),
+            query=request.get("get", {}),
+            body=request.get("body", b""),
         )
-        _send(output, routes.answer(method, route, asked))
+        _send(output, routes.answer(pattern, asked))
 
     return callback
 
@@ -95,4 +110,5 @@ def _send(output: Any, answer: Answer) -> None:
         output.SendMethodNotAllowed(answer.allowed)
     else:
         # SendHttpStatus, which has a body, has a broken signature before plugin 4.2.
+        output.SetHttpHeader(FAULT_HEADER, answer.fault)
         output.SendHttpStatusCode(answer.status)

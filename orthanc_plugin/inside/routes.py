@@ -1,23 +1,31 @@
 """The REST routes below /habitus: what is asked for, and the answer; knows nothing of Orthanc's objects."""
 
 import json
-import re
 import sqlite3
 import time
-from base64 import b64decode
-from binascii import Error as Base64Error
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from orthanc_plugin.inside import wishes
+from orthanc_plugin.inside.command_box import CommandBox
+from orthanc_plugin.inside.exchange import JSON, Answer, Refused, Request, Route, as_json
+from orthanc_plugin.inside.guard import (
+    Admission,
+    Role,
+    json_object,
+    require_own_page,
+    require_role,
+)
 from orthanc_plugin.inside.journal_reader import NOTHING_COUNTED, PICTURE_PREFIX, JournalReader
+from orthanc_plugin.inside.query import job_filter, limit_of, whole_number
 from orthanc_plugin.inside.supervisor import NodeCondition
 
 KEY = r"([0-9a-f]{32})"
-JSON = "application/json"
-_ACTOR = re.compile(r"[A-Za-z0-9._@-]{1,64}")
+SILENT_AFTER_S = 30.0
+"""A node notes every few seconds that it lives."""
 
 PAGE_FILES = {
     "index.html": "text/html; charset=utf-8",
@@ -27,27 +35,13 @@ PAGE_FILES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What of an HTTP request the routes look at."""
+class Places:
+    """The folders that routes read from."""
 
-    method: str
-    headers: Mapping[str, str]
-    """Names in lower case, as Orthanc passes them."""
-    groups: tuple[str, ...] = ()
-    """What the route's parentheses matched."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What goes back."""
-
-    body: bytes = b""
-    mime: str = JSON
-    status: int = 200
-    allowed: str = ""
-    """With status 405: the method to use."""
-    location: str = ""
-    """Where a redirection leads."""
+    results: Path
+    page: Path
+    description: Path
+    """openapi.json."""
 
 
 class NodeControl(Protocol):
@@ -56,48 +50,76 @@ class NodeControl(Protocol):
     def condition(self) -> NodeCondition:
         """How the node's process is."""
 
-    def requeue(self, key: str, actor: str) -> bool:
-        """Pass an operator's wish on; False when the node cannot take it now."""
+    def wake(self) -> None:
+        """Have the node look at once."""
 
 
-Route = Callable[[Request], Answer]
+Table = Mapping[str, Mapping[str, tuple[Role, Route]]]
 
 
 class Routes:
     """Every route of the plugin."""
 
     def __init__(
-        self, reader: JournalReader, control: NodeControl, results_folder: Path, page_folder: Path
+        self,
+        reader: JournalReader,
+        control: NodeControl,
+        box: CommandBox,
+        places: Places,
+        admission: Admission,
     ) -> None:
         self._reader = reader
         self._control = control
-        self._results_folder = results_folder
-        self._page_folder = page_folder
+        self._box = box
+        self._places = places
+        self._admission = admission
 
-    def table(self) -> dict[str, tuple[str, Route]]:
-        """Pattern of the path → allowed method and route."""
+    def table(self) -> Table:
+        """Pattern of the path → method → the role it needs, and the route."""
+        job = rf"/habitus/jobs/{KEY}"
+        look, operate, administer = Role.VIEWER, Role.OPERATOR, Role.ADMIN
         return {
-            r"/habitus/status": ("GET", self.status),
-            r"/habitus/jobs": ("GET", self.jobs),
-            r"/habitus/not-taken": ("GET", self.not_taken),
-            rf"/habitus/jobs/{KEY}": ("GET", self.job),
-            rf"/habitus/jobs/{KEY}/requeue": ("POST", self.requeue),
-            rf"/habitus/jobs/{KEY}/pictures/([a-z0-9-]{{1,40}})\.png": ("GET", self.picture),
-            rf"/habitus/report/{KEY}": ("GET", self.report),
+            r"/habitus/status": {"GET": (look, self.status)},
+            r"/habitus/health/live": {"GET": (look, self.live)},
+            r"/habitus/health/ready": {"GET": (look, self.ready)},
+            r"/habitus/jobs": {"GET": (look, self.jobs)},
+            job: {"GET": (look, self.job)},
+            rf"{job}/requeue": {"POST": (operate, self.requeue)},
+            rf"{job}/cancel": {"POST": (operate, self.cancel)},
+            rf"{job}/resend": {"POST": (operate, self.resend)},
+            rf"{job}/body-size": {"POST": (operate, self.enter_body_size)},
+            rf"{job}/pictures/([a-z0-9-]{{1,40}})\.png": {"GET": (look, self.picture)},
+            rf"/habitus/report/{KEY}": {"GET": (look, self.report)},
+            r"/habitus/analyses": {"POST": (operate, self.analyse)},
+            rf"/habitus/commands/{KEY}": {"GET": (look, self.command)},
+            r"/habitus/not-taken": {"GET": (look, self.not_taken)},
+            r"/habitus/models": {"GET": (look, self.models)},
+            r"/habitus/configuration": {"GET": (administer, self.configuration)},
+            r"/habitus/audit": {"GET": (administer, self.audit)},
+            r"/habitus/me": {"GET": (look, self.me)},
+            r"/habitus/openapi\.json": {"GET": (look, self.description)},
             # Orthanc drops a trailing slash, and without it the page's relative links would miss.
-            r"/habitus": ("GET", self.home),
-            r"/habitus/(index\.html|page\.js|page\.css)": ("GET", self.page),
+            r"/habitus": {"GET": (look, self.home)},
+            r"/habitus/(index\.html|page\.js|page\.css)": {"GET": (look, self.page)},
         }
 
-    def answer(self, allowed_method: str, route: Route, request: Request) -> Answer:
-        """One exchange; a journal that is not there yet is an answer of its own."""
-        if request.method != allowed_method:
-            fault = _fault(405, "method-not-allowed", f"Use {allowed_method}.")
-            return replace(fault, allowed=allowed_method)
+    def answer(self, pattern: str, request: Request) -> Answer:
+        """One exchange, guarded."""
+        methods = self.table()[pattern]
+        if request.method not in methods:
+            # Orthanc lists one method only.
+            return Answer(status=405, allowed=",".join(methods))
+        role, route = methods[request.method]
+        user = self._admission.user_of(request.headers)
         try:
-            return route(request)
+            require_role(self._admission, user, role)
+            if request.method != "GET":
+                require_own_page(request)
+            return route(replace(request, user=user))
+        except Refused as refused:
+            return refused.answer
         except sqlite3.OperationalError:
-            return _fault(503, "no-journal", "The node has not started yet; see /habitus/status.")
+            return _node_not_started().answer
 
     def status(self, _: Request) -> Answer:
         """How the node, the engine and the queue are; answers also while the node is down."""
@@ -109,6 +131,7 @@ class Routes:
                 "pid": condition.pid,
                 "starts": condition.starts,
                 "last_exit_code": condition.last_exit_code,
+                "silent_s": None,
             },
             "engine": None,
             **NOTHING_COUNTED,
@@ -116,21 +139,43 @@ class Routes:
         # Before the node's first start there is no journal yet.
         with suppress(sqlite3.OperationalError):
             body |= self._reader.counts(time.time())
-            body["engine"] = json.loads(self._reader.fact("engine") or "null")
-        return _json(body)
+            body["node"]["silent_s"] = self._silent_s()
+            body["engine"] = self._fact("engine")
+        return as_json(body)
 
-    def jobs(self, _: Request) -> Answer:
-        """The newest jobs."""
-        return _json(self._reader.jobs())
+    def live(self, _: Request) -> Answer:
+        """The plugin answers."""
+        return as_json({"live": True})
+
+    def ready(self, _: Request) -> Answer:
+        """Whether a study that came now would be analysed."""
+        silent_s, engine = self._silent_s(), self._fact("engine")
+        if silent_s is None or silent_s > SILENT_AFTER_S:
+            raise _node_not_started()
+        if not engine or engine["state"] != "ready":
+            raise Refused(
+                503,
+                "engine-not-ready",
+                found="an engine that is not loaded",
+                wanted="loaded models",
+                advice="Wait a minute after a start; else see engine in /habitus/status.",
+            )
+        return as_json({"ready": True})
+
+    def jobs(self, request: Request) -> Answer:
+        """Jobs, newest first, a page at a time."""
+        wanted = job_filter(request.query)
+        found = self._reader.jobs(wanted)
+        following = found[-1]["key"] if len(found) == wanted.limit else None
+        return as_json({"jobs": found, "next": following})
 
     def not_taken(self, _: Request) -> Answer:
         """The newest series that were not taken, and why."""
-        return _json(self._reader.not_taken())
+        return as_json(self._reader.not_taken())
 
     def job(self, request: Request) -> Answer:
-        """One job."""
-        job = self._reader.job(request.groups[0])
-        return _json(job) if job is not None else _fault(404, "unknown-job", "No such job.")
+        """One job with its history."""
+        return as_json(self._job(request))
 
     def report(self, request: Request) -> Answer:
         """The numbers of a job, as the engine wrote them."""
@@ -142,49 +187,104 @@ class Routes:
         return self._file(key, PICTURE_PREFIX + name, "image/png")
 
     def requeue(self, request: Request) -> Answer:
-        """Have a job again: a dead or rejected one from zero, a done one as a new run."""
-        # A page of another site can make a browser POST with its cached password, but not with this header.
-        if not request.headers.get("x-requested-with"):
-            return _fault(403, "header-missing", "Send an X-Requested-With header.")
-        key = request.groups[0]
-        if self._reader.job(key) is None:
-            return _fault(404, "unknown-job", "No such job.")
-        if not self._control.requeue(key, actor_of(request.headers)):
-            return _fault(503, "node-away", "The node takes no commands now; see /habitus/status.")
-        return _json({"key": key, "accepted": True})
+        """Have a job again: a dead, rejected or cancelled one from zero, a done one as a new run."""
+        wishes.no_fields(json_object(request))
+        return self._wish("requeue", request, {"job": self._job(request)["key"]})
+
+    def cancel(self, request: Request) -> Answer:
+        """End a job that waits or runs."""
+        wishes.no_fields(json_object(request))
+        return self._wish("cancel", request, {"job": self._job(request)["key"]})
+
+    def resend(self, request: Request) -> Answer:
+        """Send the results of a job again, to one destination or to all."""
+        fields = wishes.resend_fields(json_object(request))
+        return self._wish("resend", request, {"job": self._job(request)["key"], **fields})
+
+    def enter_body_size(self, request: Request) -> Answer:
+        """Height and weight of a job's patient, where the images lack them or are wrong."""
+        fields = wishes.body_size_fields(json_object(request))
+        return self._wish("body-size", request, {"job": self._job(request)["key"], **fields})
+
+    def analyse(self, request: Request) -> Answer:
+        """Have a study or a series analysed now, whatever the rules say of it."""
+        return self._wish("analyse", request, wishes.analyse_fields(json_object(request)))
+
+    def command(self, request: Request) -> Answer:
+        """What became of a wish; its outcome is null until the node has come to it."""
+        number = request.groups[0]
+        known = self._reader.command(number)
+        return as_json(
+            known
+            or {"id": number, "kind": None, "actor": None, "at": None, "outcome": None, "job": None}
+        )
+
+    def models(self, _: Request) -> Answer:
+        """The models that are loaded."""
+        return as_json(self._fact("models") or [])
+
+    def configuration(self, _: Request) -> Answer:
+        """The node's settings in force; of secrets only that there are some."""
+        return as_json(self._fact("configuration") or {})
+
+    def audit(self, request: Request) -> Answer:
+        """Who did what and when."""
+        before, limit = whole_number(request.query, "before"), limit_of(request.query)
+        return as_json(self._reader.audit(before, limit))
+
+    def me(self, request: Request) -> Answer:
+        """Who asks, and what they may do."""
+        role = self._admission.role_of(request.user)
+        return as_json({"user": request.user, "role": role.name.lower()})
+
+    def description(self, _: Request) -> Answer:
+        """OpenAPI 3.1."""
+        return Answer(body=self._places.description.read_bytes())
 
     def page(self, request: Request) -> Answer:
         """The web page and its two files."""
         name = request.groups[0]
-        return Answer(body=(self._page_folder / name).read_bytes(), mime=PAGE_FILES[name])
+        return Answer(body=(self._places.page / name).read_bytes(), mime=PAGE_FILES[name])
 
     def home(self, _: Request) -> Answer:
         """Lead to the page."""
         return Answer(status=302, location="/habitus/index.html")
 
+    def _wish(self, kind: str, request: Request, fields: dict[str, Any]) -> Answer:
+        number = self._box.put(kind, request.user, fields)
+        self._control.wake()
+        return as_json({"command": number, "accepted": True})
+
+    def _job(self, request: Request) -> dict[str, Any]:
+        job = self._reader.job(request.groups[0])
+        if job is None:
+            raise _unknown("unknown-job", "a key that no job has", "a job of /habitus/jobs")
+        return job
+
     def _file(self, key: str, role: str, mime: str) -> Answer:
         name = self._reader.result_file(key, role)
-        path = self._results_folder / key / Path(name).name if name else None
+        path = self._places.results / key / Path(name).name if name else None
         if path is None or not path.is_file():
-            return _fault(404, "no-such-result", "This job has no such result.")
+            raise _unknown("no-such-result", "no such result of this job", "one that it lists")
         return Answer(body=path.read_bytes(), mime=mime)
 
+    def _fact(self, name: str) -> Any:
+        return json.loads(self._reader.fact(name) or "null")
 
-def actor_of(headers: Mapping[str, str]) -> str:
-    """Who asks, for the audit: the user that Orthanc has authenticated already."""
-    scheme, _, encoded = headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "basic":
-        return "anonymous"
-    try:
-        user = b64decode(encoded, validate=True).decode("utf-8").partition(":")[0]
-    except (Base64Error, UnicodeDecodeError):
-        return "unknown"
-    return user if _ACTOR.fullmatch(user) else "unknown"
+    def _silent_s(self) -> float | None:
+        seen = self._fact("alive_at")
+        return None if seen is None else round(max(0.0, time.time() - seen), 1)
 
 
-def _json(body: object) -> Answer:
-    return Answer(body=json.dumps(body).encode())
+def _unknown(code: str, found: str, wanted: str) -> Refused:
+    return Refused(404, code, found=found, wanted=wanted, advice="Look at the list again.")
 
 
-def _fault(status: int, code: str, advice: str) -> Answer:
-    return Answer(body=json.dumps({"error": code, "advice": advice}).encode(), status=status)
+def _node_not_started() -> Refused:
+    return Refused(
+        503,
+        "node-silent",
+        found="no sign of life from the node",
+        wanted="one within the last half minute",
+        advice="See /habitus/status and the node's log.",
+    )

@@ -75,10 +75,6 @@ class Supervisor:
         """Tell the node that something arrived; many calls become one line."""
         self._news.set()
 
-    def requeue(self, key: str, actor: str) -> bool:
-        """Pass an operator's wish on; False when the node cannot take it now."""
-        return self._write({"command": "requeue", "key": key, "actor": actor})
-
     def condition(self) -> NodeCondition:
         """How the node's process is."""
         process = self._process
@@ -177,7 +173,7 @@ class Supervisor:
 
 
 class StandaloneNode:
-    """Stands in for the supervisor where the node is a unit of its own: it polls, and takes no commands from here."""
+    """Stands in for the supervisor where the node is a unit of its own: it polls."""
 
     def start(self) -> None:
         """Nothing to start."""
@@ -187,10 +183,6 @@ class StandaloneNode:
 
     def wake(self) -> None:
         """It polls."""
-
-    def requeue(self, key: str, actor: str) -> bool:  # noqa: ARG002 # the supervisor's signature
-        """Not from here."""
-        return False
 
     def condition(self) -> NodeCondition:
         """Unknown from here."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from inference.domain.earlier_document import EarlierDocument
+from inference.domain.entered_size import EnteredSize
 from inference.domain.report_options import DEFAULT_REPORT, ReportOptions
 from inference.domain.seg_encoding import SegEncoding
 from orthanc_plugin.node.job_key import EngineIdentity
@@ -37,6 +38,8 @@ class AnalysisRequest:
     """Of the segmentations, the one under the plain roles first."""
     predecessors: tuple[EarlierDocument, ...] = ()
     """Results that those of this job replace."""
+    entered: EnteredSize | None = None
+    """Height and weight that an operator entered for this study."""
 
 
 class Analyser(Protocol):

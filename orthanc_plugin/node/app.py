@@ -16,24 +16,26 @@ from typing import TextIO
 from inference.domain.analysis_profile import load_profile
 from inference.domain.errors import ConfigurationInvalid, HabitusError
 from inference.domain.series_rules import load_series_rules
+from orthanc_plugin.node.commands import CommandDesk
 from orthanc_plugin.node.delivery_journal import DeliveryJournal
 from orthanc_plugin.node.demographics import DemographicsSeal
 from orthanc_plugin.node.engine_process import EngineProcess
 from orthanc_plugin.node.intake import Intake
-from orthanc_plugin.node.job_key import KEY_PATTERN, EngineIdentity
+from orthanc_plugin.node.job_key import EngineIdentity
 from orthanc_plugin.node.journal import Journal
 from orthanc_plugin.node.logs import Logger, StudyPseudonyms, logger, site_secret
 from orthanc_plugin.node.orthanc_pacs import OrthancPacs
 from orthanc_plugin.node.outbox import Outbox
+from orthanc_plugin.node.self_report import SelfReport
 from orthanc_plugin.node.settings import Settings
 from orthanc_plugin.node.spool import Spool
 from orthanc_plugin.node.study_choice import StudyChooser
-from orthanc_plugin.node.submissions import requeue
 from orthanc_plugin.node.worker import Bench, Worker
 
 ENGINE_RETRY_S = 20.0
 """Between two tries to start an engine that could not be started."""
 WORKER_POLL_S = 0.5
+COMMANDS_POLL_S = 0.3
 PACS_AWAY_POLL_S = 2.0
 
 
@@ -70,18 +72,13 @@ class Node:
             ("worker", self._work),
             ("intake", self._take_in),
             ("outbox", self._send_out),
+            ("commands", self._follow_commands),
         ):
             threading.Thread(target=loop, name=name, daemon=True).start()
 
     def wake(self) -> None:
         """Something arrived: look now instead of at the next poll."""
         self._news.set()
-
-    def requeue(self, key: str, actor: str) -> None:
-        """An operator wants this job again."""
-        with closing(self._journal()) as journal:
-            outcome = requeue(journal, key, actor, self._identity())
-        self._log.info("job-requeued", job=key, outcome=outcome)
 
     def stop(self) -> None:
         """Kill the engine; everything else is safe to end at any moment."""
@@ -127,10 +124,31 @@ class Node:
         self._repeat("intake", step, self._wait_for_news)
 
     def _intake(self) -> Intake:
+        return Intake(self._chooser(), self._settings.intake, self._pseudonyms, self._log)
+
+    def _chooser(self) -> StudyChooser:
         rules = load_series_rules(load_profile(self._settings.engine.profile).series_rules)
-        settings = self._settings.intake
-        chooser = StudyChooser(self._pacs(), self._journal(), rules, self._seal, settings.late)
-        return Intake(chooser, settings, self._pseudonyms, self._log)
+        late = self._settings.intake.late
+        return StudyChooser(self._pacs(), self._journal(), rules, self._seal, late)
+
+    def _follow_commands(self) -> None:
+        journal = self._journal()
+        report = SelfReport(journal, self._settings)
+        desk = CommandDesk(
+            folder=self._settings.commands_folder,
+            journal=journal,
+            pacs=self._pacs(),
+            chooser=self._chooser,
+            seal=self._seal,
+            profile=self._settings.engine.profile,
+            log=self._log,
+        )
+
+        def step() -> None:
+            report.step(self._identity())
+            desk.step(self._identity())
+
+        self._repeat("commands", step, lambda: time.sleep(COMMANDS_POLL_S))
 
     def _send_out(self) -> None:
         outbox = Outbox(
@@ -187,8 +205,6 @@ def serve_plugin(node: Node, commands: TextIO) -> None:
         command = json.loads(line)
         if command["command"] == "wake":
             node.wake()
-        elif command["command"] == "requeue" and KEY_PATTERN.fullmatch(command["key"]):
-            node.requeue(command["key"], command["actor"])
     node.stop()
 
 

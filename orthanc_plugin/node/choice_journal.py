@@ -18,7 +18,10 @@ NEXT_BEST_FAILED = "next-best-failed"
 """As many candidates as the rules allow were tried before it."""
 _OUTSCORED = "outscored-%"
 
-_TAKEN = (JobState.QUEUED, JobState.RUNNING, JobState.COMPUTED, JobState.DONE, JobState.DEAD)
+_TAKEN = (
+    *(JobState.QUEUED, JobState.RUNNING, JobState.COMPUTED),
+    *(JobState.DONE, JobState.DEAD, JobState.CANCELLED),
+)
 
 
 Attempt = tuple[str, str, str]

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from inference.domain.earlier_document import EarlierDocument
+from inference.domain.entered_size import EnteredSize
 from inference.domain.errors import HabitusError, OutOfMemory, StudyRejected
 from inference.domain.report_options import report_options
 from inference.domain.seg_encoding import SegEncoding
@@ -99,6 +100,7 @@ def _serve(analyser: Analyser, command: Message, answers: int) -> None:
         created=datetime.fromisoformat(command["created"]),
         encodings=tuple(SegEncoding(name) for name in command["encodings"]),
         predecessors=tuple(EarlierDocument(**one) for one in command["predecessors"]),
+        entered=EnteredSize(**command["entered"]) if command["entered"] else None,
     )
 
     def progress(stage: str, fraction: float) -> None:

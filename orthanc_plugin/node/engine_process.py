@@ -146,6 +146,7 @@ class EngineProcess:
                     "created": request.created.isoformat(),
                     "encodings": list(request.encodings),
                     "predecessors": [asdict(one) for one in request.predecessors],
+                    "entered": asdict(request.entered) if request.entered else None,
                 }
             )
             while (now := time.monotonic()) < deadline:

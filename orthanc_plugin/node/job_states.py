@@ -16,18 +16,23 @@ class JobState(StrEnum):
     """Not ours to analyse, with a coded reason; a normal outcome."""
     DEAD = "dead"
     """Tried as often as allowed, or not worth another try; an operator may requeue it."""
+    CANCELLED = "cancelled"
+    """An operator ended it before there was a result; an operator may requeue it."""
     SUPERSEDED = "superseded"
     """A newer job on the same series took its place."""
 
 
 LEGAL_JOB_STEPS: dict[JobState, frozenset[JobState]] = {
-    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.SUPERSEDED, JobState.REJECTED}),
+    JobState.QUEUED: frozenset(
+        {JobState.RUNNING, JobState.SUPERSEDED, JobState.REJECTED, JobState.CANCELLED}
+    ),
     JobState.RUNNING: frozenset(
         {
             JobState.QUEUED,
             JobState.COMPUTED,
             JobState.REJECTED,
             JobState.DEAD,
+            JobState.CANCELLED,
             JobState.SUPERSEDED,
         }
     ),
@@ -35,6 +40,7 @@ LEGAL_JOB_STEPS: dict[JobState, frozenset[JobState]] = {
     JobState.DONE: frozenset({JobState.SUPERSEDED}),
     JobState.REJECTED: frozenset({JobState.QUEUED, JobState.SUPERSEDED}),
     JobState.DEAD: frozenset({JobState.QUEUED, JobState.SUPERSEDED}),
+    JobState.CANCELLED: frozenset({JobState.QUEUED, JobState.SUPERSEDED}),
     JobState.SUPERSEDED: frozenset(),
 }
 

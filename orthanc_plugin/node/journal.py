@@ -18,6 +18,8 @@ MAX_INTERRUPTIONS = 10
 NODE = "node"
 """The actor of everything that no person asked for."""
 
+_REVIVABLE = (JobState.DEAD, JobState.REJECTED, JobState.CANCELLED)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
@@ -175,10 +177,10 @@ class Journal:
         return len(rows)
 
     def revive(self, key: str, actor: str) -> bool:
-        """A dead or rejected job is queued again from zero; False for any other state."""
+        """A dead, rejected or cancelled job is queued again from zero; False for any other state."""
         with transaction(self.connection):
             job = self.job(key)
-            if job is None or job.state not in (JobState.DEAD, JobState.REJECTED):
+            if job is None or job.state not in _REVIVABLE:
                 return False
             require_job_step(job.state, JobState.QUEUED)
             self.connection.execute(

@@ -119,6 +119,26 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX jobs_superseded_by ON jobs (superseded_by);
     UPDATE jobs SET state = 'superseded' WHERE state = 'done' AND superseded_by IS NOT NULL;
     """,
+    """
+    CREATE TABLE commands (
+      id TEXT PRIMARY KEY,
+      kind TEXT NOT NULL,
+      actor TEXT NOT NULL,
+      at REAL NOT NULL,
+      outcome TEXT NOT NULL,
+      job TEXT
+    ) STRICT;
+    CREATE TABLE entered_sizes (
+      study_orthanc_id TEXT PRIMARY KEY,
+      height_m REAL,
+      weight_kg REAL,
+      entered_by TEXT NOT NULL,
+      entered_at REAL NOT NULL
+    ) STRICT;
+    CREATE INDEX jobs_newest ON jobs (created_at, key);
+    CREATE INDEX jobs_state_newest ON jobs (state, created_at, key);
+    CREATE INDEX audit_job ON audit (key, id);
+    """,
 )
 """Entry n brings a journal from version n to n + 1; published entries are never edited."""
 

@@ -4,7 +4,7 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,15 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StaffMember:
+    """A person or program with a password of its own."""
+
+    user: str
+    role: str
+    """viewer, operator or admin; orthanc_plugin.inside.guard says what each may do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrthancOptions:
     """What differs from site to site."""
 
@@ -44,6 +53,8 @@ class OrthancOptions:
     dicom_port: int = 4242
     http_port: int = 8042
     user: str = "habitus"
+    """The node's own, and its administrator's."""
+    staff: tuple[StaffMember, ...] = ()
     is_remote_access_allowed: bool = False
     """REST from other hosts; needed in a container, where "other" is the published port."""
     node: str = "embedded"
@@ -57,9 +68,12 @@ class OrthancFiles:
 
     configuration: Path
     password: Path
+    staff_passwords: Mapping[str, Path] = field(default_factory=dict)
 
 
-def configuration_of(options: OrthancOptions, password: str) -> dict[str, Any]:
+def configuration_of(
+    options: OrthancOptions, password: str, staff_passwords: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """The whole configuration; raises ConfigurationInvalid for a title or port that cannot be."""
     for title in (options.ae_title, *(peer.ae_title for peer in options.peers)):
         if not 0 < len(title.strip()) <= MAX_AE_TITLE or "\\" in title:
@@ -78,7 +92,7 @@ def configuration_of(options: OrthancOptions, password: str) -> dict[str, Any]:
         "OverwriteInstances": False,
         "StableAge": 5,
         "UserMetadata": {"habitus": 4096},
-        **_http(options, password),
+        **_http(options, {options.user: password, **(staff_passwords or {})}),
         **_dicom(options),
         "SaveJobs": True,
         # The default of 10 forgets finished jobs before the outbox has polled them.
@@ -95,6 +109,7 @@ def configuration_of(options: OrthancOptions, password: str) -> dict[str, Any]:
             "Node": options.node,
             "Python": str(options.node_python),
             "Settings": str(options.settings_path),
+            "Roles": {options.user: "admin", **{each.user: each.role for each in options.staff}},
         },
     }
 
@@ -109,22 +124,28 @@ def write_configuration(options: OrthancOptions, folder: Path) -> OrthancFiles:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     options.storage_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     files = OrthancFiles(
-        configuration=folder / "orthanc.json", password=folder / "orthanc.password"
+        configuration=folder / "orthanc.json",
+        password=folder / "orthanc.password",
+        staff_passwords={each.user: folder / f"{each.user}.password" for each in options.staff},
     )
-    if not files.password.exists():
-        _write_private(files.password, secrets.token_urlsafe(24) + "\n")
-    password = files.password.read_text(encoding="utf-8").strip()
-    text = json.dumps(configuration_of(options, password), indent=2) + "\n"
-    _write_private(files.configuration, text)
+    staff = {user: _password(path) for user, path in files.staff_passwords.items()}
+    configuration = configuration_of(options, _password(files.password), staff)
+    _write_private(files.configuration, json.dumps(configuration, indent=2) + "\n")
     return files
 
 
-def _http(options: OrthancOptions, password: str) -> dict[str, Any]:
+def _password(path: Path) -> str:
+    if not path.exists():
+        _write_private(path, secrets.token_urlsafe(24) + "\n")
+    return path.read_text(encoding="utf-8").strip()
+
+
+def _http(options: OrthancOptions, users: Mapping[str, str]) -> dict[str, Any]:
     return {
         "HttpPort": options.http_port,
         "RemoteAccessAllowed": options.is_remote_access_allowed,
         "AuthenticationEnabled": True,
-        "RegisteredUsers": {options.user: password},
+        "RegisteredUsers": dict(users),
         # The node reads every slice over loopback: compressing them costs more than it saves.
         "HttpCompressionEnabled": False,
         "HttpDescribeErrors": False,

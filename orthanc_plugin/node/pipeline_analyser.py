@@ -30,6 +30,7 @@ class PipelineAnalyser:
             report=self.report,
             encodings=request.encodings,
             predecessors=request.predecessors,
+            entered=request.entered,
         )
         written = analyse_folder(
             request.series_folder, request.out_folder, self.models, identity, progress

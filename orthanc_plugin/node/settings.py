@@ -118,6 +118,11 @@ class Settings:
         """Work in progress and results."""
         return self.data_folder / "spool"
 
+    @property
+    def commands_folder(self) -> Path:
+        """Where the plugin leaves operators' wishes."""
+        return self.data_folder / "commands"
+
 
 def load_settings(path: Path) -> Settings:
     """Read and check a settings file; relative folders are taken from its own folder. Raises ConfigurationInvalid."""

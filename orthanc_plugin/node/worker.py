@@ -25,6 +25,7 @@ from orthanc_plugin.node.job_key import EngineIdentity, instance_set_hash
 from orthanc_plugin.node.job_states import JobState
 from orthanc_plugin.node.journal import Job, Journal, Verdict
 from orthanc_plugin.node.logs import Logger, where
+from orthanc_plugin.node.operator_journal import OperatorJournal
 from orthanc_plugin.node.pacs import (
     Pacs,
     PacsUnavailable,
@@ -132,6 +133,9 @@ class Worker:
             created=datetime.fromtimestamp(job.created_at, UTC).astimezone(),
             encodings=encodings_for(self._destinations),
             predecessors=predecessors(self._bench.journal.connection, job.key),
+            entered=OperatorJournal(self._bench.journal).entered_size(
+                job.submission.study_orthanc_id
+            ),
         )
         outcome = self._bench.engine.analyse(
             request,

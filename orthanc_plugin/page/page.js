@@ -3,24 +3,40 @@
 
 const POLL_MS = 3000;
 const TONES = {
-  queued: 'quiet', running: 'busy', computed: 'busy', done: 'good', rejected: 'warn', dead: 'bad', superseded: 'quiet',
+  queued: 'quiet', running: 'busy', computed: 'busy', done: 'good', rejected: 'warn', dead: 'bad',
+  cancelled: 'quiet', superseded: 'quiet',
 };
 const WORDS = {
   queued: 'Waiting', running: 'Running', computed: 'Delivering', done: 'Done',
-  rejected: 'Not analysed', dead: 'Failed', superseded: 'Superseded',
+  rejected: 'Not analysed', dead: 'Failed', cancelled: 'Cancelled', superseded: 'Superseded',
 };
 const UNITS = {
   cm2: 'cm²', ml: 'mL', "[hnsf'U]": 'HU', 'cm2/m2': 'cm²/m²', 'cm2/kg': 'cm²/kg', 'cm2.m2/kg': 'cm²·m²/kg',
   '%': '%', '1': '', 'kg/m2': 'kg/m²', a: 'years',
 };
 
+// What a job can be asked for in which state; operators only.
+const WISHES = {
+  requeue: ['done', 'rejected', 'dead', 'cancelled'],
+  cancel: ['queued', 'running'],
+  resend: ['computed', 'done'],
+  size: ['computed', 'done', 'rejected', 'dead'],
+};
+
+let me = null;
 const reports = new Map();
 const drawn = new Map();
 
 async function read(path) {
   const response = await fetch(path, { headers: { Accept: 'application/json' } });
-  if (!response.ok) throw new Error(`${path}: HTTP ${response.status}`);
+  if (!response.ok) throw refusal(path, response);
   return response.json();
+}
+
+function refusal(what, response) {
+  const fault = JSON.parse(response.headers.get('X-Habitus-Fault') ?? '{}');
+  const why = fault.found ? `found ${fault.found}; wanted ${fault.wanted}. ${fault.advice}` : `HTTP ${response.status}`;
+  return new Error(`${what}: ${why}`);
 }
 
 function words(name) {
@@ -122,12 +138,35 @@ async function reportOf(job) {
   return reports.get(job.key);
 }
 
-async function again(key) {
-  const response = await fetch(`jobs/${key}/requeue`, {
-    method: 'POST', headers: { 'X-Requested-With': 'habitus' }, body: '{}',
+async function ask(key, wish, fields) {
+  const response = await fetch(`jobs/${key}/${wish}`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', 'X-Requested-With': 'habitus' },
+    body: JSON.stringify(fields),
   });
-  if (!response.ok) throw new Error(`Run again: HTTP ${response.status}`);
+  if (!response.ok) throw refusal(wish, response);
+  tell(null);
   await refresh();
+}
+
+function sizeFields(form) {
+  const entered = Object.entries({ height_m: form.height_m.value, weight_kg: form.weight_kg.value });
+  return Object.fromEntries(entered.filter(([, text]) => text !== '').map(([name, text]) => [name, Number(text)]));
+}
+
+function offerWishes(part, job) {
+  const mayAsk = me.role === 'operator' || me.role === 'admin';
+  for (const [wish, states] of Object.entries(WISHES)) {
+    part(wish).hidden = !(mayAsk && states.includes(job.state));
+  }
+  for (const wish of ['requeue', 'cancel', 'resend']) {
+    part(wish).addEventListener('click', () => ask(job.key, wish, {}).catch(tell));
+  }
+  const form = part('size').querySelector('form');
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    ask(job.key, 'body-size', sizeFields(form)).catch(tell);
+  });
 }
 
 async function draw(job) {
@@ -144,9 +183,7 @@ async function draw(job) {
   const bar = item.querySelector('progress');
   bar.hidden = job.state !== 'running';
   bar.value = job.fraction;
-  const repeatable = ['done', 'rejected', 'dead'].includes(job.state);
-  part('again').hidden = !repeatable;
-  part('again').addEventListener('click', () => again(job.key).catch(tell));
+  offerWishes(part, job);
   part('pictures').replaceChildren(...pictures(job));
   part('numbers').replaceChildren(...(report ? numbers(report) : []));
   list(part('flags'), report?.flags ?? []);
@@ -163,7 +200,8 @@ function tell(error) {
 
 function summary(status) {
   const supervised = status.node.running ? 'Node running' : 'Node not running';
-  const node = status.node.supervised ? supervised : 'Node is a unit of its own';
+  const silence = status.node.silent_s === null ? 'never seen' : `seen ${Math.round(status.node.silent_s)} s ago`;
+  const node = status.node.supervised ? supervised : `Node is a unit of its own, ${silence}`;
   const engine = status.engine ? `engine ${status.engine.state}` : 'engine not started';
   const detail = status.engine?.detail ? ` (${status.engine.detail})` : '';
   const counts = Object.entries(status.jobs ?? {}).map(([state, n]) => `${n} ${state}`).join(', ');
@@ -171,7 +209,8 @@ function summary(status) {
 }
 
 async function refresh() {
-  const [status, jobs, notTaken] = await Promise.all([read('status'), read('jobs'), read('not-taken')]);
+  me ??= await read('me');
+  const [status, { jobs }, notTaken] = await Promise.all([read('status'), read('jobs'), read('not-taken')]);
   document.getElementById('summary').textContent = summary(status);
   document.getElementById('empty').hidden = jobs.length > 0;
   const items = await Promise.all(jobs.map(async (job) => {

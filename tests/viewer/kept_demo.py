@@ -49,7 +49,7 @@ class KeptDemo:
 
     def report(self) -> dict[str, Any]:
         """The only job's numbers, from the node."""
-        (job,) = json.loads(self._fetch(PAGE, "/habitus/jobs"))
+        (job,) = json.loads(self._fetch(PAGE, "/habitus/jobs"))["jobs"]
         return dict(json.loads(self._fetch(PAGE, f"/habitus/report/{job['key']}")))
 
     def received(self, series_uid: str) -> Dataset:

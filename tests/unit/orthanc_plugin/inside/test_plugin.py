@@ -112,6 +112,10 @@ def test_status_is_answered_with_safe_headers(configured: dict[str, Any]) -> Non
 
     assert json.loads(output.body)["node"]["running"] is False
     assert output.headers["X-Content-Type-Options"] == "nosniff"
+    assert output.headers["Content-Security-Policy"].startswith(
+        "default-src 'none'; script-src 'self'"
+    )
+    assert "unsafe" not in output.headers["Content-Security-Policy"]
 
 
 def test_a_fault_is_a_status_code(configured: dict[str, Any]) -> None:
@@ -122,6 +126,16 @@ def test_a_fault_is_a_status_code(configured: dict[str, Any]) -> None:
     orthanc.routes["/habitus/status"](output, "/habitus/status", method="POST", body=b"")
 
     assert output.status == 405
+
+
+def test_a_refusal_says_why_in_a_header(configured: dict[str, Any]) -> None:
+    orthanc, output = FakeOrthanc(configured), FakeOutput()
+    plugin.start(orthanc)
+
+    orthanc.routes["/habitus/audit"](output, "/habitus/audit", method="GET")
+
+    assert output.status == 403
+    assert json.loads(output.headers["X-Habitus-Fault"])["error"] == "role-missing"
 
 
 def test_the_short_address_is_a_redirection(configured: dict[str, Any]) -> None:
@@ -158,6 +172,7 @@ def test_a_node_of_its_own_unit_is_not_started(configured: dict[str, Any]) -> No
         "pid": None,
         "starts": 0,
         "last_exit_code": None,
+        "silent_s": None,
     }
 
 

@@ -1,99 +1,33 @@
 """The REST routes, without Orthanc: what they answer and what they never open."""
 
-import json
-import re
-from base64 import b64encode
-from dataclasses import dataclass, field
+import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from orthanc_plugin.inside.journal_reader import JournalReader
-from orthanc_plugin.inside.routes import Answer, Request, Routes, actor_of
-from orthanc_plugin.inside.supervisor import NodeCondition
+from orthanc_plugin.inside.exchange import Request
+from orthanc_plugin.inside.query import JOB_STATES
 from orthanc_plugin.node.choice_journal import ChoiceJournal, SeriesNote
-from orthanc_plugin.node.delivery_journal import (
-    DeliveryJournal,
-    Destination,
-    ObjectUids,
-    ResultFile,
-)
 from orthanc_plugin.node.job_states import JobState
-from orthanc_plugin.node.journal import Journal, Submission, Verdict
+from orthanc_plugin.node.journal import Submission, Verdict
 from tests.fakes import ENGINE, write
-
-PAGE = Path(__file__).resolve().parents[4] / "orthanc_plugin" / "page"
-POST = {"x-requested-with": "page"}
-
-
-@dataclass
-class Control:
-    """A supervisor that notes what it is asked for."""
-
-    is_away: bool = False
-    requeued: list[tuple[str, str]] = field(default_factory=list)
-
-    def condition(self) -> NodeCondition:
-        return NodeCondition(pid=None if self.is_away else 7, starts=1, last_exit_code=None)
-
-    def requeue(self, key: str, actor: str) -> bool:
-        self.requeued.append((key, actor))
-        return not self.is_away
-
-
-@dataclass
-class Scene:
-    routes: Routes
-    control: Control
-    journal: Journal
-    results: Path
-
-    def ask(self, path: str, method: str = "GET", headers: dict[str, str] | None = None) -> Answer:
-        """As Orthanc would: the first pattern that matches the whole path."""
-        for pattern, (allowed, route) in self.routes.table().items():
-            if match := re.fullmatch(pattern, path):
-                request = Request(method=method, headers=headers or {}, groups=match.groups())
-                return self.routes.answer(allowed, route, request)
-        return Answer(status=404)
-
-    def computed(self) -> str:
-        """A job with a report, a picture and one delivery."""
-        job_key = self.journal.submit(
-            Submission(
-                series_uid="1.2.840.1",
-                series_orthanc_id="s",
-                study_orthanc_id="t",
-                set_hash="h",
-                instance_count=3,
-                engine=ENGINE,
-            )
-        )
-        job = self.journal.take(60.0)
-        assert job is not None
-        assert job_key is not None
-        uids = ObjectUids(study_uid="1.2.840.2", series_uid="1.2.840.3", sop_uid="1.2.840.4")
-        results = [
-            ResultFile(role=role, file_name=name, sha256="0", size_bytes=2, uids=known)
-            for role, name, known in (
-                ("report", "report.json", None),
-                ("picture-l3", "l3.png", None),
-                ("sr", "sr.dcm", uids),
-            )
-        ]
-        DeliveryJournal(self.journal).record_results(job, results, [Destination(modality="pacs")])
-        write(self.results / job_key / "report.json", "{}")
-        write(self.results / job_key / "l3.png", "PNG")
-        return job_key
+from tests.unit.orthanc_plugin.inside.route_scene import (
+    PAGE,
+    SERIES,
+    STUDY,
+    Control,
+    Scene,
+    as_user,
+    body,
+    fault,
+    routes_of,
+    scene_in,
+)
 
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Scene:
-    control = Control()
-    journal = Journal(tmp_path / "journal.db")
-    results = tmp_path / "results"
-    routes = Routes(JournalReader(tmp_path / "journal.db"), control, results, PAGE)
-    return Scene(routes, control, journal, results)
+    return scene_in(tmp_path)
 
 
 def note(series_uid: str, reason: str) -> SeriesNote:
@@ -101,10 +35,6 @@ def note(series_uid: str, reason: str) -> SeriesNote:
     return SeriesNote(
         series_uid=series_uid, number=4, images=90, score=31, reason=reason, detail="why"
     )
-
-
-def body(answer: Answer) -> Any:
-    return json.loads(answer.body)
 
 
 def test_status_counts_jobs_and_says_how_the_node_is(scene: Scene) -> None:
@@ -120,9 +50,9 @@ def test_status_counts_jobs_and_says_how_the_node_is(scene: Scene) -> None:
 
 
 def test_status_answers_before_there_is_a_journal(tmp_path: Path) -> None:
-    routes = Routes(JournalReader(tmp_path / "none.db"), Control(is_away=True), tmp_path, PAGE)
+    routes = routes_of(tmp_path, Control(is_away=True))
 
-    answer = routes.answer("GET", routes.status, Request(method="GET", headers={}))
+    answer = routes.answer("/habitus/status", Request(method="GET", headers=as_user("vera")))
 
     assert answer.status == 200
     assert body(answer)["node"]["running"] is False
@@ -130,11 +60,142 @@ def test_status_answers_before_there_is_a_journal(tmp_path: Path) -> None:
 
 
 def test_jobs_before_there_is_a_journal_are_unavailable(tmp_path: Path) -> None:
-    routes = Routes(JournalReader(tmp_path / "none.db"), Control(), tmp_path, PAGE)
+    routes = routes_of(tmp_path, Control())
 
-    answer = routes.answer("GET", routes.jobs, Request(method="GET", headers={}))
+    answer = routes.answer("/habitus/jobs", Request(method="GET", headers=as_user("vera")))
 
     assert answer.status == 503
+    assert fault(answer).keys() == {"error", "found", "wanted", "advice"}
+
+
+def test_the_list_is_read_page_by_page_newest_first(scene: Scene) -> None:
+    keys = [scene.submitted(number) for number in range(5)]
+    at = [50.0, 10.0, 30.0, 30.0, 20.0]
+    for key, created in zip(keys, at, strict=True):
+        scene.journal.connection.execute(
+            "UPDATE jobs SET created_at = ? WHERE key = ?", (created, key)
+        )
+    seen, before = [], None
+    for _ in range(3):
+        query = {"limit": "2"} | ({"before": before} if before else {})
+        page = body(scene.ask("/habitus/jobs", query=query))
+        seen += [(job["created_at"], job["key"]) for job in page["jobs"]]
+        before = page["next"]
+
+    assert seen == sorted(zip(at, keys, strict=True), reverse=True)
+    assert before is None
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ({}, 2),
+        ({"state": "computed"}, 1),
+        ({"state": "queued"}, 1),
+        ({"state": "dead"}, 0),
+        ({"study": STUDY}, 2),
+        ({"series": SERIES}, 2),
+        ({"study": SERIES}, 0),
+        ({"reason": "no-l3"}, 0),
+        ({"state": "queued", "study": STUDY}, 1),
+    ],
+)
+def test_the_list_is_filtered(scene: Scene, query: dict[str, str], count: int) -> None:
+    scene.computed()
+    scene.submitted(9)
+
+    assert len(body(scene.ask("/habitus/jobs", query=query))["jobs"]) == count
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"state": "done' OR 1=1 --"},
+        {"state": "all"},
+        {"study": "../../etc"},
+        {"before": "x"},
+        {"limit": "0"},
+        {"limit": "201"},
+        {"limit": "-1"},
+        {"limit": ""},
+        {"reason": "%27"},
+        {"colour": "red"},
+    ],
+)
+def test_a_filter_that_cannot_be_is_refused_and_not_repeated(
+    scene: Scene, query: dict[str, str]
+) -> None:
+    answer = scene.ask("/habitus/jobs", query=query)
+
+    assert answer.status == 400
+    assert fault(answer)["error"] == "query-invalid"
+    for value in query.values():
+        assert not value or value not in fault(answer)["found"]
+
+
+def test_every_state_of_a_job_can_be_asked_for() -> None:
+    assert sorted(JOB_STATES) == sorted(JobState)
+
+
+def test_a_job_shows_everything_that_happened_to_it(scene: Scene) -> None:
+    key = scene.computed()
+
+    history = body(scene.ask(f"/habitus/jobs/{key}"))["history"]
+
+    assert [(h["actor"], h["event"]) for h in history] == [("node", "queued"), ("node", "computed")]
+
+
+def test_health_says_whether_a_study_would_be_analysed_now(scene: Scene) -> None:
+    silent = scene.ask("/habitus/health/ready")
+    scene.journal.set_fact("alive_at", str(time.time()))
+    unloaded = scene.ask("/habitus/health/ready")
+    scene.journal.set_fact("engine", '{"state": "ready"}')
+    ready = scene.ask("/habitus/health/ready")
+    scene.journal.set_fact("alive_at", str(time.time() - 60))
+    gone = scene.ask("/habitus/health/ready")
+
+    found = [(a.status, a.fault and fault(a)["error"]) for a in (silent, unloaded, ready, gone)]
+    assert found == [
+        (503, "node-silent"),
+        (503, "engine-not-ready"),
+        (200, ""),
+        (503, "node-silent"),
+    ]
+    assert scene.ask("/habitus/health/live").status == 200
+
+
+def test_the_plugin_lives_also_without_a_journal(tmp_path: Path) -> None:
+    request = Request(method="GET", headers=as_user("vera"))
+    routes = routes_of(tmp_path, Control())
+
+    assert routes.answer("/habitus/health/live", request).status == 200
+    assert routes.answer("/habitus/health/ready", request).status == 503
+
+
+def test_models_and_configuration_are_what_the_node_told(scene: Scene) -> None:
+    assert body(scene.ask("/habitus/models")) == []
+    scene.journal.set_fact("models", '[{"name": "organs"}]')
+    scene.journal.set_fact("configuration", '{"data_folder": "x"}')
+
+    assert body(scene.ask("/habitus/models")) == [{"name": "organs"}]
+    assert body(scene.ask("/habitus/configuration")) == {"data_folder": "x"}
+
+
+def test_the_audit_is_read_page_by_page(scene: Scene) -> None:
+    for number in range(3):
+        scene.submitted(number)
+
+    first = body(scene.ask("/habitus/audit", query={"limit": "2"}))
+    rest = body(scene.ask("/habitus/audit", query={"before": str(first[-1]["id"])}))
+
+    assert [row["id"] for row in (*first, *rest)] == [3, 2, 1]
+    assert first[0]["actor"] == "node"
+
+
+def test_a_method_that_a_route_does_not_have_is_named(scene: Scene) -> None:
+    answer = scene.ask("/habitus/jobs", "DELETE")
+
+    assert (answer.status, answer.allowed) == (405, "GET")
 
 
 def test_a_job_is_shown_with_results_deliveries_and_tries(scene: Scene) -> None:
@@ -200,7 +261,7 @@ def test_a_file_name_in_the_journal_cannot_lead_out_of_the_results(scene: Scene)
 def test_a_job_shows_why_its_series_was_taken_and_the_others_not(scene: Scene) -> None:
     key = scene.computed()
     notes = [note("1.2.840.1", ""), note("1.2.9", "outscored-kernel")]
-    ChoiceJournal(scene.journal).note("t", notes)
+    ChoiceJournal(scene.journal).note(STUDY, notes)
     ChoiceJournal(scene.journal).note("another-study", [note("1.2.10", "scout")])
 
     shown = body(scene.ask(f"/habitus/jobs/{key}"))
@@ -217,40 +278,6 @@ def test_series_not_taken_are_listed_also_where_a_study_has_no_job(scene: Scene)
 
     assert (row["study_orthanc_id"], row["reason"]) == ("study", "scout")
     assert "1.2.10" not in str(row)
-
-
-def test_a_requeue_goes_to_the_node_with_the_user(scene: Scene) -> None:
-    key = scene.computed()
-    basic = b64encode(b"maria:secret").decode()
-
-    answer = scene.ask(
-        f"/habitus/jobs/{key}/requeue", "POST", POST | {"authorization": f"Basic {basic}"}
-    )
-
-    assert answer.status == 200
-    assert scene.control.requeued == [(key, "maria")]
-
-
-@pytest.mark.parametrize(
-    ("method", "headers", "status"),
-    [("POST", {}, 403), ("GET", POST, 405), ("DELETE", POST, 405)],
-)
-def test_a_requeue_needs_post_and_the_header(
-    scene: Scene, method: str, headers: dict[str, str], status: int
-) -> None:
-    key = scene.computed()
-
-    answer = scene.ask(f"/habitus/jobs/{key}/requeue", method, headers)
-
-    assert answer.status == status
-    assert scene.control.requeued == []
-
-
-def test_a_requeue_while_the_node_is_away_says_so(scene: Scene) -> None:
-    key = scene.computed()
-    scene.control.is_away = True
-
-    assert scene.ask(f"/habitus/jobs/{key}/requeue", "POST", POST).status == 503
 
 
 def test_a_rejection_shows_its_reason(scene: Scene) -> None:
@@ -293,18 +320,3 @@ def test_the_page_asks_nobody_else(name: str) -> None:
 
     assert "http:" not in text
     assert "https:" not in text
-
-
-@pytest.mark.parametrize(
-    ("header", "actor"),
-    [
-        ("", "anonymous"),
-        ("Bearer x", "anonymous"),
-        ("Basic !!!", "unknown"),
-        ("Basic " + b64encode(b"\xff\xfe").decode(), "unknown"),
-        ("Basic " + b64encode(b"a b:pw").decode(), "unknown"),
-        ("Basic " + b64encode(b"ward.7:pw").decode(), "ward.7"),
-    ],
-)
-def test_the_actor_is_the_authenticated_user_or_nothing(header: str, actor: str) -> None:
-    assert actor_of({"authorization": header}) == actor

@@ -11,15 +11,18 @@ from pathlib import Path
 import pytest
 
 from orthanc_plugin.inside.configuration import PluginConfiguration
+from orthanc_plugin.inside.guard import Admission
 from orthanc_plugin.inside.supervisor import Supervisor, node_environment
 
 STAND_IN = """#!{python}
+import os
 import sys
 with open({lines!r}, "a", buffering=1) as file:
     file.write("start " + " ".join(sys.argv[-4:]) + chr(10))
     for line in sys.stdin:
         file.write(line)
-        if "fail" in line:
+        if "wake" in line and os.path.exists({fail!r}):
+            os.remove({fail!r})
             sys.exit(9)
     file.write("eof" + chr(10))
 """
@@ -44,7 +47,9 @@ class Scene:
 def scene(tmp_path: Path) -> Iterator[Scene]:
     lines = tmp_path / "lines"
     python = tmp_path / "python"
-    python.write_text(STAND_IN.format(python=sys.executable, lines=str(lines)))
+    python.write_text(
+        STAND_IN.format(python=sys.executable, lines=str(lines), fail=str(tmp_path / "fail"))
+    )
     python.chmod(0o700)
     configuration = PluginConfiguration(
         node_python=python,
@@ -52,6 +57,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
         data_folder=tmp_path,
         orthanc_url="http://127.0.0.1:8042",
         repository_root=tmp_path,
+        admission=Admission(),
     )
     supervisor = Supervisor(configuration, lambda: "Bearer token", lambda _: None)
     yield Scene(supervisor, lines)
@@ -79,32 +85,14 @@ def test_many_events_become_few_lines(scene: Scene) -> None:
     assert 1 <= len(scene.lines()) - 2 <= 2
 
 
-def test_an_operators_wish_reaches_the_node(scene: Scene) -> None:
-    scene.supervisor.start()
-    scene.wait(lambda: len(scene.lines()) == 2)
-
-    accepted = scene.supervisor.requeue("a" * 32, "maria")
-    scene.wait(lambda: len(scene.lines()) == 3)
-
-    assert accepted
-    assert json.loads(scene.lines()[2]) == {
-        "command": "requeue",
-        "key": "a" * 32,
-        "actor": "maria",
-    }
-
-
 def test_a_node_that_ended_is_started_again(scene: Scene) -> None:
     scene.supervisor.start()
     scene.wait(lambda: len(scene.lines()) == 2)
-    scene.supervisor.requeue("fail", "test")
+    (scene.path.parent / "fail").touch()
+    scene.supervisor.wake()
     scene.wait(lambda: scene.supervisor.condition().starts == 2)
 
     assert scene.supervisor.condition().last_exit_code == 9
-
-
-def test_a_wish_while_the_node_is_down_is_refused(scene: Scene) -> None:
-    assert not scene.supervisor.requeue("a" * 32, "maria")
 
 
 def test_stopping_ends_the_node_by_closing_its_input(scene: Scene) -> None:

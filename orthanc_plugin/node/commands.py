@@ -1,0 +1,146 @@
+"""Operators' wishes: takes each out of the folder where the plugin leaves them, does it, and notes what became of it."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from inference.domain.entered_size import EnteredSize
+from inference.domain.errors import HabitusError
+from orthanc_plugin.node.demographics import DemographicsSeal
+from orthanc_plugin.node.job_key import EngineIdentity
+from orthanc_plugin.node.job_states import JobState
+from orthanc_plugin.node.journal import Journal, Submission
+from orthanc_plugin.node.logs import Logger
+from orthanc_plugin.node.operator_journal import OperatorJournal, Wish
+from orthanc_plugin.node.pacs import Pacs, PacsUnavailable
+from orthanc_plugin.node.study_choice import StudyChooser, skip_reason
+from orthanc_plugin.node.submissions import requeue, submission_of
+
+LONGEST_COMMAND = 64 * 1024
+"""Bytes; what is longer is none of ours."""
+
+Outcome = tuple[str, str | None]
+"""A code, and the job it led to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandDesk:
+    """What wishes are done with."""
+
+    folder: Path
+    journal: Journal
+    pacs: Pacs
+    chooser: Callable[[], StudyChooser]
+    seal: DemographicsSeal
+    profile: str
+    """The profile that the engine has loaded."""
+    log: Logger
+
+    def step(self, engine: EngineIdentity | None) -> int:
+        """Do what waits, oldest first; the number done. Raises PacsUnavailable and leaves the rest for later."""
+        done = 0
+        for path in self._waiting():
+            fields = _read(path)
+            if fields is not None:
+                self._do(fields, engine)
+                done += 1
+            path.unlink(missing_ok=True)
+        return done
+
+    def _waiting(self) -> Iterator[Path]:
+        if self.folder.is_dir():
+            yield from sorted(path for path in self.folder.iterdir() if path.suffix == ".json")
+
+    def _do(self, fields: Mapping[str, Any], engine: EngineIdentity | None) -> None:
+        wish = Wish(
+            number=fields["id"], kind=fields["kind"], actor=fields["actor"], at=fields["at"]
+        )
+        operators = OperatorJournal(self.journal)
+        # Needs Orthanc, and may be asked twice: begun only once Orthanc has answered.
+        prepared = self._analyse(fields, engine) if wish.kind == "analyse" else None
+        if not operators.begin(wish):
+            return
+        outcome, job = prepared() if prepared else self._change(wish, fields, engine)
+        operators.finish(wish, outcome, job)
+        self.log.info("command-done", role=wish.kind, outcome=outcome)
+
+    def _change(
+        self, wish: Wish, fields: Mapping[str, Any], engine: EngineIdentity | None
+    ) -> Outcome:
+        operators = OperatorJournal(self.journal)
+        match wish.kind:
+            case "requeue":
+                return requeue(self.journal, fields["job"], wish.actor, engine), fields["job"]
+            case "cancel":
+                return operators.cancel(fields["job"], wish.actor), fields["job"]
+            case "resend":
+                outcome = operators.resend(fields["job"], fields["destination"], wish.actor)
+                return outcome, fields["job"]
+            case "body-size":
+                size = EnteredSize(
+                    height_m=fields["height_m"],
+                    weight_kg=fields["weight_kg"],
+                    entered_by=wish.actor,
+                    entered_at=wish.at,
+                )
+                return operators.enter_size(fields["job"], size, engine)
+            case _:
+                return "unknown-command", None
+
+    def _analyse(
+        self, fields: Mapping[str, Any], engine: EngineIdentity | None
+    ) -> Callable[[], Outcome]:
+        """Ask Orthanc what there is, then the change to the journal, to be made once."""
+        if engine is None:
+            return lambda: ("engine-not-ready", None)
+        if fields["profile"] not in (None, self.profile):
+            return lambda: ("profile-not-loaded", None)
+        try:
+            series = fields["series"] or self._series_of(fields["study"], engine)
+            if series is None:
+                return lambda: ("no-suitable-series", None)
+            facts = self.pacs.series_facts(series)
+            seal = self.seal.of(self.pacs.image_texts(series))
+        except PacsUnavailable:
+            raise
+        except HabitusError as error:
+            code = error.code
+            return lambda: (code, None)
+        if reason := skip_reason(facts):
+            return lambda: (reason, None)
+        return lambda: self._submit(
+            submission_of(facts, engine, demographics=seal), fields["actor"]
+        )
+
+    def _submit(self, wanted: Submission, actor: str) -> Outcome:
+        while (known := self.journal.job(wanted.key)) is not None:
+            if known.state is not JobState.SUPERSEDED:
+                return requeue(self.journal, known.key, actor, wanted.engine), known.key
+            wanted = replace(wanted, run=wanted.run + 1)
+        return "queued", self.journal.submit(wanted, actor, for_study=True)
+
+    def _series_of(self, study: str, engine: EngineIdentity) -> str | None:
+        """The series that the study's result stands on, else the one that suits best."""
+        row = self.journal.connection.execute(
+            "SELECT series_orthanc_id FROM jobs WHERE study_orthanc_id = ? AND state != ?"
+            " ORDER BY created_at DESC LIMIT 1",
+            (study, JobState.SUPERSEDED),
+        ).fetchone()
+        if row is not None:
+            return str(row["series_orthanc_id"])
+        wanted = self.chooser().choose(study, engine).submissions
+        return wanted[0].series_orthanc_id if wanted else None
+
+
+def _read(path: Path) -> Mapping[str, Any] | None:
+    """A wish, or None for a file that is none: it is thrown away, or it would be met for ever."""
+    try:
+        if path.stat().st_size > LONGEST_COMMAND:
+            return None
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    known = isinstance(value, dict) and {"id", "kind", "actor", "at"} <= value.keys()
+    return value if known else None
