@@ -148,6 +148,22 @@ long: eval-synthetic eval-real ## the long evaluations, by hand; commit the tabl
 real-cases: .venv/.dev ## real series with known oddities, what became of each (folder by HABITUS_REAL_CT); commit the table it leaves
 	$(BIN)/python -m tests.real_cases --out docs/results/real-ct.md
 
+# ---- supply chain
+
+# An environment of its own: what audits must not become part of what is audited.
+.venv-audit/.done: requirements/audit.txt | system-python
+	$(PY) -m venv --clear .venv-audit
+	.venv-audit/bin/$(PIP) --require-hashes -r $<
+	@touch $@
+.PHONY: audit
+audit: .venv-audit/.done ## known vulnerabilities of every pinned package (asks pypi.org)
+	@for list in requirements/*.txt; do echo "$$list"; .venv-audit/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r $$list; done
+.PHONY: sbom
+sbom: .venv-audit/.done ## what a node consists of, as CycloneDX: sbom/node-cpu.cdx.json, sbom/node-gpu.cdx.json
+	@mkdir -p sbom
+	@for kind in cpu gpu; do .venv-audit/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o sbom/node-$$kind.cdx.json requirements/$$kind.txt; done
+	@ls -l sbom
+
 # ---- models
 
 .PHONY: onnx
@@ -184,5 +200,5 @@ lock: ## resolve the locks again (developers; needs uv)
 	uv export -q --locked --no-emit-project --only-group audit -o requirements/audit.txt
 .PHONY: clean
 clean: ## remove environments, caches and demo data
-	rm -rf .venv .venv-train .viewer .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-train .venv-audit sbom .viewer .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
