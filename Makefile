@@ -141,6 +141,9 @@ test-training: setup-training ## tests that need torch
 .PHONY: conformance
 conformance: setup-dev ## every object kind through other people's validators and readers (GEOMETRIES=2 of the twelve)
 	$(BIN)/python -m tests.conformance --geometries $(GEOMETRIES) $(if $(filter 12,$(GEOMETRIES)),--out docs/results/conformance.md)
+.PHONY: settings-docs
+settings-docs: .venv/.dev ## docs/settings.md and the JSON schema of habitus.toml, from the code that reads it
+	$(BIN)/python -m orthanc_plugin.node.settings_docs
 .PHONY: long
 long: eval-synthetic eval-real ## the long evaluations, by hand; commit the tables they leave under docs/results
 

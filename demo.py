@@ -71,7 +71,7 @@ profile = "{profile}"
 poll_s = 0.3
 
 [[destinations]]
-modality = "pacs"
+name = "pacs"
 """
 
 

@@ -8,11 +8,11 @@ from pydicom.uid import Comprehensive3DSRStorage
 from inference.domain.series_rules import load_series_rules
 from orthanc_plugin.node.delivery_journal import (
     DeliveryJournal,
-    Destination,
     ObjectUids,
     ResultFile,
 )
 from orthanc_plugin.node.demographics import DemographicsSeal
+from orthanc_plugin.node.destinations import Destination
 from orthanc_plugin.node.intake import Intake
 from orthanc_plugin.node.job_states import JobState
 from orthanc_plugin.node.journal import Job, Journal, Verdict

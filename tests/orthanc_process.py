@@ -219,7 +219,7 @@ poll_s = 0.1
 first_retry_s = 0.3
 
 [[destinations]]
-modality = "pacs"
+name = "pacs"
 """
 
 

@@ -9,7 +9,7 @@ from inference.domain.errors import HabitusError
 from orthanc_plugin.node.app import run
 from orthanc_plugin.node.logs import configure_logs, logger
 from orthanc_plugin.node.process_guard import die_with_parent
-from orthanc_plugin.node.settings import load_settings
+from orthanc_plugin.node.settings_file import load_settings
 
 
 def main() -> int:

@@ -59,7 +59,7 @@ class Node:
         self._pseudonyms = StudyPseudonyms(secret)
         self._seal = DemographicsSeal(secret)
         self._spool = Spool(settings.spool_folder)
-        self._engine = EngineProcess(settings.engine)
+        self._engine = EngineProcess(settings.engine, settings.report)
         self._worker: Worker | None = None
 
     def start(self) -> None:
@@ -155,8 +155,7 @@ class Node:
             self._pacs(),
             DeliveryJournal(self._journal()),
             self._spool,
-            self._settings.destinations,
-            self._settings.outbox,
+            lambda: self._settings,
             self._log,
         )
         self._repeat("outbox", outbox.step, lambda: time.sleep(self._settings.outbox.poll_s))

@@ -4,7 +4,8 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from inference.domain.seg_encoding import SegEncoding, receives
+from inference.domain.seg_encoding import receives
+from orthanc_plugin.node.destinations import Destination
 from orthanc_plugin.node.job_states import (
     DeliveryState,
     JobState,
@@ -35,24 +36,6 @@ class ResultFile:
     sha256: str
     size_bytes: int
     uids: ObjectUids | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Destination:
-    """Where every DICOM result goes: the name of an Orthanc modality."""
-
-    modality: str
-    required: bool = True
-    """A job is done only when every required destination has confirmed; the others never block."""
-    confirm: str = "query"
-    """"query": the peer is asked by C-FIND. "store-status": its success answer is believed."""
-    seg: SegEncoding = SegEncoding.BINARY
-    """In which form it gets segmentations, and the report that refers to them."""
-
-
-def encodings_for(destinations: Sequence[Destination]) -> tuple[SegEncoding, ...]:
-    """What a job must write: BINARY for our own Orthanc's viewers, then what destinations want besides."""
-    return tuple(dict.fromkeys((SegEncoding.BINARY, *(each.seg for each in destinations))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,7 +252,7 @@ class DeliveryJournal:
                 (
                     key,
                     result.role,
-                    destination.modality,
+                    destination.name,
                     int(destination.required),
                     DeliveryState.PENDING,
                     now,

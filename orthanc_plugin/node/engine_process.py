@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from inference.domain.errors import OutOfMemory
+from inference.domain.report_options import DEFAULT_REPORT, ReportOptions
 from orthanc_plugin.node.analysis_port import AnalysisRequest
 from orthanc_plugin.node.frames import FrameReader, FrameTimeout, Message, PipeClosed, write_frame
 from orthanc_plugin.node.job_key import EngineIdentity
@@ -90,6 +91,7 @@ class EngineProcess:
     """At most one child; started when first needed, and again after it was lost."""
 
     settings: EngineSettings
+    report: ReportOptions = DEFAULT_REPORT
     tick_s: float = 1.0
     """How often the heartbeat is called while the child works."""
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
@@ -218,7 +220,7 @@ class EngineProcess:
             "models_folder": str(self.settings.models_folder),
             "profile": self.settings.profile,
             "providers": list(self.settings.providers),
-            "report": asdict(self.settings.report),
+            "report": asdict(self.report),
             "memory_limit_bytes": self.settings.memory_limit_bytes,
         }
 

@@ -2,19 +2,19 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from inference.domain.errors import InferenceFailed
 from orthanc_plugin.node.delivery_journal import (
     Delivery,
     DeliveryJournal,
     DeliveryStep,
-    Destination,
 )
+from orthanc_plugin.node.destinations import Confirmation, Destination
 from orthanc_plugin.node.job_states import DeliveryState
 from orthanc_plugin.node.logs import Logger
 from orthanc_plugin.node.pacs import Pacs, QueryRefused, RequestRefused, ResourceGone, SendState
-from orthanc_plugin.node.settings import OutboxSettings, SupersededPolicy
+from orthanc_plugin.node.settings import OutboxSettings, Settings, SupersededPolicy
 from orthanc_plugin.node.spool import Spool
 
 STORE_PAUSE_S = 60.0
@@ -29,21 +29,26 @@ class Outbox:
         pacs: Pacs,
         deliveries: DeliveryJournal,
         spool: Spool,
-        destinations: Sequence[Destination],
-        settings: OutboxSettings,
+        in_force: Callable[[], Settings],
         log: Logger,
     ) -> None:
         self._pacs = pacs
         self._deliveries = deliveries
         self._spool = spool
-        self._destinations = {d.modality: d for d in destinations}
-        self._settings = settings
+        self._in_force = in_force
         self._log = log
-        self._may_tidy = settings.superseded is SupersededPolicy.DELETE_HERE
         self._tidy_at_s = 0.0
         """Monotonic; after a start there may be something left of the last run."""
         self._held_until_s: dict[tuple[str, str], float] = {}
         """Monotonic; results that could not be stored just now."""
+
+    @property
+    def _settings(self) -> OutboxSettings:
+        return self._in_force().outbox
+
+    @property
+    def _destinations(self) -> dict[str, Destination]:
+        return {each.name: each for each in self._in_force().destinations}
 
     def step(self) -> None:
         """Store, send, poll, confirm and settle what is due; raises PacsUnavailable when Orthanc is away."""
@@ -57,7 +62,8 @@ class Outbox:
         for key in self._deliveries.settle():
             self._log.info("job-done", job=key)
             self._tidy_at_s = 0.0
-        if self._may_tidy and time.monotonic() >= self._tidy_at_s:
+        may_tidy = self._in_force().results.superseded is SupersededPolicy.DELETE_HERE
+        if may_tidy and time.monotonic() >= self._tidy_at_s:
             self._tidy_at_s = self._tidy()
 
     def _store(self) -> None:
@@ -134,7 +140,7 @@ class Outbox:
     def _confirm(self, delivery: Delivery) -> DeliveryStep:
         """The peer is asked for the very object; what it cannot tell stays visibly unverified."""
         destination = self._destinations.get(delivery.destination)
-        if destination is not None and destination.confirm == "store-status":
+        if destination is not None and destination.confirm is Confirmation.STORE_STATUS:
             return DeliveryStep(state=DeliveryState.CONFIRMED, reason="store-status")
         tries = delivery.tries + 1
         try:

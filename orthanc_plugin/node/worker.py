@@ -7,12 +7,9 @@ from datetime import UTC, datetime
 
 from inference.domain.errors import HabitusError
 from orthanc_plugin.node.analysis_port import AnalysisRequest
-from orthanc_plugin.node.delivery_journal import (
-    DeliveryJournal,
-    Destination,
-    encodings_for,
-)
+from orthanc_plugin.node.delivery_journal import DeliveryJournal
 from orthanc_plugin.node.demographics import DemographicsSeal
+from orthanc_plugin.node.destinations import Destination, encodings_for
 from orthanc_plugin.node.engine_process import (
     Abandoned,
     Engine,

@@ -33,7 +33,7 @@ job_wall_clock_s = {{job_wall_clock_s}}
 poll_s = 0.1
 first_retry_s = 0.3
 [[destinations]]
-modality = "pacs"
+name = "pacs"
 """
 JOB_LIMIT_S = 240.0
 

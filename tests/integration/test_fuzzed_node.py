@@ -49,7 +49,7 @@ retry_backoff_s = 0.05
 poll_s = 0.1
 first_retry_s = 0.3
 [[destinations]]
-modality = "pacs"
+name = "pacs"
 """
 BOMB_MB = 96
 """Orthanc inflates all of a deflated file when it takes it; larger ones would only test Orthanc."""

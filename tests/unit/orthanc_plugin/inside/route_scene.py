@@ -15,10 +15,10 @@ from orthanc_plugin.inside.routes import Places, Routes
 from orthanc_plugin.inside.supervisor import NodeCondition
 from orthanc_plugin.node.delivery_journal import (
     DeliveryJournal,
-    Destination,
     ObjectUids,
     ResultFile,
 )
+from orthanc_plugin.node.destinations import Destination
 from orthanc_plugin.node.journal import Journal, Submission
 from tests.fakes import ENGINE, write
 
@@ -123,7 +123,7 @@ class Scene:
                 ("sr", "sr.dcm", uids),
             )
         ]
-        DeliveryJournal(self.journal).record_results(job, results, [Destination(modality="pacs")])
+        DeliveryJournal(self.journal).record_results(job, results, [Destination(name="pacs")])
         write(self.results / job_key / "report.json", "{}")
         write(self.results / job_key / "l3.png", "PNG")
         return job_key

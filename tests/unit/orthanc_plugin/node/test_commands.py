@@ -11,11 +11,11 @@ from orthanc_plugin.inside.command_box import CommandBox
 from orthanc_plugin.node.commands import LONGEST_COMMAND, CommandDesk
 from orthanc_plugin.node.delivery_journal import (
     DeliveryJournal,
-    Destination,
     ObjectUids,
     ResultFile,
 )
 from orthanc_plugin.node.demographics import DemographicsSeal
+from orthanc_plugin.node.destinations import Destination
 from orthanc_plugin.node.job_key import EngineIdentity
 from orthanc_plugin.node.job_states import JobState
 from orthanc_plugin.node.journal import Job, Journal, Verdict
@@ -86,7 +86,7 @@ class Scene:
             ResultFile(role=role, file_name=role, sha256="0", size_bytes=1, uids=UIDS)
             for role in ("seg-tissues", "sr")
         ]
-        places = [Destination(modality="pacs"), Destination(modality="research")]
+        places = [Destination(name="pacs"), Destination(name="research")]
         DeliveryJournal(self.journal).record_results(job, results, places)
         return job
 

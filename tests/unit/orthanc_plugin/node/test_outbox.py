@@ -1,25 +1,47 @@
 """The outbox: what counts as delivered, what is tried again, and what holds a job back from done."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from inference.domain.seg_encoding import SegEncoding
-from orthanc_plugin.node.delivery_journal import DeliveryJournal, Destination
+from orthanc_plugin.node.delivery_journal import DeliveryJournal
+from orthanc_plugin.node.destinations import Confirmation, Destination
 from orthanc_plugin.node.job_states import DeliveryState, JobState
 from orthanc_plugin.node.journal import Journal, Submission
 from orthanc_plugin.node.outbox import STORE_PAUSE_S, Outbox
 from orthanc_plugin.node.pacs import PacsUnavailable
-from orthanc_plugin.node.settings import OutboxSettings, SupersededPolicy
+from orthanc_plugin.node.settings import (
+    EngineSettings,
+    OutboxSettings,
+    ResultsSettings,
+    Settings,
+    SupersededPolicy,
+)
 from orthanc_plugin.node.spool import Spool
 from tests.dicom_peers import ct_series
 from tests.fakes import ENGINE, Clock, FakePacs, Remote, SilentLog, dicom_bytes
 
-SETTINGS = OutboxSettings(poll_s=1.0, first_retry_s=10.0, longest_retry_s=3600.0)
-PACS = Destination(modality="pacs")
+
+def settings(
+    destinations: Sequence[Destination],
+    superseded: SupersededPolicy = SupersededPolicy.KEEP,
+) -> Callable[[], Settings]:
+    """In force for a whole test."""
+    chosen = Settings(
+        data_folder=Path(),
+        engine=EngineSettings(models_folder=Path()),
+        outbox=OutboxSettings(poll_s=1.0, first_retry_s=10.0, longest_retry_s=3600.0),
+        results=ResultsSettings(superseded=superseded),
+        destinations=tuple(destinations),
+    )
+    return lambda: chosen
+
+
+PACS = Destination(name="pacs")
 
 
 @dataclass
@@ -59,8 +81,8 @@ class Scene:
         results = self.spool.publish(work, job.key, files)
         deliveries = DeliveryJournal(self.journal)
         assert deliveries.record_results(job, results, destinations)
-        settings = replace(SETTINGS, superseded=superseded)
-        return Outbox(self.pacs, deliveries, self.spool, destinations, settings, SilentLog())
+        in_force = settings(destinations, superseded)
+        return Outbox(self.pacs, deliveries, self.spool, in_force, SilentLog())
 
     def run(self, outbox: Outbox, steps: int, pause_s: float = 0.0) -> None:
         for _ in range(steps):
@@ -97,7 +119,7 @@ def test_a_confirmed_delivery_makes_the_job_done(scene: Scene) -> None:
 
 def test_each_destination_gets_the_form_it_takes_and_what_has_one_form_only(scene: Scene) -> None:
     wanted = {SegEncoding.LABELMAP: "research", SegEncoding.BINARY: "pacs"}
-    destinations = [Destination(modality=name, seg=seg) for seg, name in wanted.items()]
+    destinations = [Destination(name=name, seg=seg) for seg, name in wanted.items()]
     roles = ["seg-tissues", "seg-tissues@labelmap", "sr", "sr@labelmap", "page"]
 
     outbox = scene.computed(destinations, roles)
@@ -157,7 +179,7 @@ def test_the_longest_wait_is_an_hour(scene: Scene) -> None:
 
 def test_a_best_effort_destination_never_blocks(scene: Scene) -> None:
     scene.pacs.remotes["research"].is_away = True
-    scene.run(scene.computed([PACS, Destination(modality="research", required=False)]), 4)
+    scene.run(scene.computed([PACS, Destination(name="research", required=False)]), 4)
 
     assert scene.job_state == JobState.DONE
     assert scene.deliveries()["research"][0] == DeliveryState.PENDING
@@ -165,7 +187,7 @@ def test_a_best_effort_destination_never_blocks(scene: Scene) -> None:
 
 def test_a_best_effort_delivery_goes_on_after_the_job_is_done(scene: Scene) -> None:
     scene.pacs.remotes["research"].is_away = True
-    outbox = scene.computed([PACS, Destination(modality="research", required=False)])
+    outbox = scene.computed([PACS, Destination(name="research", required=False)])
     scene.run(outbox, 4)
     scene.pacs.remotes["research"].is_away = False
     scene.run(outbox, 5, pause_s=10.0)
@@ -205,7 +227,7 @@ def test_an_unverified_delivery_is_asked_for_again_and_not_sent_again(scene: Sce
 
 def test_the_operator_may_take_a_success_answer_as_confirmation(scene: Scene) -> None:
     scene.pacs.remotes["pacs"].answers_queries = False
-    scene.run(scene.computed([Destination(modality="pacs", confirm="store-status")]), 4)
+    scene.run(scene.computed([Destination(name="pacs", confirm=Confirmation.STORE_STATUS)]), 4)
 
     assert scene.job_state == JobState.DONE
 
@@ -261,7 +283,7 @@ def test_an_orthanc_that_is_away_changes_nothing(scene: Scene) -> None:
 
 
 def test_one_refused_object_holds_up_no_other(scene: Scene) -> None:
-    outbox = scene.computed([PACS, Destination(modality="research")])
+    outbox = scene.computed([PACS, Destination(name="research")])
     scene.pacs.remotes["pacs"].is_away = True
     scene.pacs.remotes["research"].is_away = True
     scene.run(outbox, 3)
@@ -343,8 +365,8 @@ def test_a_restart_deletes_what_was_left_and_a_refusal_is_asked_again_later(
     scene.pacs.refuses.add(old)
     log = SilentLog()
     deliveries = DeliveryJournal(scene.journal)
-    settings = replace(SETTINGS, superseded=SupersededPolicy.DELETE_HERE)
-    restarted = Outbox(scene.pacs, deliveries, scene.spool, [PACS], settings, log)
+    in_force = settings([PACS], SupersededPolicy.DELETE_HERE)
+    restarted = Outbox(scene.pacs, deliveries, scene.spool, in_force, log)
     scene.run(restarted, 5)
     refused = list(log.events)
     scene.pacs.refuses.clear()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 
-from orthanc_plugin.node.delivery_journal import Destination
+from orthanc_plugin.node.destinations import Destination
 from orthanc_plugin.node.intake import CURSOR, LONGEST_PAUSE_S, NEXT_BEST_TRIES
 from orthanc_plugin.node.job_states import JobState
 from orthanc_plugin.node.journal import Journal
@@ -19,7 +19,7 @@ from tests.fakes import ENGINE, Clock, FakePacs, fill
 from tests.intake_scene import QUIET_S, SETTINGS, WAIT_S, Scene, settle
 from tests.synthetic_study import SEVEN_PORTAL, plain_series, study_of_seven
 
-PACS = Destination(modality="pacs")
+PACS = Destination(name="pacs")
 
 
 @pytest.fixture

@@ -7,8 +7,10 @@ import pytest
 from inference.domain.errors import ConfigurationInvalid
 from inference.domain.report_options import SrTitle
 from inference.domain.seg_encoding import SegEncoding
-from orthanc_plugin.node.delivery_journal import Destination
-from orthanc_plugin.node.settings import LatePolicy, SupersededPolicy, load_settings
+from orthanc_plugin.node.destinations import Confirmation, Destination
+from orthanc_plugin.node.settings import LatePolicy, SupersededPolicy
+from orthanc_plugin.node.settings_file import load_settings
+from orthanc_plugin.node.toml_places import Place, line_of
 from tests.fakes import write
 
 LEAST = 'data_folder = "data"\n[engine]\nmodels_folder = "models"\n'
@@ -22,7 +24,7 @@ def test_the_least_file_gives_defaults(tmp_path: Path) -> None:
     assert settings.engine.max_attempts == 3
     assert settings.destinations == ()
     assert settings.intake.late is LatePolicy.RECOMPUTE
-    assert settings.outbox.superseded is SupersededPolicy.KEEP
+    assert settings.results.superseded is SupersededPolicy.KEEP
 
 
 def test_every_section_is_read(tmp_path: Path) -> None:
@@ -46,9 +48,9 @@ def test_every_section_is_read(tmp_path: Path) -> None:
         [report]
         title = "126000"
         [[destinations]]
-        modality = "pacs"
+        name = "pacs"
         [[destinations]]
-        modality = "research"
+        name = "research"
         required = false
         confirm = "store-status"
         seg = "labelmap"
@@ -58,16 +60,19 @@ def test_every_section_is_read(tmp_path: Path) -> None:
     settings = load_settings(write(tmp_path / "habitus.toml", text))
 
     assert settings.engine.providers == ("cuda", "cpu")
-    assert settings.engine.report.title == SrTitle.IMAGING_MEASUREMENT_REPORT
+    assert settings.report.title == SrTitle.IMAGING_MEASUREMENT_REPORT
     assert settings.orthanc.url == "http://orthanc:8042"
     assert settings.orthanc.password_file == Path("/run/secrets/orthanc")
     assert (settings.intake.quiet_s, settings.outbox.first_retry_s) == (3.0, 5.0)
     assert (settings.intake.incomplete_wait_s, settings.intake.late) == (0.0, LatePolicy.NOTE)
-    assert settings.outbox.superseded is SupersededPolicy.DELETE_HERE
+    assert settings.results.superseded is SupersededPolicy.DELETE_HERE
     assert settings.destinations == (
-        Destination(modality="pacs"),
+        Destination(name="pacs"),
         Destination(
-            modality="research", required=False, confirm="store-status", seg=SegEncoding.LABELMAP
+            name="research",
+            required=False,
+            confirm=Confirmation.STORE_STATUS,
+            seg=SegEncoding.LABELMAP,
         ),
     )
 
@@ -75,32 +80,44 @@ def test_every_section_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("", "data_folder"),
-        ('data_folder = "d"', "engine.models_folder"),
-        ("data_folder = 7", "data_folder"),
+        ("", "line 1: no setting data_folder"),
+        ('data_folder = "d"', "no setting engine"),
+        ('data_folder = "d"\n[engine]', "line 2: no setting engine.models_folder"),
+        ("data_folder = 7\n[engine]\nmodels_folder='m'", "line 1: data_folder = 7; wanted a text"),
         ("data_folder = \nx = 1", "line 1"),
-        (LEAST + "max_attempts = 0", "engine.max_attempts"),
-        (LEAST + "max_attempts = true", "engine.max_attempts"),
-        (LEAST + "job_wall_clock_s = -1", "engine.job_wall_clock_s"),
-        (LEAST + "job_wall_clock_s = nan", "engine.job_wall_clock_s"),
-        (LEAST + "providers = []", "engine.providers"),
-        (LEAST + 'providers = "cpu"', "engine.providers"),
-        (LEAST + "providres = []", "engine.providres"),
-        (LEAST + "[intake]\nquiet_s = 'long'", "intake.quiet_s"),
-        (LEAST + "[intake]\nincomplete_wait_s = -1", "intake.incomplete_wait_s"),
-        (LEAST + "[intake]\nlate = 'never'", "intake.late"),
-        (LEAST + "[results]\nsuperseded = 'delete'", "results.superseded"),
-        (LEAST + "[outboks]\n", "outboks"),
-        (LEAST + "[report]\ntitle = 'CT report'", "report.title"),
+        (LEAST + "max_attempts = 0", "line 4: engine.max_attempts = 0; wanted at least 1"),
+        (LEAST + "max_attempts = true", "engine.max_attempts = True; wanted a whole number"),
+        (LEAST + "max_attempts = 1.5", "engine.max_attempts = 1.5; wanted a whole number"),
+        (LEAST + "job_wall_clock_s = -1", "engine.job_wall_clock_s = -1; wanted at least 0.05"),
+        (LEAST + "job_wall_clock_s = nan", "engine.job_wall_clock_s = nan; wanted a number"),
+        (LEAST + "providers = []", "engine.providers = []; wanted something"),
+        (LEAST + 'providers = "cpu"', "engine.providers = 'cpu'; wanted a list"),
+        (LEAST + "providres = []", "unknown setting engine.providres; wanted 'providers'"),
+        (LEAST + "zzzz = []", "unknown setting engine.zzzz; wanted one of analyser, "),
+        (LEAST + "profile = 'abdomn'", "engine.profile = 'abdomn'; wanted one of abdomen, l3"),
+        (LEAST + "[intake]\nquiet_s = 'long'", "line 5: intake.quiet_s = 'long'; wanted a number"),
+        (LEAST + "[outboks]\n", "line 4: unknown setting outboks; wanted 'outbox'"),
+        (LEAST + "[report]\ntitle = 'CT report'", "report.title = 'CT report'; wanted 'habitus'"),
         (LEAST + "[report]\nlanguage = 'xx'", "report.language"),
-        (LEAST + "[report]\ntitel = '126000'", "report.titel"),
-        ("intake = 3\n" + LEAST, "intake"),
-        (LEAST + "[[destinations]]\nrequired = true", "destinations[0].modality"),
-        (LEAST + "[[destinations]]\nmodality = 'p'\nconfirm = 'ask'", "destinations[0].confirm"),
-        (LEAST + "[[destinations]]\nmodality = 'p'\nseg = 'fractional'", "destinations[0].seg"),
-        (LEAST + "[[destinations]]\nmodality = 'p'\nrequired = 1", "destinations[0].required"),
-        (LEAST + "[[destinations]]\nmodality = 'p'\n[[destinations]]\nmodality = 'p'", "same"),
-        (LEAST + "[destinations]\nmodality = 'p'", "destinations"),
+        (LEAST + "[report]\ntitel = '126000'", "unknown setting report.titel; wanted 'title'"),
+        ("intake = 3\n" + LEAST, "line 1: intake = 3; wanted a table [intake]"),
+        (LEAST + "[[destinations]]\nrequired = true", "line 4: no setting destinations[0].name"),
+        (LEAST + "[[destinations]]\nname = 'p/q'", "destinations[0].name = 'p/q'; wanted letters"),
+        (
+            LEAST + "[[destinations]]\nname = 'p'\nconfirm = 'ask'",
+            "line 6: destinations[0].confirm = 'ask'; wanted 'query' or 'store-status'",
+        ),
+        (LEAST + "[[destinations]]\nname = 'p'\nseg = 'fractional'", "destinations[0].seg"),
+        (
+            LEAST + "[[destinations]]\nname = 'p'\nrequired = 1",
+            "destinations[0].required = 1; wanted true or false",
+        ),
+        (
+            LEAST + "[[destinations]]\nname = 'p'\n\n[[destinations]]\nname = 'p'",
+            "line 8: the same name 'p' in two destinations; wanted each name once",
+        ),
+        (LEAST + "[destinations]\nname = 'p'", "line 4: destinations = "),
+        ("nonsense = 1\n[[destinations]]\nnmae = 'p'", "Further mistakes: 4."),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, text: str, named: str) -> None:
@@ -115,3 +132,56 @@ def test_a_mistake_is_named(tmp_path: Path, text: str, named: str) -> None:
 def test_a_missing_file_is_a_configuration_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationInvalid):
         load_settings(tmp_path / "none.toml")
+
+
+def test_a_file_that_is_no_text_is_a_configuration_error(tmp_path: Path) -> None:
+    path = tmp_path / "habitus.toml"
+    path.write_bytes(b"data_folder = '\xff'")
+
+    with pytest.raises(ConfigurationInvalid, match="UTF-8"):
+        load_settings(path)
+
+
+LINES = """\
+data_folder = "d" # [engine] is below
+texts = [
+  "models_folder = 1",
+  "b",
+]
+long = '''
+[engine]
+'''
+[engine]
+models_folder = "m"
+[[rules]]
+name = "one"
+[[rules]]
+name = "two"
+tags.Modality = "CT"
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "line"),
+    [
+        ((), 1),
+        (("data_folder",), 1),
+        (("texts",), 2),
+        (("texts", 1), 2),
+        (("long",), 6),
+        (("engine",), 9),
+        (("engine", "models_folder"), 10),
+        (("engine", "not there"), 9),
+        (("rules", 1), 13),
+        (("rules", 1, "name"), 14),
+        (("rules", 1, "tags", "Modality"), 15),
+    ],
+)
+def test_the_line_of_a_key_is_found(place: Place, line: int) -> None:
+    assert line_of(LINES, place) == line
+
+
+def test_a_destination_named_by_its_modality_alone_still_works(tmp_path: Path) -> None:
+    path = write(tmp_path / "habitus.toml", LEAST + "[[destinations]]\nmodality = 'pacs'")
+
+    assert load_settings(path).destinations == (Destination(name="pacs"),)

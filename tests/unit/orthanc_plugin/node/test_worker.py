@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from inference.domain.seg_encoding import SegEncoding
-from orthanc_plugin.node.delivery_journal import Destination
 from orthanc_plugin.node.demographics import DemographicsSeal
+from orthanc_plugin.node.destinations import Destination
 from orthanc_plugin.node.engine_process import EngineLost, Finished, Outcome, Refused
 from orthanc_plugin.node.job_states import JobState
 from orthanc_plugin.node.journal import Job, Journal
@@ -91,8 +91,8 @@ def test_the_engine_writes_what_the_destinations_take_and_binary_first(scene: Sc
     scene.queue()
     worker = scene.worker()
     worker._destinations = [
-        Destination(modality="research", seg=SegEncoding.LABELMAP),
-        Destination(modality="pacs"),
+        Destination(name="research", seg=SegEncoding.LABELMAP),
+        Destination(name="pacs"),
     ]
 
     worker.step()

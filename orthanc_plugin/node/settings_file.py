@@ -1,0 +1,185 @@
+"""Reads habitus.toml: text → checked Settings, or an error that names line, key, what was found and what was wanted."""
+
+import difflib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from inference.domain.analysis_profile import profile_names
+from inference.domain.errors import ConfigurationInvalid
+from orthanc_plugin.node.settings import Settings
+from orthanc_plugin.node.toml_places import Place, line_of, shown
+
+_UNKNOWN_KEY = ("unexpected_keyword_argument", "extra_forbidden")
+
+_WANTED = {
+    "float_type": "a number",
+    "finite_number": "a number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "greater_than_equal": "at least {ge:g}",
+    "bool_type": "true or false",
+    "enum": "{expected}",
+    "tuple_type": "a list",
+    "too_short": "something, not nothing",
+    "string_too_short": "something, not nothing",
+    "string_type": "a text",
+    "path_type": "a text",
+    "string_pattern_mismatch": "letters, digits, dots, hyphens and underscores, 64 at most",
+    "dataclass_type": "a table [{table}]",
+    "value_error": "{error}",
+}
+"""Pydantic's own sentences speak of Python."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """Something in the file that cannot be used."""
+
+    place: Place
+    found: str
+    wanted: str
+
+
+def load_settings(path: Path) -> Settings:
+    """Read and check a settings file; relative folders are taken from its own folder. Raises ConfigurationInvalid."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise _invalid(f"no readable settings file {path.name}", "a text file in UTF-8") from exc
+    return settings_of(text, path)
+
+
+def settings_of(text: str, path: Path) -> Settings:
+    """The settings that the text of a file holds; raises ConfigurationInvalid."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
+        # TOMLDecodeError says line and column and quotes one character at most.
+        raise _invalid(f"{path.name} that is not TOML ({exc})", "valid TOML") from exc
+    try:
+        settings = _adapter().validate_json(json.dumps(_in_new_words(table), default=str))
+    except ValidationError as exc:
+        raise _first(text, path, [_mistake(row) for row in exc.errors()]) from exc
+    if mistakes := list(_contradictions(settings)):
+        raise _first(text, path, mistakes)
+    return _resolved(settings, path.parent)
+
+
+@cache
+def _adapter() -> TypeAdapter[Settings]:
+    return TypeAdapter(Settings)
+
+
+def settings_schema() -> dict[str, Any]:
+    """What an editor needs to complete and check habitus.toml: JSON Schema 2020-12."""
+    return _adapter().json_schema()
+
+
+def _in_new_words(table: dict[str, Any]) -> dict[str, Any]:
+    """Spellings of earlier versions: a destination used to be named by its modality alone."""
+    listed = table.get("destinations")
+    if not isinstance(listed, list):
+        return table
+    return {**table, "destinations": [_renamed(item) for item in listed]}
+
+
+def _renamed(destination: Any) -> Any:
+    if not isinstance(destination, dict) or "modality" not in destination:
+        return destination
+    others = {key: value for key, value in destination.items() if key != "modality"}
+    return {"name": destination["modality"], **others}
+
+
+def _contradictions(settings: Settings) -> Iterator[Mistake]:
+    """What only shows when several keys are seen together."""
+    yield from _unknown_profile(settings.engine.profile, ("engine", "profile"))
+    seen: set[str] = set()
+    for number, destination in enumerate(settings.destinations):
+        if destination.name in seen:
+            yield Mistake(
+                place=("destinations", number, "name"),
+                found=f"the same name {destination.name!r} in two destinations",
+                wanted="each name once",
+            )
+        seen.add(destination.name)
+
+
+def _unknown_profile(name: str, place: Place) -> Iterator[Mistake]:
+    if name not in profile_names():
+        found = f"{shown(place)} = {name!r:.60}"
+        yield Mistake(place=place, found=found, wanted=f"one of {', '.join(profile_names())}")
+
+
+def _resolved(settings: Settings, folder: Path) -> Settings:
+    """Folders and files of the settings are meant as seen from the settings file."""
+    password_file = settings.orthanc.password_file
+    return replace(
+        settings,
+        data_folder=(folder / settings.data_folder).resolve(),
+        engine=replace(
+            settings.engine, models_folder=(folder / settings.engine.models_folder).resolve()
+        ),
+        orthanc=replace(
+            settings.orthanc,
+            url=settings.orthanc.url.rstrip("/"),
+            password_file=(folder / password_file).resolve() if password_file else None,
+        ),
+    )
+
+
+def _mistake(row: Mapping[str, Any]) -> Mistake:
+    """One of pydantic's findings in our words."""
+    place: Place = row["loc"]
+    name = shown(place)
+    if row["type"] in _UNKNOWN_KEY:
+        known = _keys_at(place[:-1])
+        nearest = difflib.get_close_matches(str(place[-1]), known, n=1, cutoff=0.5)
+        wanted = f"{nearest[0]!r}" if nearest else f"one of {', '.join(known)}"
+        return Mistake(place=place, found=f"unknown setting {name:.80}", wanted=wanted)
+    if row["type"] == "missing":
+        return Mistake(place=place, found=f"no setting {name}", wanted="it to be there")
+    return Mistake(
+        place=place, found=f"{name} = {row['input']!r:.60}", wanted=_wanted(row["type"], row)
+    )
+
+
+def _wanted(kind: str, row: Mapping[str, Any]) -> str:
+    told = {**row.get("ctx", {}), "table": shown(row["loc"])}
+    return _WANTED[kind].format_map(told) if kind in _WANTED else str(row["msg"])
+
+
+def _keys_at(place: Place) -> list[str]:
+    """The keys that the table at a place of the file may have."""
+    kind: Any = Settings
+    for part in place:
+        if isinstance(part, str) and is_dataclass(kind):
+            kind = _plain(get_type_hints(kind).get(part))
+    return sorted(f.name for f in fields(kind)) if is_dataclass(kind) else []
+
+
+def _plain(kind: Any) -> Any:
+    """The dataclass within tuple[X, ...], X | None and the like."""
+    if is_dataclass(kind):
+        return kind
+    return next((found for each in get_args(kind) if is_dataclass(found := _plain(each))), None)
+
+
+def _first(text: str, path: Path, mistakes: list[Mistake]) -> ConfigurationInvalid:
+    """The mistake that stands first in the file; the number of the others."""
+    by_line = sorted(((line_of(text, m.place), m) for m in mistakes), key=lambda pair: pair[0])
+    line, mistake = by_line[0]
+    further = f" Further mistakes: {len(by_line) - 1}." if len(by_line) > 1 else ""
+    return _invalid(f"in {path.name}, line {line}: {mistake.found}", mistake.wanted, further)
+
+
+def _invalid(found: str, wanted: str, further: str = "") -> ConfigurationInvalid:
+    return ConfigurationInvalid(
+        found=found, wanted=wanted, advice=f"Mend the file and restart the node.{further}"
+    )
