@@ -11,6 +11,7 @@ from pydicom.multival import MultiValue
 
 from orthanc_plugin.node.analysis_port import AnalysisRequest
 from orthanc_plugin.node.delivery_journal import ObjectUids
+from orthanc_plugin.node.destinations import Destination
 from orthanc_plugin.node.engine_process import (
     EngineLost,
     Finished,
@@ -170,11 +171,11 @@ class FakePacs:
         self._stored(instance_orthanc_id)
         self.forget(instance_orthanc_id)
 
-    def send(self, modality: str, instance_orthanc_id: str) -> str:
+    def send(self, to: Destination, instance_orthanc_id: str) -> str:
         stored = self._stored(instance_orthanc_id)
-        if modality not in self.remotes:
+        if to.address not in self.remotes:
             raise ResourceGone(found="no such modality", wanted="a modality")
-        remote = self.remotes[modality]
+        remote = self.remotes[to.address]
         job_id = f"job-{len(self._jobs)}"
         self._jobs[job_id] = SendState.FAILURE if remote.is_away else SendState.SUCCESS
         if not remote.is_away and not remote.forgets:
@@ -185,9 +186,9 @@ class FakePacs:
         self._answer()
         return self._jobs.get(orthanc_job_id, SendState.UNKNOWN)
 
-    def found_at(self, modality: str, uids: ObjectUids) -> bool:
+    def found_at(self, at: Destination, uids: ObjectUids) -> bool:
         self._answer()
-        remote = self.remotes[modality]
+        remote = self.remotes[at.address]
         if remote.is_away or not remote.answers_queries:
             raise QueryRefused(found="no answer", wanted="an answer")
         return uids.sop_uid in remote.received

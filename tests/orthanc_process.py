@@ -1,12 +1,13 @@
 """A real Orthanc with the plugin, in a network namespace of its own: it binds every address, so nothing else may see it."""
 
 import ctypes
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -161,6 +162,14 @@ class OrthancProcess:
         )
         return self.jobs()
 
+    def wait_for_deliveries(self, states: set[str], timeout_s: float = 30.0) -> None:
+        """Until every delivery of every job is in one of these states."""
+        wait_for(
+            lambda: all(d["state"] in states for job in self.jobs() for d in job["deliveries"]),
+            timeout_s,
+            lambda: f"deliveries {states}, found {[job['deliveries'] for job in self.jobs()]}",
+        )
+
     def node_pid(self) -> int | None:
         """Of the node's process."""
         pid = self.get("/habitus/status")["node"]["pid"]
@@ -230,6 +239,7 @@ def orthanc(
     job_wall_clock_s: float = 30.0,
     node: str = "embedded",
     settings: str = SETTINGS,
+    further: Mapping[str, Any] | None = None,
 ) -> Iterator[OrthancProcess]:
     """A running Orthanc with the plugin and, unless told otherwise, the fake analyser; all lies in the folder."""
     (folder / "models").mkdir(parents=True, exist_ok=True)
@@ -247,7 +257,10 @@ def orthanc(
         http_port=HTTP_PORT,
         node=node,
     )
-    running = OrthancProcess(folder=folder, files=write_configuration(options, folder / "etc"))
+    files = write_configuration(options, folder / "etc")
+    configuration = json.loads(files.configuration.read_text()) | dict(further or {})
+    files.configuration.write_text(json.dumps(configuration))
+    running = OrthancProcess(folder=folder, files=files)
     running.start()
     try:
         yield running

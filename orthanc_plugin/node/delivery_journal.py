@@ -69,6 +69,8 @@ class Delivery:
     uids: ObjectUids
     orthanc_id: str
     orthanc_job_id: str | None
+    file_name: str
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +168,8 @@ class DeliveryJournal:
     def due(self) -> list[Delivery]:
         """Deliveries whose time has come, oldest first."""
         rows = self._connection.execute(
-            "SELECT d.*, r.study_uid, r.series_uid, r.sop_uid, r.orthanc_id FROM deliveries d"
+            "SELECT d.*, r.study_uid, r.series_uid, r.sop_uid, r.orthanc_id,"
+            " r.file_name, r.sha256 FROM deliveries d"
             " JOIN results r USING (key, role)"
             " WHERE d.state IN ('pending', 'sending', 'sent', 'sent-unverified')"
             " AND d.next_try_at <= ? AND r.orthanc_id IS NOT NULL ORDER BY d.next_try_at",
@@ -279,4 +282,6 @@ def _delivery(row: sqlite3.Row) -> Delivery:
         ),
         orthanc_id=row["orthanc_id"],
         orthanc_job_id=row["orthanc_job_id"],
+        file_name=row["file_name"],
+        sha256=row["sha256"],
     )

@@ -3,9 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from inference.domain.seg_encoding import SegEncoding
-from orthanc_plugin.node.settings_types import FROM_FILE, Name
+from orthanc_plugin.node.settings_types import FROM_FILE, Name, Text
+
+
+class DestinationKind(StrEnum):
+    """How results get there."""
+
+    MODALITY = "modality"
+    """C-STORE to one of Orthanc's DicomModalities."""
+    DICOMWEB = "dicomweb"
+    """STOW-RS to one of Orthanc's DicomWeb.Servers."""
+    PEER = "peer"
+    """Orthanc's own way, to one of its OrthancPeers."""
+    FOLDER = "folder"
+    """DICOM files in a folder that this machine sees."""
 
 
 class Confirmation(StrEnum):
@@ -24,13 +38,25 @@ class Destination:
     __pydantic_config__ = FROM_FILE
 
     name: Name
-    """How deliveries and the page call it; Orthanc's name of the modality."""
+    """How rules, deliveries and the page call it."""
+    kind: DestinationKind = DestinationKind.MODALITY
+    """C-STORE to a modality, STOW-RS to a DICOMweb server, an Orthanc peer, or files in a folder."""
+    target: Text | None = None
+    """Orthanc's name of the modality, server or peer, or the folder's path; the same as `name` where it is not given."""
     required: bool = True
     """A job is done only when every required destination has confirmed; the others never block."""
     confirm: Confirmation = Confirmation.QUERY
     """"query": the receiver is asked for the object. "store-status": its success answer is believed."""
     seg: SegEncoding = SegEncoding.BINARY
     """In which form it gets segmentations, and the report that refers to them."""
+    password_file: Path | None = None
+    """Of a peer alone: a file with its password, so that the node can ask it for what was sent; Orthanc keeps its own copy
+    to itself. Without it a peer that wants a password stays unverified unless confirm is "store-status"."""
+
+    @property
+    def address(self) -> str:
+        """What Orthanc, or the file system, knows it by."""
+        return self.target or self.name
 
 
 def encodings_for(destinations: Sequence[Destination]) -> tuple[SegEncoding, ...]:

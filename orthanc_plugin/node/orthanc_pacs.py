@@ -4,11 +4,14 @@ import json
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
 import requests
 
 from orthanc_plugin.node.delivery_journal import ObjectUids
+from orthanc_plugin.node.destinations import Destination, DestinationKind
 from orthanc_plugin.node.orthanc_answers import Record, number_in, record, records, text_in
+from orthanc_plugin.node.orthanc_peer import PeerAddress, has_instance
 from orthanc_plugin.node.pacs import (
     Change,
     ChangePage,
@@ -31,6 +34,14 @@ _SEND_STATES = {
     "Retry": SendState.RUNNING,
     "Paused": SendState.RUNNING,
 }
+
+
+_STORE_PATHS = {
+    DestinationKind.MODALITY: "/modalities/{}/store",
+    DestinationKind.DICOMWEB: "/dicom-web/servers/{}/stow",
+    DestinationKind.PEER: "/peers/{}/store",
+}
+SOP_INSTANCE_UID = "00080018"
 
 
 class OrthancPacs:
@@ -132,12 +143,13 @@ class OrthancPacs:
         """Delete one instance from our own Orthanc; raises ResourceGone."""
         self._request("DELETE", f"/instances/{instance_orthanc_id}")
 
-    def send(self, modality: str, instance_orthanc_id: str) -> str:
+    def send(self, to: Destination, instance_orthanc_id: str) -> str:
         """Start an asynchronous send of one instance; the id of the job."""
+        path = _STORE_PATHS[to.kind].format(quote(to.address, safe=""))
         # Permissive hid a lost instance (reported Success with 1 of 2 delivered).
         order = {"Resources": [instance_orthanc_id], "Synchronous": False, "Permissive": False}
         try:
-            return text_in(self._record("POST", f"/modalities/{modality}/store", order), "ID")
+            return text_in(self._record("POST", path, order), "ID")
         except RequestRefused:
             # A deleted instance is answered by 400 here, not by 404: ask for it to tell the two apart.
             self._json("GET", f"/instances/{instance_orthanc_id}")
@@ -151,8 +163,24 @@ class OrthancPacs:
             return SendState.UNKNOWN
         return _SEND_STATES.get(state, SendState.UNKNOWN)
 
-    def found_at(self, modality: str, uids: ObjectUids) -> bool:
-        """Whether the peer, asked by C-FIND at the instance level, has the object."""
+    def found_at(self, at: Destination, uids: ObjectUids) -> bool:
+        """Whether the receiver, asked for the very object, has it."""
+        ask = {
+            DestinationKind.MODALITY: self._found_by_c_find,
+            DestinationKind.DICOMWEB: self._found_by_qido,
+            DestinationKind.PEER: self._found_by_lookup,
+        }
+        try:
+            return ask[at.kind](at, uids)
+        except RequestRefused as exc:
+            raise QueryRefused(
+                found=f"no answer to a question of kind {at.kind}",
+                wanted="a receiver that says what it has",
+                advice='Let the receiver answer queries, or set confirm = "store-status".',
+            ) from exc
+
+    def _found_by_c_find(self, at: Destination, uids: ObjectUids) -> bool:
+        """At the instance level."""
         query = {
             "Level": "Instance",
             "Query": {
@@ -161,19 +189,36 @@ class OrthancPacs:
                 "SOPInstanceUID": uids.sop_uid,
             },
         }
-        try:
-            answer = self._record("POST", f"/modalities/{modality}/query", query)
-        except RequestRefused as exc:
-            raise QueryRefused(
-                found="no answer to a C-FIND",
-                wanted="a peer that answers C-FIND",
-                advice='Let the peer answer queries, or set confirm = "store-status".',
-            ) from exc
+        answer = self._record("POST", f"/modalities/{quote(at.address, safe='')}/query", query)
         path = text_in(answer, "Path")
         rows = records(self._json("GET", f"{path}/answers?expand&simplify"))
         self._request("DELETE", path)
         # A peer that ignores a key answers with other instances: only the exact one counts.
         return any(row.get("SOPInstanceUID") == uids.sop_uid for row in rows)
+
+    def _found_by_qido(self, at: Destination, uids: ObjectUids) -> bool:
+        """Below its series: not every server searches all instances it has."""
+        query = {
+            "Uri": f"/studies/{uids.study_uid}/series/{uids.series_uid}/instances",
+            "Arguments": {"SOPInstanceUID": uids.sop_uid},
+        }
+        path = f"/dicom-web/servers/{quote(at.address, safe='')}/get"
+        response = self._request("POST", path, query)
+        # QIDO-RS answers "nothing found" with 204 and no body (PS3.18 8.3.4.4).
+        rows = records(_json_of(response)) if response.content else []
+        return any(
+            uids.sop_uid in record(row.get(SOP_INSTANCE_UID)).get("Value", ()) for row in rows
+        )
+
+    def _found_by_lookup(self, at: Destination, uids: ObjectUids) -> bool:
+        """Asked by ourselves: Orthanc has no route that asks a peer."""
+        peer = self._record("GET", f"/peers/{quote(at.address, safe='')}/configuration")
+        address = PeerAddress(
+            url=text_in(peer, "Url").rstrip("/"),
+            user=text_in(peer, "Username", ""),
+            password_file=at.password_file,
+        )
+        return has_instance(address, uids.sop_uid, self._timeout_s)
 
     def set_marker(self, series_orthanc_id: str, text: str) -> None:
         """Write our visible marker on a series; raises ResourceGone."""
@@ -183,15 +228,7 @@ class OrthancPacs:
         return record(self._json(method, path, body))
 
     def _json(self, method: str, path: str, body: bytes | dict[str, Any] | None = None) -> Any:
-        response = self._request(method, path, body)
-        try:
-            return response.json()
-        except (ValueError, RecursionError) as exc:
-            raise RequestRefused(
-                found="an answer that is not JSON",
-                wanted="JSON",
-                advice="Is the address in habitus.toml really Orthanc's?",
-            ) from exc
+        return _json_of(self._request(method, path, body))
 
     def _request(
         self, method: str, path: str, body: bytes | dict[str, Any] | None = None
@@ -227,3 +264,14 @@ class OrthancPacs:
                 advice="It is tried again; Orthanc's own log says why.",
             )
         return response
+
+
+def _json_of(response: requests.Response) -> Any:
+    try:
+        return response.json()
+    except (ValueError, RecursionError) as exc:
+        raise RequestRefused(
+            found="an answer that is not JSON",
+            wanted="JSON",
+            advice="Is the address in habitus.toml really Orthanc's?",
+        ) from exc

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from inference.domain.errors import InferenceFailed
 from orthanc_plugin.node.delivery_journal import (
@@ -10,13 +11,16 @@ from orthanc_plugin.node.delivery_journal import (
     DeliveryJournal,
     DeliveryStep,
 )
-from orthanc_plugin.node.destinations import Confirmation, Destination
+from orthanc_plugin.node.destinations import Confirmation, Destination, DestinationKind
+from orthanc_plugin.node.folder_destination import FolderNotWritable, holds_file, put_file
 from orthanc_plugin.node.job_states import DeliveryState
 from orthanc_plugin.node.logs import Logger
 from orthanc_plugin.node.pacs import Pacs, QueryRefused, RequestRefused, ResourceGone, SendState
 from orthanc_plugin.node.settings import OutboxSettings, Settings, SupersededPolicy
 from orthanc_plugin.node.spool import Spool
 
+WRITTEN = "written"
+"""Stands for the Orthanc job of a delivery into a folder: it is over when it begins."""
 STORE_PAUSE_S = 60.0
 """Before what our own Orthanc refused is asked of it again."""
 
@@ -56,7 +60,7 @@ class Outbox:
         for delivery in self._deliveries.due():
             try:
                 step = self._next(delivery)
-            except RequestRefused as error:
+            except (RequestRefused, FolderNotWritable, InferenceFailed) as error:
                 step = self._again(delivery, error.code)
             self._deliveries.step(delivery, step)
         for key in self._deliveries.settle():
@@ -99,6 +103,8 @@ class Outbox:
         return again_s
 
     def _next(self, delivery: Delivery) -> DeliveryStep:
+        if delivery.destination not in self._destinations:
+            return self._unknown(delivery)
         match delivery.state:
             case DeliveryState.PENDING:
                 return self._send(delivery)
@@ -108,10 +114,9 @@ class Outbox:
                 return self._confirm(delivery)
 
     def _send(self, delivery: Delivery) -> DeliveryStep:
-        if delivery.destination not in self._destinations:
-            return self._again(delivery, "destination-not-configured")
+        destination = self._destinations[delivery.destination]
         try:
-            job_id = self._pacs.send(delivery.destination, delivery.orthanc_id)
+            job_id = self._start(delivery, destination)
         except ResourceGone:
             # Deleted from our Orthanc, or the modality is unknown to it.
             self._deliveries.forget_stored(delivery)
@@ -120,7 +125,27 @@ class Outbox:
             state=DeliveryState.SENDING, tries=delivery.tries, orthanc_job_id=job_id
         )
 
+    def _unknown(self, delivery: Delivery) -> DeliveryStep:
+        """It waits as it is until somebody names its destination again."""
+        tries = delivery.tries + 1
+        return DeliveryStep(
+            state=delivery.state,
+            tries=tries,
+            orthanc_job_id=delivery.orthanc_job_id,
+            delay_s=self._back_off_s(tries),
+            reason="destination-not-configured",
+        )
+
+    def _start(self, delivery: Delivery, destination: Destination) -> str:
+        if destination.kind is not DestinationKind.FOLDER:
+            return self._pacs.send(destination, delivery.orthanc_id)
+        content = self._spool.read_result(delivery.key, delivery.file_name, delivery.sha256)
+        put_file(Path(destination.address), delivery.uids, content)
+        return WRITTEN
+
     def _poll(self, delivery: Delivery) -> DeliveryStep:
+        if delivery.orthanc_job_id == WRITTEN:
+            return DeliveryStep(state=DeliveryState.SENT)
         assert delivery.orthanc_job_id is not None
         match self._pacs.job_state(delivery.orthanc_job_id):
             case SendState.RUNNING:
@@ -139,12 +164,12 @@ class Outbox:
 
     def _confirm(self, delivery: Delivery) -> DeliveryStep:
         """The peer is asked for the very object; what it cannot tell stays visibly unverified."""
-        destination = self._destinations.get(delivery.destination)
-        if destination is not None and destination.confirm is Confirmation.STORE_STATUS:
+        destination = self._destinations[delivery.destination]
+        if destination.confirm is Confirmation.STORE_STATUS:
             return DeliveryStep(state=DeliveryState.CONFIRMED, reason="store-status")
         tries = delivery.tries + 1
         try:
-            is_there = self._pacs.found_at(delivery.destination, delivery.uids)
+            is_there = self._is_there(delivery, destination)
         except (QueryRefused, ResourceGone):
             return DeliveryStep(
                 state=DeliveryState.UNVERIFIED,
@@ -158,6 +183,11 @@ class Outbox:
             # Some archives index what they received only a while later.
             return DeliveryStep(state=delivery.state, tries=tries, delay_s=self._back_off_s(tries))
         return self._again(delivery, "not-found-at-destination")
+
+    def _is_there(self, delivery: Delivery, destination: Destination) -> bool:
+        if destination.kind is not DestinationKind.FOLDER:
+            return self._pacs.found_at(destination, delivery.uids)
+        return holds_file(Path(destination.address), delivery.uids, delivery.sha256)
 
     def _again(self, delivery: Delivery, reason: str) -> DeliveryStep:
         tries = delivery.tries + 1

@@ -7,6 +7,7 @@ from typing import ClassVar, Protocol
 
 from inference.domain.errors import HabitusError
 from orthanc_plugin.node.delivery_journal import ObjectUids
+from orthanc_plugin.node.destinations import Destination
 
 
 @dataclass(kw_only=True)
@@ -117,14 +118,14 @@ class Pacs(Protocol):
     def delete_instance(self, instance_orthanc_id: str) -> None:
         """Delete one instance from our own Orthanc; raises ResourceGone."""
 
-    def send(self, modality: str, instance_orthanc_id: str) -> str:
+    def send(self, to: Destination, instance_orthanc_id: str) -> str:
         """Start an asynchronous send of one instance; the id of the job. Raises ResourceGone."""
 
     def job_state(self, orthanc_job_id: str) -> SendState:
         """How a send is doing."""
 
-    def found_at(self, modality: str, uids: ObjectUids) -> bool:
-        """Whether the peer, asked by C-FIND, has the object; raises QueryRefused."""
+    def found_at(self, at: Destination, uids: ObjectUids) -> bool:
+        """Whether the receiver, asked for the very object, has it; raises QueryRefused."""
 
     def set_marker(self, series_orthanc_id: str, text: str) -> None:
         """Write our visible marker on a series; raises ResourceGone."""

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from inference.domain.analysis_profile import profile_names
 from inference.domain.errors import ConfigurationInvalid
+from orthanc_plugin.node.destinations import Destination, DestinationKind
 from orthanc_plugin.node.settings import Settings
 from orthanc_plugin.node.toml_places import Place, line_of, shown
 
@@ -44,7 +45,7 @@ class Mistake:
 
     place: Place
     found: str
-    wanted: str
+    instead: str
 
 
 def load_settings(path: Path) -> Settings:
@@ -94,7 +95,8 @@ def _renamed(destination: Any) -> Any:
     if not isinstance(destination, dict) or "modality" not in destination:
         return destination
     others = {key: value for key, value in destination.items() if key != "modality"}
-    return {"name": destination["modality"], **others}
+    modality = destination["modality"]
+    return {"name": modality, "target": modality, **others}
 
 
 def _contradictions(settings: Settings) -> Iterator[Mistake]:
@@ -106,15 +108,31 @@ def _contradictions(settings: Settings) -> Iterator[Mistake]:
             yield Mistake(
                 place=("destinations", number, "name"),
                 found=f"the same name {destination.name!r} in two destinations",
-                wanted="each name once",
+                instead="each name once",
             )
         seen.add(destination.name)
+        yield from _impossible(destination, ("destinations", number))
 
 
 def _unknown_profile(name: str, place: Place) -> Iterator[Mistake]:
     if name not in profile_names():
         found = f"{shown(place)} = {name!r:.60}"
-        yield Mistake(place=place, found=found, wanted=f"one of {', '.join(profile_names())}")
+        yield Mistake(place=place, found=found, instead=f"one of {', '.join(profile_names())}")
+
+
+def _impossible(destination: Destination, place: Place) -> Iterator[Mistake]:
+    if destination.kind is DestinationKind.FOLDER and destination.target is None:
+        yield Mistake(
+            place=(*place, "kind"),
+            found=f"a folder without {shown((*place, 'target'))}",
+            instead="target to be the folder's path",
+        )
+    if destination.password_file and destination.kind is not DestinationKind.PEER:
+        yield Mistake(
+            place=(*place, "password_file"),
+            found=f"{shown((*place, 'password_file'))} at a destination of kind {destination.kind}",
+            instead="it at a peer alone; Orthanc's configuration has the other passwords",
+        )
 
 
 def _resolved(settings: Settings, folder: Path) -> Settings:
@@ -131,6 +149,18 @@ def _resolved(settings: Settings, folder: Path) -> Settings:
             url=settings.orthanc.url.rstrip("/"),
             password_file=(folder / password_file).resolve() if password_file else None,
         ),
+        destinations=tuple(_resolved_destination(each, folder) for each in settings.destinations),
+    )
+
+
+def _resolved_destination(destination: Destination, folder: Path) -> Destination:
+    target, password_file = destination.target, destination.password_file
+    if destination.kind is DestinationKind.FOLDER:
+        target = str((folder / destination.address).resolve())
+    return replace(
+        destination,
+        target=target,
+        password_file=(folder / password_file).resolve() if password_file else None,
     )
 
 
@@ -142,11 +172,11 @@ def _mistake(row: Mapping[str, Any]) -> Mistake:
         known = _keys_at(place[:-1])
         nearest = difflib.get_close_matches(str(place[-1]), known, n=1, cutoff=0.5)
         wanted = f"{nearest[0]!r}" if nearest else f"one of {', '.join(known)}"
-        return Mistake(place=place, found=f"unknown setting {name:.80}", wanted=wanted)
+        return Mistake(place=place, found=f"unknown setting {name:.80}", instead=wanted)
     if row["type"] == "missing":
-        return Mistake(place=place, found=f"no setting {name}", wanted="it to be there")
+        return Mistake(place=place, found=f"no setting {name}", instead="it to be there")
     return Mistake(
-        place=place, found=f"{name} = {row['input']!r:.60}", wanted=_wanted(row["type"], row)
+        place=place, found=f"{name} = {row['input']!r:.60}", instead=_wanted(row["type"], row)
     )
 
 
@@ -176,7 +206,7 @@ def _first(text: str, path: Path, mistakes: list[Mistake]) -> ConfigurationInval
     by_line = sorted(((line_of(text, m.place), m) for m in mistakes), key=lambda pair: pair[0])
     line, mistake = by_line[0]
     further = f" Further mistakes: {len(by_line) - 1}." if len(by_line) > 1 else ""
-    return _invalid(f"in {path.name}, line {line}: {mistake.found}", mistake.wanted, further)
+    return _invalid(f"in {path.name}, line {line}: {mistake.found}", mistake.instead, further)
 
 
 def _invalid(found: str, wanted: str, further: str = "") -> ConfigurationInvalid:

@@ -10,6 +10,7 @@ import requests
 
 from inference.dicom.survey import summary_from_texts
 from orthanc_plugin.node.delivery_journal import ObjectUids
+from orthanc_plugin.node.destinations import Destination
 from orthanc_plugin.node.orthanc_pacs import OrthancPacs
 from orthanc_plugin.node.pacs import (
     Pacs,
@@ -22,6 +23,7 @@ from tests.dicom_peers import ct_series, receiver
 from tests.fakes import FakePacs, Remote, dicom_bytes
 from tests.orthanc_process import OrthancProcess, orthanc, private_network, wait_for, why_not
 
+PACS = Destination(name="pacs")
 FAKE = "fake"
 REAL = pytest.param(
     "real",
@@ -191,7 +193,7 @@ def test_what_is_not_there_is_gone(scene: Scene) -> None:
     with pytest.raises(ResourceGone):
         scene.pacs.set_marker("no-such-id", "x")
     with pytest.raises(ResourceGone):
-        scene.pacs.send("pacs", "no-such-id")
+        scene.pacs.send(PACS, "no-such-id")
 
 
 def test_a_deleted_instance_is_gone_and_the_others_stay(scene: Scene) -> None:
@@ -209,9 +211,9 @@ def test_a_deleted_instance_is_gone_and_the_others_stay(scene: Scene) -> None:
 def test_a_sent_object_is_found_at_the_peer(scene: Scene) -> None:
     orthanc_id = scene.pacs.store_instance(dicom_bytes(IMAGE))
     with scene.peer():
-        before = scene.pacs.found_at("pacs", UIDS)
-        state = settled(scene, scene.pacs.send("pacs", orthanc_id))
-        after = scene.pacs.found_at("pacs", UIDS)
+        before = scene.pacs.found_at(PACS, UIDS)
+        state = settled(scene, scene.pacs.send(PACS, orthanc_id))
+        after = scene.pacs.found_at(PACS, UIDS)
 
     assert (before, state, after) == (False, SendState.SUCCESS, True)
 
@@ -219,19 +221,19 @@ def test_a_sent_object_is_found_at_the_peer(scene: Scene) -> None:
 def test_a_send_to_a_peer_that_is_away_fails(scene: Scene) -> None:
     orthanc_id = scene.pacs.store_instance(dicom_bytes(IMAGE))
 
-    assert settled(scene, scene.pacs.send("pacs", orthanc_id)) is SendState.FAILURE
+    assert settled(scene, scene.pacs.send(PACS, orthanc_id)) is SendState.FAILURE
 
 
 def test_a_peer_that_answers_no_query_refuses(scene: Scene) -> None:
     with scene.peer(answers_queries=False), pytest.raises(QueryRefused):
-        scene.pacs.found_at("pacs", UIDS)
+        scene.pacs.found_at(PACS, UIDS)
 
 
 def test_an_unknown_modality_is_gone(scene: Scene) -> None:
     orthanc_id = scene.pacs.store_instance(dicom_bytes(IMAGE))
 
     with pytest.raises(ResourceGone):
-        scene.pacs.send("nowhere", orthanc_id)
+        scene.pacs.send(Destination(name="nowhere"), orthanc_id)
 
 
 def test_a_send_nobody_remembers_is_unknown(scene: Scene) -> None:

@@ -16,6 +16,7 @@ from inference.dicom.read_series import load_series
 from inference.dicom.write_seg import encode_seg
 from inference.domain.labelmap import TISSUES
 from inference.domain.seg_encoding import SegEncoding
+from orthanc_plugin.node.destinations import Destination
 from orthanc_plugin.node.orthanc_pacs import OrthancPacs
 from orthanc_plugin.node.pacs import SendState
 from tests.dicom_peers import SUCCESS, receiver
@@ -63,7 +64,7 @@ def delivered(
         OrthancPacs(node.url, ("habitus", password), 20.0) as pacs,
         receiver(transfer_syntaxes=transfer_syntaxes, further_classes=further_classes) as peer,
     ):
-        job_id = pacs.send("pacs", pacs.store_instance(content))
+        job_id = pacs.send(Destination(name="pacs"), pacs.store_instance(content))
         wait_for(lambda: pacs.job_state(job_id) is not SendState.RUNNING, 30.0, "the send")
         return pacs.job_state(job_id), peer.received
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from inference.domain.errors import HabitusError
 from orthanc_plugin.node.delivery_journal import ObjectUids
+from orthanc_plugin.node.destinations import Destination
 from orthanc_plugin.node.orthanc_pacs import OrthancPacs
 from orthanc_plugin.node.pacs import ChangePage, RequestRefused, SendState, SeriesFacts
 
@@ -21,9 +22,9 @@ CALLS: dict[str, tuple[Callable[[OrthancPacs], object], type]] = {
     "series_of_instance": (lambda pacs: pacs.series_of_instance("a"), str),
     "series_facts": (lambda pacs: pacs.series_facts("a"), SeriesFacts),
     "store_instance": (lambda pacs: pacs.store_instance(b""), str),
-    "send": (lambda pacs: pacs.send("pacs", "a"), str),
+    "send": (lambda pacs: pacs.send(Destination(name="pacs"), "a"), str),
     "job_state": (lambda pacs: pacs.job_state("a"), SendState),
-    "found_at": (lambda pacs: pacs.found_at("pacs", UIDS), bool),
+    "found_at": (lambda pacs: pacs.found_at(Destination(name="pacs"), UIDS), bool),
 }
 KEYS = (
     *("Last", "Changes", "Done", "Seq", "ChangeType", "ID", "ParentSeries", "ParentStudy", "State"),

@@ -9,7 +9,7 @@ import pytest
 
 from inference.domain.seg_encoding import SegEncoding
 from orthanc_plugin.node.delivery_journal import DeliveryJournal
-from orthanc_plugin.node.destinations import Confirmation, Destination
+from orthanc_plugin.node.destinations import Confirmation, Destination, DestinationKind
 from orthanc_plugin.node.job_states import DeliveryState, JobState
 from orthanc_plugin.node.journal import Journal, Submission
 from orthanc_plugin.node.outbox import STORE_PAUSE_S, Outbox
@@ -376,3 +376,58 @@ def test_a_restart_deletes_what_was_left_and_a_refusal_is_asked_again_later(
 
     assert refused == ["result-not-deleted"]
     assert stored_here(scene) == {sop_uid("new")}
+
+
+def test_a_folder_gets_the_very_bytes_of_the_spool(scene: Scene, tmp_path: Path) -> None:
+    export = tmp_path / "export"
+    export.mkdir()
+    folder = Destination(name="export", kind=DestinationKind.FOLDER, target=str(export))
+
+    scene.run(scene.computed([folder]), 4)
+
+    (written,) = export.rglob("*.dcm")
+    assert scene.job_state == JobState.DONE
+    assert written.read_bytes() == (scene.spool.result_folder(scene.key) / "sr.dcm").read_bytes()
+
+
+def test_a_folder_that_is_away_is_tried_again(scene: Scene, tmp_path: Path) -> None:
+    export = tmp_path / "export"
+    folder = Destination(name="export", kind=DestinationKind.FOLDER, target=str(export))
+    outbox = scene.computed([folder])
+    scene.run(outbox, 1)
+    before = scene.deliveries()
+    export.mkdir()
+
+    scene.run(outbox, 4, pause_s=20.0)
+
+    assert before == {"export": (DeliveryState.PENDING, 1)}
+    assert scene.job_state == JobState.DONE
+
+
+def test_a_file_that_vanishes_from_a_folder_is_written_again(scene: Scene, tmp_path: Path) -> None:
+    export = tmp_path / "export"
+    export.mkdir()
+    folder = Destination(name="export", kind=DestinationKind.FOLDER, target=str(export))
+    outbox = scene.computed([folder])
+    scene.run(outbox, 2)
+    next(export.rglob("*.dcm")).unlink()
+
+    scene.run(outbox, 12, pause_s=40.0)
+
+    assert scene.job_state == JobState.DONE
+    assert len(list(export.rglob("*.dcm"))) == 1
+
+
+def test_a_delivery_waits_as_it_is_while_its_destination_is_not_configured(scene: Scene) -> None:
+    known = scene.computed([PACS])
+    deliveries = DeliveryJournal(scene.journal)
+    unknown = Outbox(scene.pacs, deliveries, scene.spool, settings([]), SilentLog())
+    scene.run(known, 2)
+
+    scene.run(unknown, 3, pause_s=100.0)
+    meanwhile = scene.deliveries()
+    scene.run(known, 3, pause_s=1000.0)
+
+    assert meanwhile["pacs"][0] == DeliveryState.SENT
+    assert scene.job_state == JobState.DONE
+    assert len(scene.pacs.remotes["pacs"].received) == 1

@@ -117,6 +117,18 @@ def test_every_section_is_read(tmp_path: Path) -> None:
             "line 8: the same name 'p' in two destinations; wanted each name once",
         ),
         (LEAST + "[destinations]\nname = 'p'", "line 4: destinations = "),
+        (
+            LEAST + "[[destinations]]\nname = 'p'\nkind = 'stwo'",
+            "line 6: destinations[0].kind = 'stwo'; wanted 'modality', 'dicomweb', 'peer' or 'folder'",
+        ),
+        (
+            LEAST + "[[destinations]]\nname = 'p'\nkind = 'folder'",
+            "line 6: a folder without destinations[0].target; wanted target to be",
+        ),
+        (
+            LEAST + "[[destinations]]\nname = 'p'\npassword_file = 'x'",
+            "line 6: destinations[0].password_file at a destination of kind modality",
+        ),
         ("nonsense = 1\n[[destinations]]\nnmae = 'p'", "Further mistakes: 4."),
     ],
 )
@@ -184,4 +196,12 @@ def test_the_line_of_a_key_is_found(place: Place, line: int) -> None:
 def test_a_destination_named_by_its_modality_alone_still_works(tmp_path: Path) -> None:
     path = write(tmp_path / "habitus.toml", LEAST + "[[destinations]]\nmodality = 'pacs'")
 
-    assert load_settings(path).destinations == (Destination(name="pacs"),)
+    assert load_settings(path).destinations == (Destination(name="pacs", target="pacs"),)
+
+
+def test_a_folder_is_meant_as_seen_from_the_file(tmp_path: Path) -> None:
+    text = LEAST + "[[destinations]]\nname = 'x'\nkind = 'folder'\ntarget = 'out'"
+
+    (destination,) = load_settings(write(tmp_path / "habitus.toml", text)).destinations
+
+    assert destination.address == str(tmp_path / "out")
