@@ -1,7 +1,7 @@
 """A stand-in for the networks: an analyser module that writes small, valid results or misbehaves on request.
 
 What it does is told by the file `behaviour` in the models folder: "good" (the default), "reject", "crash", "hang",
-"slow", "die", "swell" or "print". "die-once" and "hang-once" misbehave at the first job only.
+"slow", "die", "grow", "swell" or "print". "die-once" and "hang-once" misbehave at the first job only.
 """
 
 import json
@@ -127,9 +127,15 @@ def _die(_: Dataset) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _grow(_: Dataset) -> None:
+    _KEPT.append(bytearray(b"x") * (256 << 20))
+
+
 def _swell(_: Dataset) -> None:
     bytearray(4 << 30)
 
+
+_KEPT: list[bytearray] = []
 
 _BEHAVIOURS = {
     "good": _good,
@@ -137,6 +143,7 @@ _BEHAVIOURS = {
     "crash": _crash,
     "print": _print,
     "slow": _slow,
+    "grow": _grow,
     "swell": _swell,
     "hang": _hang,
     "die": _die,

@@ -234,11 +234,14 @@ class FakeEngine:
         self,
         outcomes: Sequence[Outcome] = (),
         identity: EngineIdentity | Refused | EngineLost = ENGINE,
+        report: str = "{}",
     ) -> None:
+        self.report = report
         self.outcomes = list(outcomes)
         self.identity = identity
         self.requests: list[AnalysisRequest] = []
         self.while_running: Callable[[], None] = lambda: None
+        self.is_spent = False
         self._runs = False
 
     @property
@@ -254,7 +257,7 @@ class FakeEngine:
         heartbeat("start", 0.0)
         self.while_running()
         if not self.outcomes:
-            (request.out_folder / "report.json").write_text("{}")
+            (request.out_folder / "report.json").write_text(self.report)
             return Finished(files={"report": "report.json"})
         outcome = self.outcomes.pop(0)
         if isinstance(outcome, EngineLost):
@@ -267,6 +270,12 @@ class FakeEngine:
 
     def is_running(self) -> bool:
         return self._runs
+
+    def retire_if_spent(self) -> str | None:
+        if not self.is_spent:
+            return None
+        self.is_spent = self._runs = False
+        return "jobs-served"
 
 
 class SilentLog:

@@ -23,6 +23,7 @@ from orthanc_plugin.node.engine_process import EngineProcess
 from orthanc_plugin.node.intake import Intake
 from orthanc_plugin.node.job_key import EngineIdentity
 from orthanc_plugin.node.journal import Journal
+from orthanc_plugin.node.journal_database import require_intact
 from orthanc_plugin.node.logs import Logger, StudyPseudonyms, logger, site_secret
 from orthanc_plugin.node.orthanc_pacs import OrthancPacs
 from orthanc_plugin.node.outbox import Outbox
@@ -61,10 +62,12 @@ class Node:
         self._spool = Spool(settings.spool_folder)
         self._engine = EngineProcess(settings.engine, settings.report)
         self._worker: Worker | None = None
+        self._is_ending = threading.Event()
 
     def start(self) -> None:
         """Queue again what a dead node left running, then start the loops."""
         with closing(self._journal()) as journal:
+            require_intact(journal.connection)
             recovered = journal.recover()
         self._spool.clean_work()
         self._log.info("node-started", pid=os.getpid(), count=recovered)
@@ -82,7 +85,8 @@ class Node:
 
     def stop(self) -> None:
         """Kill the engine; everything else is safe to end at any moment."""
-        self._engine.stop()
+        self._is_ending.set()
+        self._engine.end()
 
     def _pacs(self) -> OrthancPacs:
         timeout_s = self._settings.orthanc.timeout_s
@@ -105,7 +109,7 @@ class Node:
             log=self._log,
         )
         self._worker = Worker(bench, self._settings.engine, self._settings.destinations)
-        while True:
+        while not self._is_ending.is_set():
             if not self._worker.ensure_engine():
                 time.sleep(ENGINE_RETRY_S)
             elif not self._worker.step():

@@ -4,6 +4,7 @@ import faulthandler
 import importlib
 import os
 import resource
+import signal
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -31,6 +32,9 @@ THREAD_ADDRESS_BYTES = 160 * 1024**2
 def main() -> None:
     """Load what the first message names, then serve requests until the pipe closes."""
     die_with_parent(int(sys.argv[1]))
+    # A stop of the whole unit signals every process of it; the node alone says when the child ends.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
     commands, answers = _claim_pipes()
     reader = FrameReader(commands)
     try:

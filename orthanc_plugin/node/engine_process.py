@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -85,6 +85,9 @@ class Engine(Protocol):
     def is_running(self) -> bool:
         """Whether there is a living child."""
 
+    def retire_if_spent(self) -> str | None:
+        """End a child that has served its time, between two jobs; the reason."""
+
 
 @dataclass(slots=True)
 class EngineProcess:
@@ -96,6 +99,10 @@ class EngineProcess:
     """How often the heartbeat is called while the child works."""
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _reader: FrameReader | None = field(default=None, init=False)
+    _jobs_served: int = field(default=0, init=False)
+    _first_resident_bytes: int = field(default=0, init=False)
+    """After the first job, when sessions and arenas have their working size."""
+    _is_ending: bool = field(default=False, init=False)
 
     @property
     def pid(self) -> int | None:
@@ -105,6 +112,7 @@ class EngineProcess:
     def start(self) -> EngineIdentity | Refused | EngineLost:
         """Start the child and wait until its models are loaded. Call it from one long-lived thread only."""
         self.stop()
+        self._jobs_served = 0
         # PDEATHSIG, set by the child, is bound to the thread that calls this.
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-c", _LAUNCH, str(REPOSITORY_ROOT), str(os.getpid())],
@@ -164,8 +172,35 @@ class EngineProcess:
                     return self._settled(answer)
                 stage, fraction = str(answer["stage"]), float(answer["fraction"])
         except PipeClosed:
-            return self._lost("engine-died")
+            lost = self._lost("engine-died")
+            # We ended it ourselves, with the node: no fault of the job.
+            return Abandoned() if self._is_ending else lost
         return self._lost("engine-timeout")
+
+    def end(self) -> None:
+        """Kill the child because the node ends, from any thread; the job it runs is interrupted, not tried."""
+        self._is_ending = True
+        process = self._process
+        if process is not None:
+            process.kill()
+            process.wait()
+
+    def retire_if_spent(self) -> str | None:
+        """End a child that served its jobs or has grown; the reason, or None where it stays."""
+        if self._process is None:
+            return None
+        resident_bytes = _resident_bytes(self._process.pid)
+        if self._jobs_served <= 1:
+            self._first_resident_bytes = resident_bytes
+        growth_bytes = resident_bytes - self._first_resident_bytes
+        if self._jobs_served >= self.settings.recycle_after_jobs:
+            reason = "jobs-served"
+        elif 0 < self.settings.recycle_growth_bytes <= growth_bytes:
+            reason = "memory-growth"
+        else:
+            return None
+        self.stop()
+        return reason
 
     def stop(self) -> int | None:
         """Kill the child, if there is one; its exit code (negative: the signal)."""
@@ -192,8 +227,12 @@ class EngineProcess:
 
     def _settled(self, answer: Message) -> Outcome:
         outcome = _outcome(answer)
-        has_failed = isinstance(outcome, Refused) and outcome.code == OutOfMemory.code
-        if isinstance(outcome, EngineLost) or has_failed:
+        is_fresh, self._jobs_served = self._jobs_served == 0, self._jobs_served + 1
+        if isinstance(outcome, Refused) and outcome.code == OutOfMemory.code:
+            self.stop()
+            # What earlier jobs left in the child may have been too much, and not this series.
+            return replace(outcome, is_retryable=not is_fresh)
+        if isinstance(outcome, EngineLost):
             # A Python error that is not ours may have left the child in any state: take a fresh one.
             self.stop()
         return outcome
@@ -223,6 +262,15 @@ class EngineProcess:
             "report": asdict(self.report),
             "memory_limit_bytes": self.settings.memory_limit_bytes,
         }
+
+
+def _resident_bytes(pid: int) -> int:
+    """Memory that a process holds (Linux proc(5)); 0 where it is gone."""
+    try:
+        pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
+    except (OSError, IndexError):
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _outcome(answer: Message) -> Outcome:

@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -166,10 +166,21 @@ class Journal:
         rows = self.connection.execute(
             "SELECT * FROM jobs WHERE state = ?", (JobState.RUNNING,)
         ).fetchall()
+        return self._interrupt(rows, "node-restarted")
+
+    def reclaim(self) -> int:
+        """Queue again what a worker has held past its lease, as an interruption; the number."""
+        rows = self.connection.execute(
+            "SELECT * FROM jobs WHERE state = ? AND lease_until < ?",
+            (JobState.RUNNING, self.clock()),
+        ).fetchall()
+        return self._interrupt(rows, "lease-ran-out")
+
+    def _interrupt(self, rows: Sequence[sqlite3.Row], reason: str) -> int:
         for row in rows:
             if row["interruptions"] + 1 >= MAX_INTERRUPTIONS:
                 self.end(_job(row), JobState.DEAD, Verdict(reason="interrupted-too-often"))
-            elif self.put_back(_job(row), Verdict(reason="node-restarted"), 0.0):
+            elif self.put_back(_job(row), Verdict(reason=reason), 0.0):
                 self.connection.execute(
                     "UPDATE jobs SET interruptions = interruptions + 1 WHERE key = ?",
                     (row["key"],),

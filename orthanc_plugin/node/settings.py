@@ -89,6 +89,10 @@ class EngineSettings:
     memory_limit_bytes: CountOrNone = 12 * 1024**3
     """Address space of the engine child (RLIMIT_AS) where it runs on the CPU alone, beside that of its threads;
     0 sets none. 284 slices of 512 × 512 take 2.4 GiB of it with the abdomen profile, 1500 about 11."""
+    recycle_after_jobs: Count = 500
+    """A child that served so many jobs makes room for a fresh one."""
+    recycle_growth_bytes: CountOrNone = 2 * 1024**3
+    """So does one that holds so much more memory than after its first job; 0: it may grow to its limit."""
     max_attempts: Count = 3
     """A job that failed so often is dead until somebody requeues it."""
     retry_backoff_s: SecondsOrNone = 2.0

@@ -1,11 +1,14 @@
 """The spool: where a series is put while it is analysed, and where result bytes become durable."""
 
 import hashlib
+import json
 import os
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pydicom
 from pydicom.errors import InvalidDicomError
@@ -13,10 +16,13 @@ from pydicom.errors import InvalidDicomError
 from inference.domain.errors import InferenceFailed
 from orthanc_plugin.node.delivery_journal import ObjectUids, ResultFile
 
+MANIFEST = "published.json"
+"""Beside the results: what was published, so that the bytes outlive even the journal's memory of them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkFolder:
-    """One job's folder while it runs; emptied afterwards whatever happens."""
+    """One try's folder while it runs; emptied afterwards whatever happens."""
 
     path: Path
 
@@ -44,37 +50,70 @@ class Spool:
         for path in (folder, self._work, self._results):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def open_work(self, key: str) -> WorkFolder:
-        """A fresh, empty folder for a job."""
-        work = WorkFolder(path=self._work / key)
-        self.close_work(key)
+    def open_work(self, key: str, fence: int) -> WorkFolder:
+        """A fresh, empty folder for one try of a job; a worker that lost the job keeps its own."""
+        work = WorkFolder(path=self._work / f"{key}-{fence}")
+        self.close_work(key, fence)
         for path in (work.path, work.series_folder, work.out_folder):
             path.mkdir(mode=0o700)
         return work
 
-    def close_work(self, key: str) -> None:
+    def close_work(self, key: str, fence: int) -> None:
         """Forget the received pixels and anything half-written."""
-        shutil.rmtree(self._work / key, ignore_errors=True)
+        shutil.rmtree(self._work / f"{key}-{fence}", ignore_errors=True)
 
     def clean_work(self) -> None:
         """Empty what a dead node left behind."""
         for path in self._work.iterdir():
             shutil.rmtree(path, ignore_errors=True)
 
-    def publish(self, work: WorkFolder, key: str, files: Mapping[str, str]) -> list[ResultFile]:
-        """Make the named results durable: from here on these bytes are the results of this key."""
+    def publish(
+        self,
+        work: WorkFolder,
+        key: str,
+        files: Mapping[str, str],
+        encodings: Sequence[str] = (),
+    ) -> list[ResultFile]:
+        """Make the named results durable; where whole ones of this key and these encodings are, those stay."""
         results = [
             _result(role, work.out_folder / Path(name).name) for role, name in sorted(files.items())
         ]
-        for result in results:
-            _sync_file(work.out_folder / result.file_name)
+        manifest = {"encodings": list(encodings), "results": [asdict(each) for each in results]}
+        (work.out_folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+        for name in (MANIFEST, *(result.file_name for result in results)):
+            _sync_file(work.out_folder / name)
         _sync_folder(work.out_folder)
+        # Left by a crash before the journal said so, or by a worker that lost the job meanwhile.
+        if (earlier := self.published(key, encodings)) is not None:
+            return earlier
         target = self.result_folder(key)
-        # Left by a crash before the journal said "computed": never sent, so it may go.
         shutil.rmtree(target, ignore_errors=True)
-        work.out_folder.rename(target)
+        # Refused where another worker has just put its own there.
+        with suppress(OSError):
+            work.out_folder.rename(target)
         _sync_folder(self._results)
-        return results
+        if (published := self.published(key, encodings)) is None:
+            raise InferenceFailed(
+                found="results that could not be put into the spool",
+                wanted="a folder that can be written",
+                advice="Check the disk of data_folder, then requeue the job.",
+            )
+        return published
+
+    def published(self, key: str, encodings: Sequence[str] = ()) -> list[ResultFile] | None:
+        """The whole, unchanged results of a key in these encodings; None where there are none."""
+        folder = self.result_folder(key)
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            if manifest["encodings"] != list(encodings):
+                return None
+            results = [_from_manifest(row) for row in manifest["results"]]
+            is_whole = all(
+                _sha256(folder / Path(each.file_name).name) == each.sha256 for each in results
+            )
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return results if is_whole else None
 
     def result_folder(self, key: str) -> Path:
         """Where a job's results lie."""
@@ -125,6 +164,15 @@ def _uids(path: Path) -> ObjectUids:
             wanted="a complete DICOM object",
             advice="Requeue the job; check the disk.",
         ) from exc
+
+
+def _from_manifest(row: dict[str, Any]) -> ResultFile:
+    uids = row["uids"]
+    return ResultFile(**{**row, "uids": None if uids is None else ObjectUids(**uids)})
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _sync_file(path: Path) -> None:

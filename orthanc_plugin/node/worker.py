@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from inference.domain.errors import HabitusError
+from inference.domain.seg_encoding import SegEncoding
 from orthanc_plugin.node.analysis_port import AnalysisRequest
-from orthanc_plugin.node.delivery_journal import DeliveryJournal
+from orthanc_plugin.node.delivery_journal import DeliveryJournal, ResultFile
 from orthanc_plugin.node.demographics import DemographicsSeal
 from orthanc_plugin.node.destinations import Destination, encodings_for
 from orthanc_plugin.node.engine_process import (
@@ -91,6 +92,8 @@ class Worker:
 
     def step(self) -> bool:
         """Run one job if there is one; True when there was."""
+        if count := self._bench.journal.reclaim():
+            self._bench.log.warning("lease-ran-out", count=count)
         job = self._bench.journal.take(LEASE_S)
         if job is None:
             return False
@@ -111,7 +114,8 @@ class Worker:
             )
             self._retry(job, Verdict(reason="internal-error", detail=type(error).__name__))
         finally:
-            self._bench.spool.close_work(job.key)
+            self._bench.spool.close_work(job.key, job.fence)
+            self._retire_spent_engine()
         return True
 
     def _run(self, job: Job) -> None:
@@ -122,13 +126,15 @@ class Worker:
         if instance_set_hash(facts.sop_uids.values()) != job.submission.set_hash:
             self._submit_anew(job, facts)
             return
+        if self._record_published(job):
+            return
         work = self._fetch(job, facts)
         request = AnalysisRequest(
             series_folder=work.series_folder,
             out_folder=work.out_folder,
             job_key=job.key,
             created=datetime.fromtimestamp(job.created_at, UTC).astimezone(),
-            encodings=encodings_for(self._destinations),
+            encodings=self._encodings,
             predecessors=predecessors(self._bench.journal.connection, job.key),
             entered=OperatorJournal(self._bench.journal).entered_size(
                 job.submission.study_orthanc_id
@@ -140,9 +146,25 @@ class Worker:
         )
         self._conclude(job, work, outcome)
 
+    @property
+    def _encodings(self) -> tuple[SegEncoding, ...]:
+        return encodings_for(self._destinations)
+
+    def _record_published(self, job: Job) -> bool:
+        """Whether the spool has this job's results already, of a try whose end the journal does not remember."""
+        results = self._bench.spool.published(job.key, self._encodings)
+        if results is None:
+            return False
+        self._record(job, results)
+        return True
+
+    def _record(self, job: Job, results: Sequence[ResultFile]) -> None:
+        if self._deliveries.record_results(job, results, self._destinations):
+            self._bench.log.info("job-computed", job=job.key, count=len(results))
+
     def _fetch(self, job: Job, facts: SeriesFacts) -> WorkFolder:
         """The files of exactly the instances that the key names, in a fresh folder."""
-        work = self._bench.spool.open_work(job.key)
+        work = self._bench.spool.open_work(job.key, job.fence)
         by_sop_uid = sorted(facts.sop_uids.items(), key=lambda item: item[1])
         for number, (orthanc_id, _) in enumerate(by_sop_uid):
             work.put_instance(number, self._bench.pacs.fetch_instance_file(orthanc_id))
@@ -153,9 +175,8 @@ class Worker:
     def _conclude(self, job: Job, work: WorkFolder, outcome: Outcome) -> None:
         match outcome:
             case Finished():
-                results = self._bench.spool.publish(work, job.key, outcome.files)
-                if self._deliveries.record_results(job, results, self._destinations):
-                    self._bench.log.info("job-computed", job=job.key, count=len(results))
+                results = self._bench.spool.publish(work, job.key, outcome.files, self._encodings)
+                self._record(job, results)
             case Refused(is_rejection=True):
                 self._end(
                     job,
@@ -214,6 +235,10 @@ class Worker:
         anew = fresh_submission(self._bench.journal, wanted)
         if anew is None or self._bench.journal.submit(anew) is None:
             self._end(job, JobState.SUPERSEDED, Verdict(reason="known-under-new-key"))
+
+    def _retire_spent_engine(self) -> None:
+        if reason := self._bench.engine.retire_if_spent():
+            self._bench.log.info("engine-recycled", reason=reason)
 
     def _note_engine(self, fact: Mapping[str, object]) -> None:
         self._bench.journal.set_fact(ENGINE_FACT, json.dumps(fact))

@@ -127,6 +127,29 @@ def test_a_job_put_back_keeps_its_tries(journal: Journal) -> None:
     assert taken(journal).attempts == 1
 
 
+def test_a_job_held_past_its_lease_is_queued_again_without_counting_a_try(
+    journal: Journal, clock: Clock
+) -> None:
+    journal.submit(submission())
+    taken(journal)
+    clock.pass_s(59.0)
+    in_time = journal.reclaim()
+    clock.pass_s(2.0)
+
+    assert (in_time, journal.reclaim()) == (0, 1)
+    assert taken(journal).attempts == 1
+
+
+def test_a_renewed_lease_is_not_taken_away(journal: Journal, clock: Clock) -> None:
+    journal.submit(submission())
+    job = taken(journal)
+    clock.pass_s(59.0)
+    journal.beat(job, 60.0, "s", 0.5)
+    clock.pass_s(59.0)
+
+    assert journal.reclaim() == 0
+
+
 def test_a_restart_queues_running_jobs_again_without_counting_a_try(journal: Journal) -> None:
     journal.submit(submission())
     taken(journal)

@@ -73,7 +73,7 @@ class Scene:
         job = self.journal.take(60.0)
         assert job is not None
         self.key = job.key
-        work = self.spool.open_work(job.key)
+        work = self.spool.open_work(job.key, job.fence)
         files = {"report": "report.json"} | {role: f"{role}.dcm" for role in roles}
         for role, image in zip(roles, ct_series(len(roles), seed=seed), strict=True):
             (work.out_folder / files[role]).write_bytes(dicom_bytes(image))

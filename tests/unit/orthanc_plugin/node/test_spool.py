@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from inference.domain.errors import InferenceFailed
+from orthanc_plugin.node.delivery_journal import ResultFile
 from orthanc_plugin.node.spool import Spool, WorkFolder
 from tests.dicom_peers import ct_series
 from tests.fakes import dicom_bytes
@@ -19,7 +20,7 @@ def spool(tmp_path: Path) -> Spool:
 
 @pytest.fixture
 def work(spool: Spool) -> WorkFolder:
-    return spool.open_work(KEY)
+    return spool.open_work(KEY, 1)
 
 
 def test_published_bytes_are_read_back(spool: Spool, work: WorkFolder) -> None:
@@ -68,17 +69,57 @@ def test_a_link_out_of_the_folder_is_not_a_result(spool: Spool, work: WorkFolder
         spool.publish(work, KEY, {"report": "report.json"})
 
 
-def test_leftovers_of_a_crash_before_the_journal_are_replaced(
-    spool: Spool, work: WorkFolder
-) -> None:
-    (work.out_folder / "report.json").write_text("first")
-    spool.publish(work, KEY, {"report": "report.json"})
-    again = spool.open_work(KEY)
-    (again.out_folder / "report.json").write_text("second")
+def publish_report(
+    spool: Spool, fence: int, text: str, encodings: tuple[str, ...] = ()
+) -> list[ResultFile]:
+    work = spool.open_work(KEY, fence)
+    (work.out_folder / "report.json").write_text(text)
+    return spool.publish(work, KEY, {"report": "report.json"}, encodings)
 
-    spool.publish(again, KEY, {"report": "report.json"})
 
+def test_what_was_published_first_stays(spool: Spool) -> None:
+    first = publish_report(spool, 1, "first")
+
+    second = publish_report(spool, 2, "second")
+
+    assert second == first == spool.published(KEY)
+    assert (spool.result_folder(KEY) / "report.json").read_text() == "first"
+
+
+def test_published_results_that_are_not_whole_are_replaced(spool: Spool) -> None:
+    publish_report(spool, 1, "first")
+    (spool.result_folder(KEY) / "report.json").write_text("changed")
+    broken = spool.published(KEY)
+
+    publish_report(spool, 2, "second")
+
+    assert broken is None
     assert (spool.result_folder(KEY) / "report.json").read_text() == "second"
+
+
+def test_results_in_other_encodings_are_not_the_ones_wanted(spool: Spool) -> None:
+    publish_report(spool, 1, "first", ("binary",))
+
+    assert spool.published(KEY, ("binary", "labelmap")) is None
+    assert spool.published(KEY, ("binary",)) is not None
+
+
+@pytest.mark.parametrize("manifest", ["", "{}", "[]", '{"encodings": [], "results": [{}]}'])
+def test_a_manifest_that_says_nothing_publishes_nothing(spool: Spool, manifest: str) -> None:
+    publish_report(spool, 1, "first")
+    (spool.result_folder(KEY) / "published.json").write_text(manifest)
+
+    assert spool.published(KEY) is None
+
+
+def test_a_worker_that_lost_a_job_leaves_the_folder_of_the_next_alone(spool: Spool) -> None:
+    spool.open_work(KEY, 1)
+    holder = spool.open_work(KEY, 2)
+    holder.put_instance(0, b"pixels")
+
+    spool.close_work(KEY, 1)
+
+    assert (holder.series_folder / "00000.dcm").read_bytes() == b"pixels"
 
 
 def test_changed_bytes_are_refused(spool: Spool, work: WorkFolder) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from inference.domain.seg_encoding import SegEncoding
+from orthanc_plugin.node.delivery_journal import DeliveryJournal
 from orthanc_plugin.node.demographics import DemographicsSeal
 from orthanc_plugin.node.destinations import Destination
 from orthanc_plugin.node.engine_process import EngineLost, Finished, Outcome, Refused
@@ -266,6 +267,90 @@ def test_a_job_superseded_while_it_ran_publishes_nothing_to_the_journal(scene: S
 
 def _supersede(scene: Scene, key: str) -> None:
     scene.journal.submit(replace(scene.job(key).submission, set_hash="more"))
+
+
+def test_a_worker_whose_lease_ran_out_can_write_no_result(scene: Scene) -> None:
+    key = scene.queue()
+    second = _another_worker(scene)
+    held: list[Job] = []
+
+    def run_out() -> None:
+        scene.clock.pass_s(61.0)
+        held.append(scene.job(key))
+        assert second.step()
+
+    scene.engine.while_running = run_out
+    scene.worker().step()
+
+    assert scene.job(key).state is JobState.COMPUTED
+    assert (held[0].fence, scene.job(key).fence) == (1, 2)
+    outcomes = scene.journal.connection.execute(
+        "SELECT fence, outcome, reason FROM attempts ORDER BY fence"
+    ).fetchall()
+    assert [tuple(row) for row in outcomes] == [
+        (1, "queued", "lease-ran-out"),
+        (2, "computed", None),
+    ]
+    assert scene.job(key).attempts == 1
+    assert (scene.spool.result_folder(key) / "report.json").read_text() == "second"
+
+
+def test_results_of_an_older_fence_are_not_recorded_while_another_runs_the_job(
+    scene: Scene,
+) -> None:
+    key = scene.queue()
+    stale = scene.journal.take(60.0)
+    scene.clock.pass_s(61.0)
+    scene.journal.reclaim()
+    assert scene.journal.take(60.0) is not None
+    assert stale is not None
+
+    assert not DeliveryJournal(scene.journal).record_results(stale, [], [])
+    assert scene.job(key).state is JobState.RUNNING
+
+
+def _another_worker(scene: Scene) -> Worker:
+    """With its own connection to the same journal, and an engine whose report differs."""
+    engine = FakeEngine(report="second")
+    journal = Journal(scene.folder / "journal.db", scene.clock)
+    bench = Bench(
+        journal=journal,
+        pacs=scene.pacs,
+        spool=scene.spool,
+        engine=engine,
+        seal=DemographicsSeal(b"secret"),
+        log=SilentLog(),
+    )
+    worker = Worker(bench, EngineSettings(models_folder=scene.folder), [])
+    worker.ensure_engine()
+    return worker
+
+
+def test_results_published_before_a_crash_are_used_and_not_computed_again(scene: Scene) -> None:
+    key = scene.queue()
+    scene.worker().step()
+    forget = "DELETE FROM results; UPDATE jobs SET state = 'queued', attempts = 0;"
+    scene.journal.connection.executescript(forget)
+
+    scene.worker().step()
+
+    assert scene.job(key).state is JobState.COMPUTED
+    assert len(scene.engine.requests) == 1
+
+
+def test_an_engine_that_has_served_its_time_is_replaced(scene: Scene) -> None:
+    scene.queue("one")
+    scene.queue("two")
+    worker = scene.worker()
+    scene.engine.is_spent = True
+
+    worker.step()
+    has_ended = not scene.engine.is_running()
+    worker.ensure_engine()
+    worker.step()
+
+    assert has_ended
+    assert scene.states() == [JobState.COMPUTED, JobState.COMPUTED]
 
 
 def test_an_engine_that_names_a_file_it_did_not_write_is_a_failure(scene: Scene) -> None:
