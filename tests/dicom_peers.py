@@ -58,6 +58,8 @@ class Receiver:
     received: list[Dataset] = field(default_factory=list)
     store_status: int = SUCCESS
     """What it answers to a C-STORE."""
+    loses: int = 0
+    """So many objects it answers success for and does not keep."""
 
     @property
     def sop_uids(self) -> list[str]:
@@ -76,7 +78,9 @@ def receiver(
     state = Receiver()
 
     def on_store(event: Any) -> int:
-        if state.store_status == SUCCESS:
+        if state.store_status == SUCCESS and state.loses > 0:
+            state.loses -= 1
+        elif state.store_status == SUCCESS:
             received = event.dataset
             received.file_meta = event.file_meta
             state.received.append(received)

@@ -23,6 +23,7 @@ from orthanc_plugin.node.job_key import EngineIdentity
 from orthanc_plugin.node.pacs import (
     Change,
     ChangePage,
+    CommitmentState,
     PacsUnavailable,
     QueryRefused,
     RequestRefused,
@@ -58,6 +59,12 @@ class Remote:
     answers_queries: bool = True
     forgets: bool = False
     """Answers success, keeps nothing."""
+    commits: bool = False
+    """Takes requests for storage commitment."""
+    reports: bool = True
+    """And reports on them."""
+    is_slow: bool = False
+    """Sends to it stay under way for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,8 @@ class FakePacs:
         """How often the headers of a series were asked for: the one costly question."""
         self._log: list[Change] = []
         self._jobs: dict[str, SendState] = {}
+        self.commitments: dict[str, tuple[str, str]] = {}
+        """Modality and SOP Instance UID of each request."""
 
     def forget(self, instance_orthanc_id: str) -> None:
         """Somebody deletes an instance."""
@@ -177,6 +186,9 @@ class FakePacs:
             raise ResourceGone(found="no such modality", wanted="a modality")
         remote = self.remotes[to.address]
         job_id = f"job-{len(self._jobs)}"
+        if remote.is_slow:
+            self._jobs[job_id] = SendState.RUNNING
+            return job_id
         self._jobs[job_id] = SendState.FAILURE if remote.is_away else SendState.SUCCESS
         if not remote.is_away and not remote.forgets:
             remote.received.append(stored.sop_uid)
@@ -192,6 +204,27 @@ class FakePacs:
         if remote.is_away or not remote.answers_queries:
             raise QueryRefused(found="no answer", wanted="an answer")
         return uids.sop_uid in remote.received
+
+    def request_commitment(self, at: Destination, uids: ObjectUids) -> str:
+        self._answer()
+        if at.address not in self.remotes:
+            raise ResourceGone(found="no such modality", wanted="a modality")
+        remote = self.remotes[at.address]
+        if remote.is_away or not remote.commits:
+            raise QueryRefused(found="no answer", wanted="an answer")
+        commitment_id = f"commitment-{len(self.commitments)}"
+        self.commitments[commitment_id] = (at.address, uids.sop_uid)
+        return commitment_id
+
+    def commitment_state(self, commitment_id: str) -> CommitmentState:
+        self._answer()
+        if commitment_id not in self.commitments:
+            return CommitmentState.UNKNOWN
+        name, sop_uid = self.commitments[commitment_id]
+        if not self.remotes[name].reports:
+            return CommitmentState.PENDING
+        is_there = sop_uid in self.remotes[name].received
+        return CommitmentState.MADE if is_there else CommitmentState.REFUSED
 
     def set_marker(self, series_orthanc_id: str, text: str) -> None:
         self.series_facts(series_orthanc_id)

@@ -10,7 +10,7 @@ from typing import Any
 
 import requests
 
-from orthanc_plugin.node.orthanc_config import PLUGIN_LIBRARY, Peer
+from orthanc_plugin.node.orthanc_config import PLUGIN_LIBRARY, Peer, modality_of
 from tests.orthanc_process import DICOM_PORT, ORTHANC, SENDER, wait_for
 
 DICOMWEB_LIBRARY = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
@@ -87,11 +87,7 @@ def ways_to_archive() -> dict[str, Any]:
     """What the sending Orthanc's configuration says of it."""
     return {
         "Plugins": [str(PLUGIN_LIBRARY), str(DICOMWEB_LIBRARY)],
-        "DicomModalities": {
-            peer.name: {"AET": peer.ae_title, "Host": peer.host, "Port": peer.port}
-            | {"AllowStore": peer.may_store}
-            for peer in (SENDER, ARCHIVE)
-        },
+        "DicomModalities": {peer.name: modality_of(peer) for peer in (SENDER, ARCHIVE)},
         "DicomWeb": {
             "Servers": {
                 "archive-web": {

@@ -177,7 +177,7 @@ def _with_results(journal: sqlite3.Connection, job: Row) -> Row:
         )
     ]
     deliveries = journal.execute(
-        "SELECT role, destination, required, state, tries, reason FROM deliveries"
+        "SELECT role, destination, required, state, tries, reason, verified_by FROM deliveries"
         " WHERE key = ? ORDER BY destination, role",
         (job["key"],),
     ).fetchall()

@@ -18,6 +18,7 @@ from inference.domain.errors import ConfigurationInvalid, HabitusError
 from inference.domain.series_rules import load_series_rules
 from orthanc_plugin.node.commands import CommandDesk
 from orthanc_plugin.node.delivery_journal import DeliveryJournal
+from orthanc_plugin.node.delivery_lane import Lane
 from orthanc_plugin.node.demographics import DemographicsSeal
 from orthanc_plugin.node.engine_process import EngineProcess
 from orthanc_plugin.node.intake import Intake
@@ -160,9 +161,32 @@ class Node:
             DeliveryJournal(self._journal()),
             self._spool,
             lambda: self._settings,
+            self._open_lane,
             self._log,
         )
         self._repeat("outbox", outbox.step, lambda: time.sleep(self._settings.outbox.poll_s))
+
+    def _open_lane(self, destination: str) -> None:
+        threading.Thread(
+            target=self._deliver, args=(destination,), name="lane", daemon=True
+        ).start()
+
+    def _deliver(self, destination: str) -> None:
+        lane = Lane(
+            destination,
+            self._pacs(),
+            DeliveryJournal(self._journal()),
+            self._spool,
+            lambda: self._settings,
+            self._log,
+        )
+        pause_s = 0.0
+
+        def step() -> None:
+            nonlocal pause_s
+            pause_s = lane.step()
+
+        self._repeat("lane", step, lambda: time.sleep(pause_s))
 
     def _wait_for_news(self) -> object:
         came = self._news.wait(self._settings.intake.poll_s)

@@ -1,5 +1,6 @@
 """The journal's second half: result objects in the spool and their way to each destination."""
 
+import math
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from orthanc_plugin.node.job_states import (
 )
 from orthanc_plugin.node.journal import NODE, Job, Journal
 from orthanc_plugin.node.journal_database import transaction
+
+_OPEN = "'pending', 'sending', 'sent', 'sent-unverified'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +72,10 @@ class Delivery:
     uids: ObjectUids
     orthanc_id: str
     orthanc_job_id: str | None
+    commitment_id: str | None
     file_name: str
     sha256: str
+    sent_at: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +86,9 @@ class DeliveryStep:
     delay_s: float = 0.0
     tries: int = 0
     orthanc_job_id: str | None = None
+    commitment_id: str | None = None
+    verified_by: str = ""
+    """How a confirmed one was confirmed."""
     reason: str = ""
 
 
@@ -165,17 +173,39 @@ class DeliveryJournal:
             )
             self._audit("deleted-here", result.key, result.role)
 
-    def due(self) -> list[Delivery]:
-        """Deliveries whose time has come, oldest first."""
+    def open_destinations(self) -> set[str]:
+        """Where anything is still to go, or to be confirmed."""
         rows = self._connection.execute(
-            "SELECT d.*, r.study_uid, r.series_uid, r.sop_uid, r.orthanc_id,"
+            f"SELECT DISTINCT destination FROM deliveries WHERE state IN ({_OPEN})"  # noqa: S608 # a constant
+        ).fetchall()
+        return {str(row["destination"]) for row in rows}
+
+    def due(self, destination: str, limit: int) -> list[Delivery]:
+        """Deliveries to one destination whose time has come: what is under way first, then the oldest."""
+        rows = self._connection.execute(
+            "SELECT d.*, r.study_uid, r.series_uid, r.sop_uid, r.sop_class_uid, r.orthanc_id,"  # noqa: S608 # constants
             " r.file_name, r.sha256 FROM deliveries d"
             " JOIN results r USING (key, role)"
-            " WHERE d.state IN ('pending', 'sending', 'sent', 'sent-unverified')"
-            " AND d.next_try_at <= ? AND r.orthanc_id IS NOT NULL ORDER BY d.next_try_at",
-            (self._journal.clock(),),
+            f" WHERE d.destination = ? AND d.state IN ({_OPEN})"
+            " AND d.next_try_at <= ? AND r.orthanc_id IS NOT NULL"
+            " ORDER BY d.state = 'pending', d.next_try_at LIMIT ?",
+            (destination, self._journal.clock(), limit),
         ).fetchall()
         return [_delivery(row) for row in rows]
+
+    def sending(self, destination: str) -> int:
+        """How many sends to a destination are under way."""
+        (count,) = self._connection.execute(
+            "SELECT count(*) FROM deliveries WHERE destination = ? AND state = ?",
+            (destination, DeliveryState.SENDING),
+        ).fetchone()
+        return int(count)
+
+    def age_s(self, delivery: Delivery) -> float:
+        """How long ago the receiver answered success; endless where that is not known."""
+        if delivery.sent_at is None:
+            return math.inf
+        return self._journal.clock() - delivery.sent_at
 
     def step(self, delivery: Delivery, step: DeliveryStep) -> bool:
         """Move a delivery on, unless it was moved by somebody else meanwhile."""
@@ -184,7 +214,8 @@ class DeliveryJournal:
         with transaction(self._connection):
             changed = self._connection.execute(
                 "UPDATE deliveries SET state = ?, tries = ?, next_try_at = ?, orthanc_job_id = ?,"
-                " reason = ?, updated_at = ?"
+                " reason = ?, updated_at = ?, commitment_id = ?, verified_by = ?,"
+                " sent_at = CASE WHEN ? THEN ? ELSE sent_at END"
                 " WHERE key = ? AND role = ? AND destination = ? AND state = ?",
                 (
                     step.state,
@@ -192,6 +223,10 @@ class DeliveryJournal:
                     now + step.delay_s,
                     step.orthanc_job_id,
                     step.reason,
+                    now,
+                    step.commitment_id,
+                    step.verified_by,
+                    delivery.state is DeliveryState.SENDING and step.state is DeliveryState.SENT,
                     now,
                     delivery.key,
                     delivery.role,
@@ -278,10 +313,15 @@ def _delivery(row: sqlite3.Row) -> Delivery:
         state=DeliveryState(row["state"]),
         tries=row["tries"],
         uids=ObjectUids(
-            study_uid=row["study_uid"], series_uid=row["series_uid"], sop_uid=row["sop_uid"]
+            study_uid=row["study_uid"],
+            series_uid=row["series_uid"],
+            sop_uid=row["sop_uid"],
+            sop_class_uid=row["sop_class_uid"],
         ),
         orthanc_id=row["orthanc_id"],
         orthanc_job_id=row["orthanc_job_id"],
+        commitment_id=row["commitment_id"],
         file_name=row["file_name"],
         sha256=row["sha256"],
+        sent_at=row["sent_at"],
     )

@@ -22,12 +22,16 @@ class DestinationKind(StrEnum):
     """DICOM files in a folder that this machine sees."""
 
 
-class Confirmation(StrEnum):
+class Verification(StrEnum):
     """When a delivery counts as made."""
 
-    QUERY = "query"
-    """The receiver is asked for the very object."""
-    STORE_STATUS = "store-status"
+    AUTO = "auto"
+    """The receiver commits itself where it offers that, else it is asked for the very object."""
+    COMMITMENT = "commitment"
+    """It must commit itself: DICOM storage commitment."""
+    FIND = "find"
+    """It is asked for the very object: C-FIND, QIDO-RS, a peer's lookup, or the bytes in a folder."""
+    NONE = "none"
     """Its answer of success is believed."""
 
 
@@ -45,13 +49,14 @@ class Destination:
     """Orthanc's name of the modality, server or peer, or the folder's path; the same as `name` where it is not given."""
     required: bool = True
     """A job is done only when every required destination has confirmed; the others never block."""
-    confirm: Confirmation = Confirmation.QUERY
-    """"query": the receiver is asked for the object. "store-status": its success answer is believed."""
+    verify: Verification = Verification.AUTO
+    """"auto": by storage commitment where the receiver offers it, else by a query. "commitment": of a modality alone.
+    "find": by C-FIND, QIDO-RS, a peer's lookup, or the bytes in a folder. "none": its success answer is believed."""
     seg: SegEncoding = SegEncoding.BINARY
     """In which form it gets segmentations, and the report that refers to them."""
     password_file: Path | None = None
     """Of a peer alone: a file with its password, so that the node can ask it for what was sent; Orthanc keeps its own copy
-    to itself. Without it a peer that wants a password stays unverified unless confirm is "store-status"."""
+    to itself. Without it a peer that wants a password stays unverified unless verify is "none"."""
 
     @property
     def address(self) -> str:

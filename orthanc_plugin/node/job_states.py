@@ -37,7 +37,7 @@ LEGAL_JOB_STEPS: dict[JobState, frozenset[JobState]] = {
         }
     ),
     JobState.COMPUTED: frozenset({JobState.DONE, JobState.SUPERSEDED}),
-    JobState.DONE: frozenset({JobState.SUPERSEDED}),
+    JobState.DONE: frozenset({JobState.SUPERSEDED, JobState.COMPUTED}),
     JobState.REJECTED: frozenset({JobState.QUEUED, JobState.SUPERSEDED}),
     JobState.DEAD: frozenset({JobState.QUEUED, JobState.SUPERSEDED}),
     JobState.CANCELLED: frozenset({JobState.QUEUED, JobState.SUPERSEDED}),
@@ -89,7 +89,7 @@ LEGAL_DELIVERY_STEPS: dict[DeliveryState, frozenset[DeliveryState]] = {
             DeliveryState.CANCELLED,
         }
     ),
-    DeliveryState.CONFIRMED: frozenset(),
+    DeliveryState.CONFIRMED: frozenset({DeliveryState.PENDING}),
     DeliveryState.CANCELLED: frozenset(),
 }
 

@@ -139,6 +139,12 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX jobs_state_newest ON jobs (state, created_at, key);
     CREATE INDEX audit_job ON audit (key, id);
     """,
+    """
+    ALTER TABLE deliveries ADD COLUMN commitment_id TEXT;
+    ALTER TABLE deliveries ADD COLUMN sent_at REAL;
+    ALTER TABLE deliveries ADD COLUMN verified_by TEXT NOT NULL DEFAULT '';
+    CREATE INDEX deliveries_lane ON deliveries (destination, state, next_try_at);
+    """,
 )
 """Entry n brings a journal from version n to n + 1; published entries are never edited."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from inference.domain.entered_size import EnteredSize
 from orthanc_plugin.node.job_key import EngineIdentity
 from orthanc_plugin.node.job_states import DeliveryState, JobState, require_job_step
-from orthanc_plugin.node.journal import Journal
+from orthanc_plugin.node.journal import Job, Journal
 from orthanc_plugin.node.journal_database import transaction
 
 BEGUN = "begun"
@@ -70,7 +70,8 @@ class OperatorJournal:
         return "cancelled"
 
     def resend(self, key: str, destination: str | None, actor: str) -> str:
-        """Every delivery of a job, or those to one destination, from the beginning."""
+        """Every delivery of a job, or those to one destination, from the beginning; a job that was done is so again once
+        they are confirmed."""
         now = self._journal.clock()
         with transaction(self._connection):
             job = self._journal.job(key)
@@ -80,18 +81,28 @@ class OperatorJournal:
                 return "no-results"
             sent = self._connection.execute(
                 "UPDATE deliveries SET state = ?, tries = 0, next_try_at = ?, orthanc_job_id = NULL,"
-                " reason = '', updated_at = ? WHERE key = ? AND (? IS NULL OR destination = ?)"
-                " AND state != ?",
+                " commitment_id = NULL, verified_by = '', reason = '', updated_at = ?"
+                " WHERE key = ? AND destination = ifnull(?, destination) AND state NOT IN (?, ?)",
                 (
                     *(DeliveryState.PENDING, now, now),
-                    *(key, destination, destination),
+                    *(key, destination),
                     # Orthanc may be at it this moment; a second job would send the object twice.
-                    DeliveryState.SENDING,
+                    *(DeliveryState.SENDING, DeliveryState.CANCELLED),
                 ),
             ).rowcount
             if sent:
+                self._reopen(job, now)
                 self._audit(actor, "resent", key, destination or "everywhere")
         return "resending" if sent else "nothing-to-send"
+
+    def _reopen(self, job: Job, now: float) -> None:
+        """Delivery is under way again."""
+        if job.state is JobState.DONE:
+            require_job_step(JobState.DONE, JobState.COMPUTED)
+            self._connection.execute(
+                "UPDATE jobs SET state = ?, updated_at = ? WHERE key = ?",
+                (JobState.COMPUTED, now, job.key),
+            )
 
     def enter_size(
         self, key: str, size: EnteredSize, engine: EngineIdentity | None

@@ -97,8 +97,8 @@ def configuration_of(
         "SaveJobs": True,
         # The default of 10 forgets finished jobs before the outbox has polled them.
         "JobsHistorySize": 1000,
-        # One PACS that is away must not hold up the others until its timeout.
-        "ConcurrentJobs": 4,
+        # The outbox sends twice at once to each peer: one that is away must not hold up the others until its timeout.
+        "ConcurrentJobs": 2 + 2 * len(options.peers),
         # Single libraries, not the folder: Debian's orthanc-gdcm crashes Orthanc.
         "Plugins": [str(options.plugin_library)],
         "PythonScript": str(ENTRY),
@@ -168,11 +168,12 @@ def _dicom(options: OrthancOptions) -> dict[str, Any]:
         "UnknownSopClassAccepted": False,
         "DicomScuTimeout": 10,
         "DicomScpTimeout": 30,
-        "DicomModalities": {peer.name: _modality(peer) for peer in options.peers},
+        "DicomModalities": {peer.name: modality_of(peer) for peer in options.peers},
     }
 
 
-def _modality(peer: Peer) -> dict[str, Any]:
+def modality_of(peer: Peer) -> dict[str, Any]:
+    """What Orthanc's configuration says of a peer: what it may do here, and nothing else."""
     return {
         "AET": peer.ae_title,
         "Host": peer.host,
@@ -183,7 +184,9 @@ def _modality(peer: Peer) -> dict[str, Any]:
         "AllowFindWorklist": False,
         "AllowGet": False,
         "AllowMove": False,
-        "AllowStorageCommitment": False,
+        # Nobody is promised anything by us, but who promises us something may report it.
+        "AllowNAction": False,
+        "AllowEventReport": True,
     }
 
 

@@ -15,6 +15,7 @@ from orthanc_plugin.node.orthanc_peer import PeerAddress, has_instance
 from orthanc_plugin.node.pacs import (
     Change,
     ChangePage,
+    CommitmentState,
     PacsUnavailable,
     QueryRefused,
     RequestRefused,
@@ -42,6 +43,12 @@ _STORE_PATHS = {
     DestinationKind.PEER: "/peers/{}/store",
 }
 SOP_INSTANCE_UID = "00080018"
+
+_COMMITMENT_STATES = {
+    "Success": CommitmentState.MADE,
+    "Failure": CommitmentState.REFUSED,
+    "Pending": CommitmentState.PENDING,
+}
 
 
 class OrthancPacs:
@@ -176,8 +183,29 @@ class OrthancPacs:
             raise QueryRefused(
                 found=f"no answer to a question of kind {at.kind}",
                 wanted="a receiver that says what it has",
-                advice='Let the receiver answer queries, or set confirm = "store-status".',
+                advice='Let the receiver answer queries, or set verify = "none".',
             ) from exc
+
+    def request_commitment(self, at: Destination, uids: ObjectUids) -> str:
+        """Ask a modality to commit itself to an object; the id of the request. Raises QueryRefused where it does not."""
+        wanted = {"SOPClassUID": uids.sop_class_uid, "SOPInstanceUID": uids.sop_uid}
+        path = f"/modalities/{quote(at.address, safe='')}/storage-commitment"
+        try:
+            return text_in(self._record("POST", path, {"DicomInstances": [wanted]}), "ID")
+        except RequestRefused as exc:
+            raise QueryRefused(
+                found="no answer to a request for storage commitment",
+                wanted="a receiver that offers it",
+                advice='Let the receiver offer it, or set verify = "auto".',
+            ) from exc
+
+    def commitment_state(self, commitment_id: str) -> CommitmentState:
+        """What became of a request for one object; UNKNOWN when Orthanc has forgotten it."""
+        try:
+            report = self._record("GET", f"/storage-commitment/{commitment_id}")
+        except ResourceGone:
+            return CommitmentState.UNKNOWN
+        return _COMMITMENT_STATES.get(text_in(report, "Status"), CommitmentState.UNKNOWN)
 
     def _found_by_c_find(self, at: Destination, uids: ObjectUids) -> bool:
         """At the instance level."""

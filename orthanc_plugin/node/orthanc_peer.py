@@ -33,7 +33,7 @@ def has_instance(peer: PeerAddress, sop_uid: str, timeout_s: float) -> bool:
         raise QueryRefused(
             found=f"{type(exc).__name__} when a peer was asked",
             wanted="its answer whether it has an object",
-            advice='Give the destination a password_file, or set confirm = "store-status".',
+            advice='Give the destination a password_file, or set verify = "none".',
         ) from exc
     return any(row.get("Type") == "Instance" for row in records(rows))
 

@@ -85,6 +85,17 @@ class SendState(StrEnum):
     """Orthanc does not remember the job."""
 
 
+class CommitmentState(StrEnum):
+    """Where a request for storage commitment stands."""
+
+    PENDING = "pending"
+    MADE = "made"
+    REFUSED = "refused"
+    """The receiver says that it does not have the object."""
+    UNKNOWN = "unknown"
+    """Orthanc does not remember the request."""
+
+
 class Pacs(Protocol):
     """Everything the node asks of Orthanc. Each method may raise PacsUnavailable or RequestRefused."""
 
@@ -126,6 +137,12 @@ class Pacs(Protocol):
 
     def found_at(self, at: Destination, uids: ObjectUids) -> bool:
         """Whether the receiver, asked for the very object, has it; raises QueryRefused."""
+
+    def request_commitment(self, at: Destination, uids: ObjectUids) -> str:
+        """Ask a modality to commit itself to an object; the id of the request. Raises QueryRefused."""
+
+    def commitment_state(self, commitment_id: str) -> CommitmentState:
+        """What became of a request for commitment."""
 
     def set_marker(self, series_orthanc_id: str, text: str) -> None:
         """Write our visible marker on a series; raises ResourceGone."""

@@ -111,6 +111,10 @@ class OutboxSettings:
     """The wait after the first failure; doubled after each further one."""
     longest_retry_s: Seconds = 3600.0
     """No wait is longer."""
+    index_wait_s: SecondsOrNone = 30.0
+    """A receiver that answered success and does not show the object is asked again for so long; then it is sent anew."""
+    commitment_wait_s: Seconds = 60.0
+    """A report of storage commitment is waited for so long; then the receiver is asked by query, or counts as silent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

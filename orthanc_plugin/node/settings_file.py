@@ -13,9 +13,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from inference.domain.analysis_profile import profile_names
 from inference.domain.errors import ConfigurationInvalid
-from orthanc_plugin.node.destinations import Destination, DestinationKind
+from orthanc_plugin.node.destinations import Destination, DestinationKind, Verification
 from orthanc_plugin.node.settings import Settings
 from orthanc_plugin.node.toml_places import Place, line_of, shown
+
+_CONFIRM_IN_NEW_WORDS = {"query": Verification.AUTO, "store-status": Verification.NONE}
 
 _UNKNOWN_KEY = ("unexpected_keyword_argument", "extra_forbidden")
 
@@ -92,11 +94,15 @@ def _in_new_words(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def _renamed(destination: Any) -> Any:
-    if not isinstance(destination, dict) or "modality" not in destination:
+    if not isinstance(destination, dict):
         return destination
-    others = {key: value for key, value in destination.items() if key != "modality"}
-    modality = destination["modality"]
-    return {"name": modality, "target": modality, **others}
+    renamed = {key: value for key, value in destination.items() if key != "modality"}
+    if "modality" in destination:
+        modality = destination["modality"]
+        renamed = {"name": modality, "target": modality, **renamed}
+    if destination.get("confirm") in _CONFIRM_IN_NEW_WORDS:
+        renamed["verify"] = _CONFIRM_IN_NEW_WORDS[renamed.pop("confirm")]
+    return renamed
 
 
 def _contradictions(settings: Settings) -> Iterator[Mistake]:
@@ -126,6 +132,13 @@ def _impossible(destination: Destination, place: Place) -> Iterator[Mistake]:
             place=(*place, "kind"),
             found=f"a folder without {shown((*place, 'target'))}",
             instead="target to be the folder's path",
+        )
+    is_modality = destination.kind is DestinationKind.MODALITY
+    if destination.verify is Verification.COMMITMENT and not is_modality:
+        yield Mistake(
+            place=(*place, "verify"),
+            found=f"{shown((*place, 'verify'))} = 'commitment' at a destination of kind {destination.kind}",
+            instead="it at a modality alone, or 'auto'",
         )
     if destination.password_file and destination.kind is not DestinationKind.PEER:
         yield Mistake(

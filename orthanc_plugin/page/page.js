@@ -101,7 +101,8 @@ function list(element, texts) {
 
 function deliveryText(delivery) {
   const need = delivery.required ? '' : ' (best effort)';
-  const why = delivery.reason ? `: ${delivery.reason}` : '';
+  const told = delivery.reason || (delivery.verified_by ? `by ${delivery.verified_by}` : '');
+  const why = told ? `: ${told}` : '';
   return `${delivery.role} to ${delivery.destination}${need}: ${delivery.state}${why}`;
 }
 

@@ -2,14 +2,15 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from inference.domain.seg_encoding import SegEncoding
 from orthanc_plugin.node.delivery_journal import DeliveryJournal
-from orthanc_plugin.node.destinations import Confirmation, Destination, DestinationKind
+from orthanc_plugin.node.delivery_lane import Lane
+from orthanc_plugin.node.destinations import Destination, DestinationKind, Verification
 from orthanc_plugin.node.job_states import DeliveryState, JobState
 from orthanc_plugin.node.journal import Journal, Submission
 from orthanc_plugin.node.outbox import STORE_PAUSE_S, Outbox
@@ -45,6 +46,35 @@ PACS = Destination(name="pacs")
 
 
 @dataclass
+class OneThread:
+    """The outbox and its lanes, taking turns."""
+
+    pacs: FakePacs
+    journal: Journal
+    spool: Spool
+    in_force: Callable[[], Settings]
+    log: SilentLog = field(default_factory=SilentLog)
+    lanes: dict[str, Lane] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.deliveries = DeliveryJournal(self.journal)
+        self.outbox = Outbox(
+            self.pacs, self.deliveries, self.spool, self.in_force, self._open_lane, self.log
+        )
+
+    def step(self) -> None:
+        self.outbox.step()
+        for lane in self.lanes.values():
+            lane.step()
+
+    def _open_lane(self, name: str) -> None:
+        assert name not in self.lanes
+        self.lanes[name] = Lane(
+            name, self.pacs, self.deliveries, self.spool, self.in_force, self.log
+        )
+
+
+@dataclass
 class Scene:
     pacs: FakePacs
     journal: Journal
@@ -59,7 +89,7 @@ class Scene:
         *,
         seed: str = "one",
         superseded: SupersededPolicy = SupersededPolicy.KEEP,
-    ) -> Outbox:
+    ) -> OneThread:
         """A job with DICOM results and a report, ready to go out; another seed is another state of the series."""
         submission = Submission(
             series_uid="1.2",
@@ -81,10 +111,9 @@ class Scene:
         results = self.spool.publish(work, job.key, files)
         deliveries = DeliveryJournal(self.journal)
         assert deliveries.record_results(job, results, destinations)
-        in_force = settings(destinations, superseded)
-        return Outbox(self.pacs, deliveries, self.spool, in_force, SilentLog())
+        return OneThread(self.pacs, self.journal, self.spool, settings(destinations, superseded))
 
-    def run(self, outbox: Outbox, steps: int, pause_s: float = 0.0) -> None:
+    def run(self, outbox: OneThread, steps: int, pause_s: float = 0.0) -> None:
         for _ in range(steps):
             outbox.step()
             self.clock.pass_s(pause_s)
@@ -134,7 +163,7 @@ def test_each_destination_gets_the_form_it_takes_and_what_has_one_form_only(scen
         ("pacs", "sr"),
         ("pacs", "page"),
     }
-    scene.run(outbox, 4)
+    scene.run(outbox, 10)
     assert scene.job_state == JobState.DONE
 
 
@@ -227,7 +256,7 @@ def test_an_unverified_delivery_is_asked_for_again_and_not_sent_again(scene: Sce
 
 def test_the_operator_may_take_a_success_answer_as_confirmation(scene: Scene) -> None:
     scene.pacs.remotes["pacs"].answers_queries = False
-    scene.run(scene.computed([Destination(name="pacs", confirm=Confirmation.STORE_STATUS)]), 4)
+    scene.run(scene.computed([Destination(name="pacs", verify=Verification.NONE)]), 4)
 
     assert scene.job_state == JobState.DONE
 
@@ -363,12 +392,10 @@ def test_a_restart_deletes_what_was_left_and_a_refusal_is_asked_again_later(
     scene.run(scene.computed([PACS], seed="new"), 6)
     (old,) = [key for key, one in scene.pacs.instances.items() if one.sop_uid == sop_uid("old")]
     scene.pacs.refuses.add(old)
-    log = SilentLog()
-    deliveries = DeliveryJournal(scene.journal)
     in_force = settings([PACS], SupersededPolicy.DELETE_HERE)
-    restarted = Outbox(scene.pacs, deliveries, scene.spool, in_force, log)
+    restarted = OneThread(scene.pacs, scene.journal, scene.spool, in_force)
     scene.run(restarted, 5)
-    refused = list(log.events)
+    refused = list(restarted.log.events)
     scene.pacs.refuses.clear()
     later_s = time.monotonic() + STORE_PAUSE_S
     monkeypatch.setattr(time, "monotonic", lambda: later_s)
@@ -398,7 +425,7 @@ def test_a_folder_that_is_away_is_tried_again(scene: Scene, tmp_path: Path) -> N
     before = scene.deliveries()
     export.mkdir()
 
-    scene.run(outbox, 4, pause_s=20.0)
+    scene.run(outbox, 5, pause_s=20.0)
 
     assert before == {"export": (DeliveryState.PENDING, 1)}
     assert scene.job_state == JobState.DONE
@@ -420,8 +447,7 @@ def test_a_file_that_vanishes_from_a_folder_is_written_again(scene: Scene, tmp_p
 
 def test_a_delivery_waits_as_it_is_while_its_destination_is_not_configured(scene: Scene) -> None:
     known = scene.computed([PACS])
-    deliveries = DeliveryJournal(scene.journal)
-    unknown = Outbox(scene.pacs, deliveries, scene.spool, settings([]), SilentLog())
+    unknown = OneThread(scene.pacs, scene.journal, scene.spool, settings([]))
     scene.run(known, 2)
 
     scene.run(unknown, 3, pause_s=100.0)

@@ -7,7 +7,7 @@ import pytest
 from inference.domain.errors import ConfigurationInvalid
 from inference.domain.report_options import SrTitle
 from inference.domain.seg_encoding import SegEncoding
-from orthanc_plugin.node.destinations import Confirmation, Destination
+from orthanc_plugin.node.destinations import Destination, Verification
 from orthanc_plugin.node.settings import LatePolicy, SupersededPolicy
 from orthanc_plugin.node.settings_file import load_settings
 from orthanc_plugin.node.toml_places import Place, line_of
@@ -71,7 +71,7 @@ def test_every_section_is_read(tmp_path: Path) -> None:
         Destination(
             name="research",
             required=False,
-            confirm=Confirmation.STORE_STATUS,
+            verify=Verification.NONE,
             seg=SegEncoding.LABELMAP,
         ),
     )
@@ -104,8 +104,8 @@ def test_every_section_is_read(tmp_path: Path) -> None:
         (LEAST + "[[destinations]]\nrequired = true", "line 4: no setting destinations[0].name"),
         (LEAST + "[[destinations]]\nname = 'p/q'", "destinations[0].name = 'p/q'; wanted letters"),
         (
-            LEAST + "[[destinations]]\nname = 'p'\nconfirm = 'ask'",
-            "line 6: destinations[0].confirm = 'ask'; wanted 'query' or 'store-status'",
+            LEAST + "[[destinations]]\nname = 'p'\nverify = 'ask'",
+            "line 6: destinations[0].verify = 'ask'; wanted 'auto', 'commitment', 'find' or 'none'",
         ),
         (LEAST + "[[destinations]]\nname = 'p'\nseg = 'fractional'", "destinations[0].seg"),
         (
