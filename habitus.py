@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands import explain, synth
+from commands import explain, route, synth
 from commands.named_path import named_path
 from commands.result_folder import check_writable
 
@@ -28,6 +28,7 @@ examples:
   habitus run ct/ --out results/ --profile l3   body composition only
   habitus explain study/                        which series of a study is taken, and why the others are not
   habitus explain study/ --json                 the same as JSON
+  habitus route --test ct/0001.dcm              which rule of habitus.toml fires for a study, and why
   habitus models                                which models are installed, and whether they are intact
   habitus doctor                                what works on this machine and what does not
 
@@ -115,6 +116,9 @@ def build_parser() -> argparse.ArgumentParser:
             explain.explain_choice,
             "say which series of a study is taken, and why not the others",
         )
+    )
+    route.add_options(
+        add("route", route.show_route, "say which rule of habitus.toml fires for a study, and why")
     )
     synth.add_options(
         add(

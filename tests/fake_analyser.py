@@ -34,11 +34,12 @@ PNG = bytes.fromhex(
 class FakeAnalyser:
     """Two SR objects, a report and a picture per series."""
 
-    def __init__(self, models_folder: Path) -> None:
+    def __init__(self, models_folder: Path, profile: str) -> None:
         self._folder = models_folder
+        self._profile = profile
         version = models_folder / "version"
         self.identity = EngineIdentity(
-            profile_hash="fake-profile",
+            profile_hash=f"fake-{profile}",
             models=(("fake", version.read_text().strip() if version.exists() else "0" * 64),),
             code_version="fake",
         )
@@ -64,6 +65,7 @@ class FakeAnalyser:
             json.dumps(
                 {
                     "slices": len(headers),
+                    "profile": self._profile,
                     "body_composition": [
                         {
                             "quantity": "area",
@@ -154,7 +156,7 @@ def load(request: LoadRequest) -> FakeAnalyser:
     """The analyser, unless the models folder says that it is broken."""
     if (request.models_folder / "broken").exists():
         raise ModelUnusable(found="a broken model", wanted="a whole one", advice="Mend it.")
-    return FakeAnalyser(request.models_folder)
+    return FakeAnalyser(request.models_folder, request.profile)
 
 
 def _result(source: Dataset, request: AnalysisRequest, role: str) -> Dataset:

@@ -31,6 +31,8 @@ from orthanc_plugin.node.pacs import (
     SendState,
     SeriesFacts,
 )
+from orthanc_plugin.node.routing import SeriesOrigin
+from orthanc_plugin.node.settings import Settings
 
 ENGINE = EngineIdentity(profile_hash="p", models=(("m", "0" * 64),), code_version="1")
 
@@ -86,6 +88,8 @@ class FakePacs:
         self.instances: dict[str, _Stored] = {}
         self.markers: dict[str, str] = {}
         self.is_away = False
+        self.calling = self.called = ""
+        """AE titles of what comes; empty as of what comes by HTTP."""
         self.refuses: set[str] = set()
         """Ids (or "store") whose requests are answered with an error."""
         self.overwrites = False
@@ -153,6 +157,10 @@ class FakePacs:
             manufacturer=one.manufacturer,
             sop_uids={key: stored.sop_uid for key, stored in own.items()},
         )
+
+    def origin(self, instance_orthanc_id: str) -> SeriesOrigin:
+        stored = self._stored(instance_orthanc_id)
+        return SeriesOrigin(calling=self.calling, called=self.called, texts=_texts(stored.content))
 
     def fetch_instance_file(self, instance_orthanc_id: str) -> bytes:
         return self._stored(instance_orthanc_id).content
@@ -272,6 +280,8 @@ class FakeEngine:
         self.report = report
         self.outcomes = list(outcomes)
         self.identity = identity
+        self.further: dict[str, EngineIdentity] = {}
+        """Of profiles beside the engine's own."""
         self.requests: list[AnalysisRequest] = []
         self.while_running: Callable[[], None] = lambda: None
         self.is_spent = False
@@ -280,6 +290,14 @@ class FakeEngine:
     @property
     def pid(self) -> int | None:
         return 1 if self._runs else None
+
+    def configure(self, settings: Settings) -> bool:
+        return False
+
+    def identity_of(self, profile: str) -> EngineIdentity | None:
+        known = {"": self.identity, **self.further}
+        found = known.get(profile)
+        return found if isinstance(found, EngineIdentity) else None
 
     def start(self) -> EngineIdentity | Refused | EngineLost:
         self._runs = isinstance(self.identity, EngineIdentity)

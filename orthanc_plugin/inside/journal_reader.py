@@ -14,7 +14,9 @@ PICTURE_PREFIX = "picture-"
 
 _JOB_COLUMNS = (
     "key, state, reason, detail, stage, fraction, attempts, priority, run, instance_count,"
-    " study_orthanc_id, series_orthanc_id, code_version, created_at, updated_at, superseded_by"
+    " study_orthanc_id, series_orthanc_id, code_version, created_at, updated_at, superseded_by,"
+    " run_at, window, coalesce(json_extract(nullif(route, ''), '$.rule'), '') AS rule,"
+    " coalesce(json_extract(nullif(route, ''), '$.mode'), 'send') AS mode"
 )
 
 _NOTE_COLUMNS = "series_number, images, score, reason, detail"

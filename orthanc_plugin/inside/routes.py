@@ -134,6 +134,7 @@ class Routes:
                 "silent_s": None,
             },
             "engine": None,
+            "settings": None,
             **NOTHING_COUNTED,
         }
         # Before the node's first start there is no journal yet.
@@ -141,6 +142,7 @@ class Routes:
             body |= self._reader.counts(time.time())
             body["node"]["silent_s"] = self._silent_s()
             body["engine"] = self._fact("engine")
+            body["settings"] = self._fact("settings")
         return as_json(body)
 
     def live(self, _: Request) -> Answer:

@@ -9,7 +9,7 @@ from inference.domain.errors import HabitusError
 from orthanc_plugin.node.app import run
 from orthanc_plugin.node.logs import configure_logs, logger
 from orthanc_plugin.node.process_guard import die_with_parent
-from orthanc_plugin.node.settings_file import load_settings
+from orthanc_plugin.node.settings_in_force import SettingsInForce
 
 
 def main() -> int:
@@ -25,7 +25,7 @@ def main() -> int:
     os.umask(0o077)
     configure_logs()
     try:
-        run(load_settings(arguments.settings), arguments.parent)
+        run(SettingsInForce(arguments.settings), arguments.parent)
     except HabitusError as error:
         logger().critical("node-not-started", reason=error.code)
         sys.stderr.write(f"{error}\n")

@@ -40,6 +40,8 @@ class AnalysisRequest:
     """Results that those of this job replace."""
     entered: EnteredSize | None = None
     """Height and weight that an operator entered for this study."""
+    profile: str = ""
+    """Which of the loaded ones; empty: the engine's own."""
 
 
 class Analyser(Protocol):

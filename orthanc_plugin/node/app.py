@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -23,19 +24,23 @@ from orthanc_plugin.node.demographics import DemographicsSeal
 from orthanc_plugin.node.engine_process import EngineProcess
 from orthanc_plugin.node.intake import Intake
 from orthanc_plugin.node.job_key import EngineIdentity
-from orthanc_plugin.node.journal import Journal
+from orthanc_plugin.node.journal import EVERY_PRIORITY, Journal
 from orthanc_plugin.node.journal_database import require_intact
 from orthanc_plugin.node.logs import Logger, StudyPseudonyms, logger, site_secret
 from orthanc_plugin.node.orthanc_pacs import OrthancPacs
 from orthanc_plugin.node.outbox import Outbox
+from orthanc_plugin.node.router import Router
+from orthanc_plugin.node.routing_rules import Priority
 from orthanc_plugin.node.self_report import SelfReport
 from orthanc_plugin.node.settings import Settings
+from orthanc_plugin.node.settings_in_force import SETTINGS_FACT, SettingsInForce
 from orthanc_plugin.node.spool import Spool
 from orthanc_plugin.node.study_choice import StudyChooser
 from orthanc_plugin.node.worker import Bench, Worker
 
 ENGINE_RETRY_S = 20.0
 """Between two tries to start an engine that could not be started."""
+STAT_ONLY = Priority.STAT.rank
 WORKER_POLL_S = 0.5
 COMMANDS_POLL_S = 0.3
 PACS_AWAY_POLL_S = 2.0
@@ -52,8 +57,9 @@ class Access:
 class Node:
     """Intake, worker and outbox, each in a thread of its own with its own connections."""
 
-    def __init__(self, settings: Settings, access: Access, log: Logger) -> None:
-        self._settings = settings
+    def __init__(self, in_force: SettingsInForce, access: Access, log: Logger) -> None:
+        self._in_force = in_force
+        settings = in_force()
         self._access = access
         self._log = log
         self._news = threading.Event()
@@ -61,8 +67,9 @@ class Node:
         self._pseudonyms = StudyPseudonyms(secret)
         self._seal = DemographicsSeal(secret)
         self._spool = Spool(settings.spool_folder)
-        self._engine = EngineProcess(settings.engine, settings.report)
+        self._engines = [EngineProcess(settings.engine) for _ in range(settings.engine.workers)]
         self._worker: Worker | None = None
+        """The one that takes every job."""
         self._is_ending = threading.Event()
 
     def start(self) -> None:
@@ -70,10 +77,16 @@ class Node:
         with closing(self._journal()) as journal:
             require_intact(journal.connection)
             recovered = journal.recover()
+            journal.set_fact(SETTINGS_FACT, self._in_force.fact())
         self._spool.clean_work()
         self._log.info("node-started", pid=os.getpid(), count=recovered)
+        for number, engine in enumerate(self._engines):
+            is_for_stat = 0 < number == len(self._engines) - 1
+            work = partial(
+                self._work, engine, least_priority=STAT_ONLY if is_for_stat else EVERY_PRIORITY
+            )
+            threading.Thread(target=work, name=f"worker-{number}", daemon=True).start()
         for name, loop in (
-            ("worker", self._work),
             ("intake", self._take_in),
             ("outbox", self._send_out),
             ("commands", self._follow_commands),
@@ -84,43 +97,56 @@ class Node:
         """Something arrived: look now instead of at the next poll."""
         self._news.set()
 
+    def reload(self) -> None:
+        """Somebody wants the settings to be read again."""
+        self._in_force.ask()
+        self._news.set()
+
     def stop(self) -> None:
-        """Kill the engine; everything else is safe to end at any moment."""
+        """Kill the engines; everything else is safe to end at any moment."""
         self._is_ending.set()
-        self._engine.end()
+        for engine in self._engines:
+            engine.end()
 
     def _pacs(self) -> OrthancPacs:
-        timeout_s = self._settings.orthanc.timeout_s
+        timeout_s = self._in_force().orthanc.timeout_s
         return OrthancPacs(self._access.url, self._access.authorization, timeout_s)
 
     def _journal(self) -> Journal:
         """SQLite's connections belong to the thread that made them."""
-        return Journal(self._settings.journal_path)
+        return Journal(self._in_force().journal_path)
 
     def _identity(self) -> EngineIdentity | None:
         return self._worker.identity if self._worker is not None else None
 
-    def _work(self) -> None:
+    def _identity_of(self, profile: str) -> EngineIdentity | None:
+        return self._worker.identity_of(profile) if self._worker is not None else None
+
+    def _work(self, engine: EngineProcess, least_priority: int) -> None:
         bench = Bench(
             journal=self._journal(),
             pacs=self._pacs(),
             spool=self._spool,
-            engine=self._engine,
+            engine=engine,
             seal=self._seal,
             log=self._log,
         )
-        self._worker = Worker(bench, self._settings.engine, self._settings.destinations)
+        worker = Worker(bench, self._in_force, least_priority)
+        if engine is self._engines[0]:
+            self._worker = worker
         while not self._is_ending.is_set():
-            if not self._worker.ensure_engine():
+            if not worker.ensure_engine():
                 time.sleep(ENGINE_RETRY_S)
-            elif not self._worker.step():
+            elif not worker.step():
                 time.sleep(WORKER_POLL_S)
 
     def _take_in(self) -> None:
         intake: Intake | None = None
+        journal = self._journal()
 
         def step() -> None:
             nonlocal intake
+            self._in_force.look(self._log, journal.set_fact)
             # Once the engine has loaded, the profile is known to be a good one.
             if (identity := self._identity()) is not None:
                 intake = intake or self._intake()
@@ -129,29 +155,32 @@ class Node:
         self._repeat("intake", step, self._wait_for_news)
 
     def _intake(self) -> Intake:
-        return Intake(self._chooser(), self._settings.intake, self._pseudonyms, self._log)
+        chooser = self._chooser()
+        router = Router(chooser.pacs, self._in_force, self._identity_of)
+        settings = self._in_force().intake
+        return Intake(chooser, settings, self._pseudonyms, self._log, router=router)
 
     def _chooser(self) -> StudyChooser:
-        rules = load_series_rules(load_profile(self._settings.engine.profile).series_rules)
-        late = self._settings.intake.late
-        return StudyChooser(self._pacs(), self._journal(), rules, self._seal, late)
+        settings = self._in_force()
+        rules = load_series_rules(load_profile(settings.engine.profile).series_rules)
+        return StudyChooser(self._pacs(), self._journal(), rules, self._seal, settings.intake.late)
 
     def _follow_commands(self) -> None:
-        journal = self._journal()
-        report = SelfReport(journal, self._settings)
+        journal, pacs = self._journal(), self._pacs()
+        report = SelfReport(journal, self._in_force)
         desk = CommandDesk(
-            folder=self._settings.commands_folder,
+            folder=self._in_force().commands_folder,
             journal=journal,
-            pacs=self._pacs(),
+            pacs=pacs,
             chooser=self._chooser,
             seal=self._seal,
-            profile=self._settings.engine.profile,
+            router=Router(pacs, self._in_force, self._identity_of),
             log=self._log,
         )
 
         def step() -> None:
             report.step(self._identity())
-            desk.step(self._identity())
+            desk.step()
 
         self._repeat("commands", step, lambda: time.sleep(COMMANDS_POLL_S))
 
@@ -160,11 +189,11 @@ class Node:
             self._pacs(),
             DeliveryJournal(self._journal()),
             self._spool,
-            lambda: self._settings,
+            self._in_force,
             self._open_lane,
             self._log,
         )
-        self._repeat("outbox", outbox.step, lambda: time.sleep(self._settings.outbox.poll_s))
+        self._repeat("outbox", outbox.step, lambda: time.sleep(self._in_force().outbox.poll_s))
 
     def _open_lane(self, destination: str) -> None:
         threading.Thread(
@@ -177,7 +206,7 @@ class Node:
             self._pacs(),
             DeliveryJournal(self._journal()),
             self._spool,
-            lambda: self._settings,
+            self._in_force,
             self._log,
         )
         pause_s = 0.0
@@ -189,7 +218,7 @@ class Node:
         self._repeat("lane", step, lambda: time.sleep(pause_s))
 
     def _wait_for_news(self) -> object:
-        came = self._news.wait(self._settings.intake.poll_s)
+        came = self._news.wait(self._in_force().intake.poll_s)
         self._news.clear()
         return came
 
@@ -270,17 +299,19 @@ def access_from_plugin(commands: TextIO) -> Access:
     return Access(url=first["url"], authorization=first["token"])
 
 
-def run(settings: Settings, parent_pid: int | None) -> None:
+def run(in_force: SettingsInForce, parent_pid: int | None) -> None:
     """Run the node until it is told to end; `parent_pid` is the Orthanc that started it, if one did."""
     end_process_on_thread_failure()
-    lock = lock_data_folder(settings.data_folder)
+    lock = lock_data_folder(in_force().data_folder)
     log = logger()
     if parent_pid is None:
-        node = Node(settings, access_alone(settings), log)
+        node = Node(in_force, access_alone(in_force()), log)
+        signal.signal(signal.SIGHUP, lambda *_: node.reload())
         node.start()
         serve_alone(node)
     else:
-        node = Node(settings, access_from_plugin(sys.stdin), log)
+        node = Node(in_force, access_from_plugin(sys.stdin), log)
+        signal.signal(signal.SIGHUP, lambda *_: node.reload())
         node.start()
         serve_plugin(node, sys.stdin)
     lock.close()

@@ -10,11 +10,13 @@ from inference.domain.entered_size import EnteredSize
 from inference.domain.errors import HabitusError
 from orthanc_plugin.node.demographics import DemographicsSeal
 from orthanc_plugin.node.job_key import EngineIdentity
+from orthanc_plugin.node.job_route import Route
 from orthanc_plugin.node.job_states import JobState
 from orthanc_plugin.node.journal import Journal, Submission
 from orthanc_plugin.node.logs import Logger
 from orthanc_plugin.node.operator_journal import OperatorJournal, Wish
 from orthanc_plugin.node.pacs import Pacs, PacsUnavailable
+from orthanc_plugin.node.router import Router
 from orthanc_plugin.node.study_choice import StudyChooser, skip_reason
 from orthanc_plugin.node.submissions import requeue, submission_of
 
@@ -34,17 +36,17 @@ class CommandDesk:
     pacs: Pacs
     chooser: Callable[[], StudyChooser]
     seal: DemographicsSeal
-    profile: str
-    """The profile that the engine has loaded."""
+    router: Router
+    """Which way a series goes, and which profiles are loaded."""
     log: Logger
 
-    def step(self, engine: EngineIdentity | None) -> int:
+    def step(self) -> int:
         """Do what waits, oldest first; the number done. Raises PacsUnavailable and leaves the rest for later."""
         done = 0
         for path in self._waiting():
             fields = _read(path)
             if fields is not None:
-                self._do(fields, engine)
+                self._do(fields)
                 done += 1
             path.unlink(missing_ok=True)
         return done
@@ -53,25 +55,24 @@ class CommandDesk:
         if self.folder.is_dir():
             yield from sorted(path for path in self.folder.iterdir() if path.suffix == ".json")
 
-    def _do(self, fields: Mapping[str, Any], engine: EngineIdentity | None) -> None:
+    def _do(self, fields: Mapping[str, Any]) -> None:
         wish = Wish(
             number=fields["id"], kind=fields["kind"], actor=fields["actor"], at=fields["at"]
         )
         operators = OperatorJournal(self.journal)
         # Needs Orthanc, and may be asked twice: begun only once Orthanc has answered.
-        prepared = self._analyse(fields, engine) if wish.kind == "analyse" else None
+        prepared = self._analyse(fields) if wish.kind == "analyse" else None
         if not operators.begin(wish):
             return
-        outcome, job = prepared() if prepared else self._change(wish, fields, engine)
+        outcome, job = prepared() if prepared else self._change(wish, fields)
         operators.finish(wish, outcome, job)
         self.log.info("command-done", role=wish.kind, outcome=outcome)
 
-    def _change(
-        self, wish: Wish, fields: Mapping[str, Any], engine: EngineIdentity | None
-    ) -> Outcome:
+    def _change(self, wish: Wish, fields: Mapping[str, Any]) -> Outcome:
         operators = OperatorJournal(self.journal)
         match wish.kind:
             case "requeue":
+                engine = self._engine_of_job(fields["job"])
                 return requeue(self.journal, fields["job"], wish.actor, engine), fields["job"]
             case "cancel":
                 return operators.cancel(fields["job"], wish.actor), fields["job"]
@@ -85,17 +86,20 @@ class CommandDesk:
                     entered_by=wish.actor,
                     entered_at=wish.at,
                 )
-                return operators.enter_size(fields["job"], size, engine)
+                return operators.enter_size(fields["job"], size, self._engine_of_job(fields["job"]))
             case _:
                 return "unknown-command", None
 
-    def _analyse(
-        self, fields: Mapping[str, Any], engine: EngineIdentity | None
-    ) -> Callable[[], Outcome]:
+    def _engine_of_job(self, key: str) -> EngineIdentity | None:
+        job = self.journal.job(key)
+        return None if job is None else self.router.engine_of(job.submission.route.profile)
+
+    def _analyse(self, fields: Mapping[str, Any]) -> Callable[[], Outcome]:
         """Ask Orthanc what there is, then the change to the journal, to be made once."""
-        if engine is None:
+        if self.router.engine_of("") is None:
             return lambda: ("engine-not-ready", None)
-        if fields["profile"] not in (None, self.profile):
+        engine = self.router.engine_of(fields["profile"] or "")
+        if engine is None:
             return lambda: ("profile-not-loaded", None)
         try:
             series = fields["series"] or self._series_of(fields["study"], engine)
@@ -103,6 +107,8 @@ class CommandDesk:
                 return lambda: ("no-suitable-series", None)
             facts = self.pacs.series_facts(series)
             seal = self.seal.of(self.pacs.image_texts(series))
+            # Where no rule fits, it was still asked for.
+            route = self.router.route([facts]) or Route()
         except PacsUnavailable:
             raise
         except HabitusError as error:
@@ -110,9 +116,11 @@ class CommandDesk:
             return lambda: (code, None)
         if reason := skip_reason(facts):
             return lambda: (reason, None)
-        return lambda: self._submit(
-            submission_of(facts, engine, demographics=seal), fields["actor"]
-        )
+        if fields["profile"] is not None:
+            route = replace(route, profile=fields["profile"])
+        analyses = self.router.engine_of(route.profile) or engine
+        wanted = submission_of(facts, analyses, demographics=seal)
+        return lambda: self._submit(replace(wanted, route=route), fields["actor"])
 
     def _submit(self, wanted: Submission, actor: str) -> Outcome:
         while (known := self.journal.job(wanted.key)) is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from inference.domain.seg_encoding import receives
 from orthanc_plugin.node.destinations import Destination
+from orthanc_plugin.node.job_route import is_sent
 from orthanc_plugin.node.job_states import (
     DeliveryState,
     JobState,
@@ -119,8 +120,12 @@ class DeliveryJournal:
             )
             roles = {result.role for result in results}
             for result in results:
-                receivers = [d for d in destinations if receives(d.seg, result.role, roles)]
-                self._insert(job.key, result, receivers)
+                is_wanted = is_sent(job.submission.route, result.role)
+                self._insert(
+                    job.key,
+                    result,
+                    [d for d in destinations if is_wanted and receives(d.seg, result.role, roles)],
+                )
             self._audit(JobState.COMPUTED, job.key)
         return True
 

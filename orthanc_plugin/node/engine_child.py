@@ -6,7 +6,8 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -39,9 +40,9 @@ def main() -> None:
     reader = FrameReader(commands)
     try:
         start = reader.read()
-        analyser = _load(start, answers)
-        while analyser is not None:
-            _serve(analyser, reader.read(), answers)
+        analysers = _load(start, answers)
+        while analysers:
+            _serve(analysers, reader.read(), answers)
     except PipeClosed:
         return
 
@@ -57,35 +58,29 @@ def _claim_pipes() -> tuple[int, int]:
     return commands, answers
 
 
-def _load(start: Message, answers: int) -> Analyser | None:
-    """The analyser, or None after the reason was sent."""
+def _load(start: Message, answers: int) -> dict[str, Analyser]:
+    """The analyser of each profile, or none after the reason was sent."""
     _limit_memory(int(start["memory_limit_bytes"]), start["providers"])
     request = LoadRequest(
         models_folder=Path(start["models_folder"]),
-        profile=start["profile"],
+        profile="",
         providers=tuple(start["providers"]),
         report=report_options(start["report"]),
     )
     try:
         module: AnalyserModule = importlib.import_module(start["analyser"])
-        analyser = module.load(request)
+        analysers = {
+            name: module.load(replace(request, profile=name)) for name in start["profiles"]
+        }
     except HabitusError as error:
         write_frame(answers, error_message(error))
-        return None
+        return {}
     except Exception as error:  # noqa: BLE001 # the border of the process: type and place cross it, text does not
         write_frame(answers, crash_message(error))
-        return None
-    identity = analyser.identity
-    write_frame(
-        answers,
-        {
-            "type": "ready",
-            "profile_hash": identity.profile_hash,
-            "models": [list(model) for model in identity.models],
-            "code_version": identity.code_version,
-        },
-    )
-    return analyser
+        return {}
+    identities = {name: asdict(analyser.identity) for name, analyser in analysers.items()}
+    write_frame(answers, {"type": "ready", "identities": identities})
+    return analysers
 
 
 def _limit_memory(limit: int, providers: Sequence[str]) -> None:
@@ -96,7 +91,7 @@ def _limit_memory(limit: int, providers: Sequence[str]) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def _serve(analyser: Analyser, command: Message, answers: int) -> None:
+def _serve(analysers: Mapping[str, Analyser], command: Message, answers: int) -> None:
     request = AnalysisRequest(
         series_folder=Path(command["series_folder"]),
         out_folder=Path(command["out_folder"]),
@@ -105,7 +100,9 @@ def _serve(analyser: Analyser, command: Message, answers: int) -> None:
         encodings=tuple(SegEncoding(name) for name in command["encodings"]),
         predecessors=tuple(EarlierDocument(**one) for one in command["predecessors"]),
         entered=EnteredSize(**command["entered"]) if command["entered"] else None,
+        profile=command["profile"],
     )
+    analyser = analysers[request.profile]
 
     def progress(stage: str, fraction: float) -> None:
         write_frame(answers, {"type": "progress", "stage": stage, "fraction": fraction})

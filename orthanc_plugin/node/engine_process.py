@@ -14,7 +14,7 @@ from inference.domain.report_options import DEFAULT_REPORT, ReportOptions
 from orthanc_plugin.node.analysis_port import AnalysisRequest
 from orthanc_plugin.node.frames import FrameReader, FrameTimeout, Message, PipeClosed, write_frame
 from orthanc_plugin.node.job_key import EngineIdentity
-from orthanc_plugin.node.settings import EngineSettings
+from orthanc_plugin.node.settings import EngineSettings, Settings
 
 REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
 
@@ -73,8 +73,14 @@ class Engine(Protocol):
     def pid(self) -> int | None:
         """Of the child, where there is one."""
 
+    def configure(self, settings: Settings) -> bool:
+        """What to load from now on; True where a child that loaded something else was ended."""
+
     def start(self) -> EngineIdentity | Refused | EngineLost:
-        """Load the models."""
+        """Load the models; the identity of the engine's own profile."""
+
+    def identity_of(self, profile: str) -> EngineIdentity | None:
+        """Of a profile that was loaded; empty means the engine's own."""
 
     def analyse(self, request: AnalysisRequest, heartbeat: Heartbeat) -> Outcome:
         """Run one job."""
@@ -95,6 +101,8 @@ class EngineProcess:
 
     settings: EngineSettings
     report: ReportOptions = DEFAULT_REPORT
+    further_profiles: tuple[str, ...] = ()
+    """Loaded beside that of the settings."""
     tick_s: float = 1.0
     """How often the heartbeat is called while the child works."""
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
@@ -104,10 +112,26 @@ class EngineProcess:
     """After the first job, when sessions and arenas have their working size."""
     _is_ending: bool = field(default=False, init=False)
 
+    _identities: dict[str, EngineIdentity] = field(default_factory=dict, init=False)
+
     @property
     def pid(self) -> int | None:
         """Of the child, where there is one."""
         return self._process.pid if self._process else None
+
+    def configure(self, settings: Settings) -> bool:
+        """What to load from now on; True where a child that loaded something else was ended."""
+        before = (self.settings, self.report, self.further_profiles)
+        self.settings, self.report = settings.engine, settings.report
+        self.further_profiles = settings.further_profiles
+        if before == (self.settings, self.report, self.further_profiles):
+            return False
+        self.stop()
+        return True
+
+    def identity_of(self, profile: str) -> EngineIdentity | None:
+        """Of a profile that was loaded; empty means the engine's own."""
+        return self._identities.get(profile or self.settings.profile)
 
     def start(self) -> EngineIdentity | Refused | EngineLost:
         """Start the child and wait until its models are loaded. Call it from one long-lived thread only."""
@@ -135,11 +159,15 @@ class EngineProcess:
             outcome = _outcome(answer)
             assert isinstance(outcome, Refused | EngineLost)
             return outcome
-        return EngineIdentity(
-            profile_hash=answer["profile_hash"],
-            models=tuple(sorted((name, sha256) for name, sha256 in answer["models"])),
-            code_version=answer["code_version"],
-        )
+        self._identities = {
+            name: EngineIdentity(
+                profile_hash=told["profile_hash"],
+                models=tuple(sorted((model, sha256) for model, sha256 in told["models"])),
+                code_version=told["code_version"],
+            )
+            for name, told in answer["identities"].items()
+        }
+        return self._identities[self.settings.profile]
 
     def analyse(self, request: AnalysisRequest, heartbeat: Heartbeat) -> Outcome:
         """Run one job in the child; it is killed past the wall-clock limit and when abandoned."""
@@ -157,6 +185,7 @@ class EngineProcess:
                     "encodings": list(request.encodings),
                     "predecessors": [asdict(one) for one in request.predecessors],
                     "entered": asdict(request.entered) if request.entered else None,
+                    "profile": request.profile or self.settings.profile,
                 }
             )
             while (now := time.monotonic()) < deadline:
@@ -257,7 +286,7 @@ class EngineProcess:
             "type": "start",
             "analyser": self.settings.analyser,
             "models_folder": str(self.settings.models_folder),
-            "profile": self.settings.profile,
+            "profiles": list(dict.fromkeys((self.settings.profile, *self.further_profiles))),
             "providers": list(self.settings.providers),
             "report": asdict(self.report),
             "memory_limit_bytes": self.settings.memory_limit_bytes,

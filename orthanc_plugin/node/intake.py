@@ -4,7 +4,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orthanc_plugin.node.choice_journal import NEXT_BEST_FAILED
 from orthanc_plugin.node.job_key import EngineIdentity
@@ -12,6 +12,7 @@ from orthanc_plugin.node.journal import Submission
 from orthanc_plugin.node.logs import Logger, StudyPseudonyms
 from orthanc_plugin.node.pacs import Change, RequestRefused, ResourceGone
 from orthanc_plugin.node.patience import Patience
+from orthanc_plugin.node.router import Router
 from orthanc_plugin.node.settings import IntakeSettings
 from orthanc_plugin.node.study_choice import StudyChooser, Wish, note_without_part, skip_reason
 from orthanc_plugin.node.submissions import fresh_submission
@@ -21,6 +22,8 @@ PAGE = 500
 """Changes asked for at once."""
 LONGEST_PAUSE_S = 3600.0
 """Between two questions about a study that Orthanc refuses to show."""
+NO_RULE = "no-rule"
+"""There are rules, and none fits the study."""
 NEXT_BEST_TRIES = 10
 """Refusals after which the next best series of a study is given up."""
 
@@ -60,6 +63,7 @@ class Intake:
         log: Logger,
         *,
         clock: Callable[[], float] = time.monotonic,
+        router: Router | None = None,
     ) -> None:
         self._chooser = chooser
         self._pacs = chooser.pacs
@@ -68,6 +72,7 @@ class Intake:
         self._pseudonyms = pseudonyms
         self._log = log
         self._clock = clock
+        self._router = router
         self._moving: dict[str, _Arrival] = {}
         self._held: dict[str, _Hold] = {}
         self._patience = Patience(settings.quiet_s, LONGEST_PAUSE_S, clock)
@@ -200,7 +205,17 @@ class Intake:
 
     def _wish(self, study: str, engine: EngineIdentity, *, may_wait: bool) -> Wish:
         try:
-            return self._chooser.choose(study, engine, may_wait=may_wait)
+            if self._router is None:
+                return self._chooser.choose(study, engine, may_wait=may_wait)
+            images = self._chooser.images(study)
+            way = self._router.way(images)
+            if way is None:
+                notes = [note_without_part(one, NO_RULE) for one in images]
+                self._chooser.notes.note(study, notes)
+                return Wish(submissions=())
+            wish = self._chooser.choose(study, way.engine, may_wait=may_wait)
+            routed = (replace(one, route=way.route) for one in wish.submissions)
+            return replace(wish, submissions=tuple(routed))
         except ResourceGone:
             self._chooser.notes.give_up(study, "source-deleted")
             return Wish(submissions=())
@@ -229,6 +244,8 @@ class Intake:
             job=submission.key,
             study=self._pseudonyms.of(submission.series_uid),
             count=submission.instance_count,
+            rule=submission.route.rule or "none",
+            priority=submission.route.priority.value,
         )
         self._mark(submission.series_orthanc_id, submission.key)
         return 1

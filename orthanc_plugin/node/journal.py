@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orthanc_plugin.node.job_key import EngineIdentity, job_key
+from orthanc_plugin.node.job_route import DEFAULT_ROUTE, Route, route_from
 from orthanc_plugin.node.job_states import JobState, require_job_step
 from orthanc_plugin.node.journal_database import open_journal, transaction
+from orthanc_plugin.node.site_time import TimeWindow, window_of
 from orthanc_plugin.node.superseding import Place, take_place
 
 MAX_INTERRUPTIONS = 10
 """Restarts of the node during one job before the job itself is suspected."""
 
+EVERY_PRIORITY = -(1 << 31)
+"""Below every rank."""
 NODE = "node"
 """The actor of everything that no person asked for."""
 
@@ -34,8 +38,8 @@ class Submission:
     demographics: str = ""
     """A seal on what results repeat of patient and study; empty where nobody asked for it."""
     run: int = 1
-    priority: int = 0
-    """Higher goes first."""
+    route: Route = DEFAULT_ROUTE
+    """No part of the key: the same results may go another way."""
 
     @property
     def key(self) -> str:
@@ -114,16 +118,31 @@ class Journal:
                 self._audit(NODE, "superseded", key, submission.key)
         return submission.key
 
-    def take(self, lease_s: float) -> Job | None:
+    def hold_until_open(self, opening_s: Callable[[TimeWindow], float]) -> int:
+        """Queued jobs whose time of the day is not now wait for it; their number."""
+        now, held = self.clock(), 0
+        rows = self.connection.execute(
+            "SELECT DISTINCT window FROM jobs WHERE state = ? AND run_at <= ? AND window != ''",
+            (JobState.QUEUED, now),
+        ).fetchall()
+        for row in rows:
+            if (opening := opening_s(window_of(row["window"]))) > now:
+                held += self.connection.execute(
+                    "UPDATE jobs SET run_at = ? WHERE state = ? AND run_at <= ? AND window = ?",
+                    (opening, JobState.QUEUED, now, row["window"]),
+                ).rowcount
+        return held
+
+    def take(self, lease_s: float, least_priority: int = EVERY_PRIORITY) -> Job | None:
         """The next job, now running under a new fence; highest priority first, then oldest."""
         now = self.clock()
         with transaction(self.connection):
             row = self.connection.execute(
                 "UPDATE jobs SET state = ?, attempts = attempts + 1, fence = fence + 1,"
                 " lease_until = ?, stage = '', fraction = 0, updated_at = ? WHERE key = ("
-                "  SELECT key FROM jobs WHERE state = ? AND run_at <= ?"
+                "  SELECT key FROM jobs WHERE state = ? AND run_at <= ? AND priority >= ?"
                 "  ORDER BY priority DESC, created_at, key LIMIT 1) RETURNING *",
-                (JobState.RUNNING, now + lease_s, now, JobState.QUEUED, now),
+                (JobState.RUNNING, now + lease_s, now, JobState.QUEUED, now, least_priority),
             ).fetchone()
             if row is None:
                 return None
@@ -238,7 +257,8 @@ class Journal:
         self.connection.execute(
             "INSERT INTO jobs (key, series_uid, series_orthanc_id, study_orthanc_id, set_hash,"
             " instance_count, profile_hash, models, code_version, demographics, run, state, priority,"
-            " run_at, created_at, updated_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            " route, window, run_at, created_at, updated_at)"
+            " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (
                 submission.key,
                 submission.series_uid,
@@ -252,7 +272,9 @@ class Journal:
                 submission.demographics,
                 submission.run,
                 JobState.QUEUED,
-                submission.priority,
+                submission.route.priority.rank,
+                submission.route.text,
+                str(submission.route.window or ""),
                 now,
                 now,
                 now,
@@ -283,7 +305,7 @@ def _job(row: sqlite3.Row) -> Job:
         engine=engine,
         demographics=row["demographics"],
         run=row["run"],
-        priority=row["priority"],
+        route=route_from(row["route"]),
     )
     return Job(
         key=row["key"],

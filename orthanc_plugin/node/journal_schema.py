@@ -145,6 +145,10 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE deliveries ADD COLUMN verified_by TEXT NOT NULL DEFAULT '';
     CREATE INDEX deliveries_lane ON deliveries (destination, state, next_try_at);
     """,
+    """
+    ALTER TABLE jobs ADD COLUMN route TEXT NOT NULL DEFAULT '';
+    ALTER TABLE jobs ADD COLUMN window TEXT NOT NULL DEFAULT '';
+    """,
 )
 """Entry n brings a journal from version n to n + 1; published entries are never edited."""
 

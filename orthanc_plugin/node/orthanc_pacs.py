@@ -23,6 +23,7 @@ from orthanc_plugin.node.pacs import (
     SendState,
     SeriesFacts,
 )
+from orthanc_plugin.node.routing import SeriesOrigin
 
 MARKER = "4096"
 """User metadata number; UserMetadata in Orthanc's configuration names it "habitus"."""
@@ -136,6 +137,16 @@ class OrthancPacs:
                 )
                 for instance in instances
             },
+        )
+
+    def origin(self, instance_orthanc_id: str) -> SeriesOrigin:
+        """Who sent an instance, and its header's texts; raises ResourceGone."""
+        known = self._record("GET", f"/instances/{instance_orthanc_id}/metadata?expand")
+        tags = self._record("GET", f"/instances/{instance_orthanc_id}/simplified-tags")
+        return SeriesOrigin(
+            calling=text_in(known, "RemoteAET", "").strip(),
+            called=text_in(known, "CalledAET", "").strip(),
+            texts={name: value for name, value in tags.items() if isinstance(value, str)},
         )
 
     def fetch_instance_file(self, instance_orthanc_id: str) -> bytes:

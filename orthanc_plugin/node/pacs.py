@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol
 from inference.domain.errors import HabitusError
 from orthanc_plugin.node.delivery_journal import ObjectUids
 from orthanc_plugin.node.destinations import Destination
+from orthanc_plugin.node.routing import SeriesOrigin
 
 
 @dataclass(kw_only=True)
@@ -119,6 +120,9 @@ class Pacs(Protocol):
 
     def image_texts(self, series_orthanc_id: str) -> tuple[Mapping[str, str], ...]:
         """Of each image of a series its header's texts by keyword, without pixels; raises ResourceGone."""
+
+    def origin(self, instance_orthanc_id: str) -> SeriesOrigin:
+        """Who sent an instance, and its header's texts; raises ResourceGone."""
 
     def fetch_instance_file(self, instance_orthanc_id: str) -> bytes:
         """The DICOM file as received; raises ResourceGone."""

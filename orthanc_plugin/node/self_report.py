@@ -27,24 +27,36 @@ class SelfReport:
     """Writes the facts that the plugin's routes show."""
 
     def __init__(
-        self, journal: Journal, settings: Settings, clock: Callable[[], float] = time.monotonic
+        self,
+        journal: Journal,
+        in_force: Callable[[], Settings],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._journal = journal
-        self._settings = settings
+        self._in_force = in_force
+        self._told: Settings | None = None
         self._clock = clock
         self._next_sign_s = 0.0
         self._engine: EngineIdentity | None = None
-        journal.set_fact(CONFIGURATION_FACT, json.dumps(masked(settings), sort_keys=True))
+        self._tell_settings()
 
     def step(self, engine: EngineIdentity | None) -> None:
         """A sign of life now and then; the models whenever others were loaded."""
         if self._clock() >= self._next_sign_s:
             self._next_sign_s = self._clock() + ALIVE_EVERY_S
             self._journal.set_fact(ALIVE_FACT, json.dumps(self._journal.clock()))
+        self._tell_settings()
         if engine is not None and engine != self._engine:
             self._engine = engine
-            told = loaded_models(engine, self._settings.engine.models_folder)
+            told = loaded_models(engine, self._in_force().engine.models_folder)
             self._journal.set_fact(MODELS_FACT, json.dumps(told))
+
+    def _tell_settings(self) -> None:
+        settings = self._in_force()
+        if settings is not self._told:
+            self._told = settings
+            told = json.dumps(masked(settings), sort_keys=True)
+            self._journal.set_fact(CONFIGURATION_FACT, told)
 
 
 def masked(value: Any) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from inference.domain.report_options import DEFAULT_REPORT, ReportOptions
 from orthanc_plugin.node.destinations import Destination
+from orthanc_plugin.node.routing_rules import Rule
 from orthanc_plugin.node.settings_types import (
     FROM_FILE,
     Count,
@@ -14,6 +15,7 @@ from orthanc_plugin.node.settings_types import (
     SecondsOrNone,
     Texts,
 )
+from orthanc_plugin.node.site_time import TimeZoneName
 
 
 class LatePolicy(StrEnum):
@@ -93,6 +95,9 @@ class EngineSettings:
     """A child that served so many jobs makes room for a fresh one."""
     recycle_growth_bytes: CountOrNone = 2 * 1024**3
     """So does one that holds so much more memory than after its first job; 0: it may grow to its limit."""
+    workers: Count = 1
+    """Engine children that work side by side on this machine. From 2 on, one of them takes stat jobs only, so that a stat
+    job never waits for another job to end; each holds the models in memory (a GPU's too) of its own."""
     max_attempts: Count = 3
     """A job that failed so often is dead until somebody requeues it."""
     retry_backoff_s: SecondsOrNone = 2.0
@@ -150,6 +155,17 @@ class Settings:
     """How the report is written."""
     destinations: tuple[Destination, ...] = field(default=())
     """Where results go."""
+    rules: tuple[Rule, ...] = field(default=())
+    """Which study goes which way. Where there are rules, a study that none of them fits is not taken; a last rule
+    without conditions takes the rest. Without any rule every study is taken."""
+    time_zone: TimeZoneName = ""
+    """Of hours and windows, such as Asia/Seoul; empty: that of the machine."""
+
+    @property
+    def further_profiles(self) -> tuple[str, ...]:
+        """Those that rules name beside that of the engine, each once."""
+        named = {rule.profile for rule in self.rules if rule.profile}
+        return tuple(sorted(named - {self.engine.profile}))
 
     @property
     def journal_path(self) -> Path:

@@ -63,6 +63,9 @@ def _tables(name: str, schema: dict[str, Any], kinds: dict[str, Any]) -> Iterato
             must = key in schema.get("required", ())
             default = "**needed**" if must else f"`{_default(row)}`"
             yield f"| `{key}` | {default} | {_meaning(row, kinds)} |"
+            for each in row.get("additionalProperties", {}).get("anyOf", ()):
+                if "properties" in (table := _kind(each, kinds)):
+                    below.append((f"[{name.strip('[]')}.{key}.KEYWORD]", table))
     yield ""
     for below_name, table in below:
         yield from _tables(below_name, table, kinds)

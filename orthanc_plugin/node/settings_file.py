@@ -1,20 +1,19 @@
 """Reads habitus.toml: text → checked Settings, or an error that names line, key, what was found and what was wanted."""
 
-import difflib
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from inference.domain.analysis_profile import profile_names
 from inference.domain.errors import ConfigurationInvalid
 from orthanc_plugin.node.destinations import Destination, DestinationKind, Verification
 from orthanc_plugin.node.settings import Settings
+from orthanc_plugin.node.settings_checks import Mistake, contradictions, nearest
 from orthanc_plugin.node.toml_places import Place, line_of, shown
 
 _CONFIRM_IN_NEW_WORDS = {"query": Verification.AUTO, "store-status": Verification.NONE}
@@ -41,15 +40,6 @@ _WANTED = {
 """Pydantic's own sentences speak of Python."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mistake:
-    """Something in the file that cannot be used."""
-
-    place: Place
-    found: str
-    instead: str
-
-
 def load_settings(path: Path) -> Settings:
     """Read and check a settings file; relative folders are taken from its own folder. Raises ConfigurationInvalid."""
     try:
@@ -70,7 +60,7 @@ def settings_of(text: str, path: Path) -> Settings:
         settings = _adapter().validate_json(json.dumps(_in_new_words(table), default=str))
     except ValidationError as exc:
         raise _first(text, path, [_mistake(row) for row in exc.errors()]) from exc
-    if mistakes := list(_contradictions(settings)):
+    if mistakes := list(contradictions(settings)):
         raise _first(text, path, mistakes)
     return _resolved(settings, path.parent)
 
@@ -103,49 +93,6 @@ def _renamed(destination: Any) -> Any:
     if destination.get("confirm") in _CONFIRM_IN_NEW_WORDS:
         renamed["verify"] = _CONFIRM_IN_NEW_WORDS[renamed.pop("confirm")]
     return renamed
-
-
-def _contradictions(settings: Settings) -> Iterator[Mistake]:
-    """What only shows when several keys are seen together."""
-    yield from _unknown_profile(settings.engine.profile, ("engine", "profile"))
-    seen: set[str] = set()
-    for number, destination in enumerate(settings.destinations):
-        if destination.name in seen:
-            yield Mistake(
-                place=("destinations", number, "name"),
-                found=f"the same name {destination.name!r} in two destinations",
-                instead="each name once",
-            )
-        seen.add(destination.name)
-        yield from _impossible(destination, ("destinations", number))
-
-
-def _unknown_profile(name: str, place: Place) -> Iterator[Mistake]:
-    if name not in profile_names():
-        found = f"{shown(place)} = {name!r:.60}"
-        yield Mistake(place=place, found=found, instead=f"one of {', '.join(profile_names())}")
-
-
-def _impossible(destination: Destination, place: Place) -> Iterator[Mistake]:
-    if destination.kind is DestinationKind.FOLDER and destination.target is None:
-        yield Mistake(
-            place=(*place, "kind"),
-            found=f"a folder without {shown((*place, 'target'))}",
-            instead="target to be the folder's path",
-        )
-    is_modality = destination.kind is DestinationKind.MODALITY
-    if destination.verify is Verification.COMMITMENT and not is_modality:
-        yield Mistake(
-            place=(*place, "verify"),
-            found=f"{shown((*place, 'verify'))} = 'commitment' at a destination of kind {destination.kind}",
-            instead="it at a modality alone, or 'auto'",
-        )
-    if destination.password_file and destination.kind is not DestinationKind.PEER:
-        yield Mistake(
-            place=(*place, "password_file"),
-            found=f"{shown((*place, 'password_file'))} at a destination of kind {destination.kind}",
-            instead="it at a peer alone; Orthanc's configuration has the other passwords",
-        )
 
 
 def _resolved(settings: Settings, folder: Path) -> Settings:
@@ -182,10 +129,8 @@ def _mistake(row: Mapping[str, Any]) -> Mistake:
     place: Place = row["loc"]
     name = shown(place)
     if row["type"] in _UNKNOWN_KEY:
-        known = _keys_at(place[:-1])
-        nearest = difflib.get_close_matches(str(place[-1]), known, n=1, cutoff=0.5)
-        wanted = f"{nearest[0]!r}" if nearest else f"one of {', '.join(known)}"
-        return Mistake(place=place, found=f"unknown setting {name:.80}", instead=wanted)
+        instead = nearest(str(place[-1]), _keys_at(place[:-1]))
+        return Mistake(place=place, found=f"unknown setting {name:.80}", instead=instead)
     if row["type"] == "missing":
         return Mistake(place=place, found=f"no setting {name}", instead="it to be there")
     return Mistake(
@@ -202,8 +147,8 @@ def _keys_at(place: Place) -> list[str]:
     """The keys that the table at a place of the file may have."""
     kind: Any = Settings
     for part in place:
-        if isinstance(part, str) and is_dataclass(kind):
-            kind = _plain(get_type_hints(kind).get(part))
+        if is_dataclass(kind) and part in (hints := get_type_hints(kind)):
+            kind = _plain(hints[str(part)])
     return sorted(f.name for f in fields(kind)) if is_dataclass(kind) else []
 
 

@@ -19,7 +19,9 @@ CountOrNone = Annotated[int, Field(ge=0)]
 
 
 def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
 
 
 Names = Annotated[tuple[Name, ...], BeforeValidator(_as_list), Field(min_length=1)]

@@ -130,6 +130,10 @@ class StudyChooser:
             missing_slices=max((c.verdict.summary.missing_slices for c in awaited), default=0),
         )
 
+    def images(self, study_orthanc_id: str) -> list[SeriesFacts]:
+        """The series that take part in the choice; raises ResourceGone."""
+        return [one for one in self._facts(study_orthanc_id) if skip_reason(one) is None]
+
     def _chosen(
         self, untried: Sequence[_Candidate], before: _Before, tries: int
     ) -> list[_Candidate]:

@@ -1,8 +1,8 @@
 """The worker: takes one job after the other from the journal to published results; the one broad except is here."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from inference.domain.errors import HabitusError
@@ -20,8 +20,9 @@ from orthanc_plugin.node.engine_process import (
     Refused,
 )
 from orthanc_plugin.node.job_key import EngineIdentity, instance_set_hash
+from orthanc_plugin.node.job_route import receivers
 from orthanc_plugin.node.job_states import JobState
-from orthanc_plugin.node.journal import Job, Journal, Verdict
+from orthanc_plugin.node.journal import EVERY_PRIORITY, Job, Journal, Verdict
 from orthanc_plugin.node.logs import Logger, where
 from orthanc_plugin.node.operator_journal import OperatorJournal
 from orthanc_plugin.node.pacs import (
@@ -31,7 +32,8 @@ from orthanc_plugin.node.pacs import (
     ResourceGone,
     SeriesFacts,
 )
-from orthanc_plugin.node.settings import EngineSettings
+from orthanc_plugin.node.settings import EngineSettings, Settings
+from orthanc_plugin.node.site_time import SiteClock
 from orthanc_plugin.node.spool import Spool, WorkFolder
 from orthanc_plugin.node.submissions import fresh_submission, submission_of
 from orthanc_plugin.node.superseding import predecessors
@@ -63,17 +65,30 @@ class Worker:
     """One loop over the journal; one engine child."""
 
     def __init__(
-        self, bench: Bench, settings: EngineSettings, destinations: Sequence[Destination]
+        self, bench: Bench, in_force: Callable[[], Settings], least_priority: int = EVERY_PRIORITY
     ) -> None:
         self._bench = bench
-        self._settings = settings
-        self._destinations = destinations
+        self._in_force = in_force
+        self._least_priority = least_priority
         self._deliveries = DeliveryJournal(bench.journal)
         self.identity: EngineIdentity | None = None
         """Of the engine as last loaded; None until then."""
 
+    @property
+    def _settings(self) -> EngineSettings:
+        return self._in_force().engine
+
+    def _receivers(self, job: Job) -> tuple[Destination, ...]:
+        return receivers(job.submission.route, self._in_force().destinations)
+
+    def identity_of(self, profile: str) -> EngineIdentity | None:
+        """Of a loaded profile (empty: the engine's own); None until the engine has loaded it."""
+        return self._bench.engine.identity_of(profile) if self.identity is not None else None
+
     def ensure_engine(self) -> bool:
         """Have a loaded engine child; False (and a fact for the page) where that fails."""
+        if self._bench.engine.configure(self._in_force()):
+            self.identity = None
         if self.identity is not None and self._bench.engine.is_running():
             return True
         started = self._bench.engine.start()
@@ -94,7 +109,10 @@ class Worker:
         """Run one job if there is one; True when there was."""
         if count := self._bench.journal.reclaim():
             self._bench.log.warning("lease-ran-out", count=count)
-        job = self._bench.journal.take(LEASE_S)
+        clock = SiteClock(zone_name=self._in_force().time_zone)
+        journal = self._bench.journal
+        journal.hold_until_open(lambda window: clock.opening_s(window, journal.clock()))
+        job = journal.take(LEASE_S, self._least_priority)
         if job is None:
             return False
         self._bench.log.info("job-started", job=job.key, attempt=job.attempts)
@@ -119,7 +137,7 @@ class Worker:
         return True
 
     def _run(self, job: Job) -> None:
-        if self.identity is None or self.identity != job.submission.engine:
+        if self.identity_of(job.submission.route.profile) != job.submission.engine:
             self._submit_anew(job)
             return
         facts = self._bench.pacs.series_facts(job.submission.series_orthanc_id)
@@ -134,11 +152,12 @@ class Worker:
             out_folder=work.out_folder,
             job_key=job.key,
             created=datetime.fromtimestamp(job.created_at, UTC).astimezone(),
-            encodings=self._encodings,
+            encodings=self._encodings(job),
             predecessors=predecessors(self._bench.journal.connection, job.key),
             entered=OperatorJournal(self._bench.journal).entered_size(
                 job.submission.study_orthanc_id
             ),
+            profile=job.submission.route.profile,
         )
         outcome = self._bench.engine.analyse(
             request,
@@ -146,20 +165,19 @@ class Worker:
         )
         self._conclude(job, work, outcome)
 
-    @property
-    def _encodings(self) -> tuple[SegEncoding, ...]:
-        return encodings_for(self._destinations)
+    def _encodings(self, job: Job) -> tuple[SegEncoding, ...]:
+        return encodings_for(self._receivers(job))
 
     def _record_published(self, job: Job) -> bool:
         """Whether the spool has this job's results already, of a try whose end the journal does not remember."""
-        results = self._bench.spool.published(job.key, self._encodings)
+        results = self._bench.spool.published(job.key, self._encodings(job))
         if results is None:
             return False
         self._record(job, results)
         return True
 
     def _record(self, job: Job, results: Sequence[ResultFile]) -> None:
-        if self._deliveries.record_results(job, results, self._destinations):
+        if self._deliveries.record_results(job, results, self._receivers(job)):
             self._bench.log.info("job-computed", job=job.key, count=len(results))
 
     def _fetch(self, job: Job, facts: SeriesFacts) -> WorkFolder:
@@ -175,7 +193,8 @@ class Worker:
     def _conclude(self, job: Job, work: WorkFolder, outcome: Outcome) -> None:
         match outcome:
             case Finished():
-                results = self._bench.spool.publish(work, job.key, outcome.files, self._encodings)
+                encodings = self._encodings(job)
+                results = self._bench.spool.publish(work, job.key, outcome.files, encodings)
                 self._record(job, results)
             case Refused(is_rejection=True):
                 self._end(
@@ -225,14 +244,19 @@ class Worker:
 
     def _submit_anew(self, job: Job, facts: SeriesFacts | None = None) -> None:
         """The engine or the series is no longer what the key says: a new key takes this job's place."""
-        if self.identity is None:
-            self._bench.journal.put_back(job, Verdict(reason="engine-not-ready"), PACS_RETRY_S)
-            return
+        route = job.submission.route
+        if (identity := self.identity_of(route.profile)) is None:
+            if self.identity is None:
+                verdict = Verdict(reason="engine-not-ready")
+                self._bench.journal.put_back(job, verdict, PACS_RETRY_S)
+                return
+            # No rule names its profile any more: the engine's own is what is left.
+            route, identity = replace(route, profile=""), self.identity
         pacs, series = self._bench.pacs, job.submission.series_orthanc_id
         now = facts or pacs.series_facts(series)
         seal = self._bench.seal.of(pacs.image_texts(series))
-        wanted = submission_of(now, self.identity, job.submission.run, seal)
-        anew = fresh_submission(self._bench.journal, wanted)
+        wanted = submission_of(now, identity, job.submission.run, seal)
+        anew = fresh_submission(self._bench.journal, replace(wanted, route=route))
         if anew is None or self._bench.journal.submit(anew) is None:
             self._end(job, JobState.SUPERSEDED, Verdict(reason="known-under-new-key"))
 

@@ -88,7 +88,14 @@ function numbers(report) {
 function reason(job) {
   if (job.state === 'running') return `${job.stage || 'starting'}, try ${job.attempts}`;
   if (job.state === 'superseded' && job.superseded_by) return `by the newer job ${job.superseded_by.slice(0, 8)}`;
+  if (job.state === 'queued' && job.window && job.run_at * 1000 > Date.now()) return `waits for ${job.window}`;
   return [job.reason, job.detail].filter(Boolean).join(': ');
+}
+
+function way(job) {
+  const named = { 10: 'stat', '-10': 'off-peak' }[job.priority];
+  const parts = [job.rule && `rule ${job.rule}`, named, job.mode === 'shadow' && 'shadow: kept here, not sent'];
+  return parts.filter(Boolean).join(', ');
 }
 
 function list(element, texts) {
@@ -180,7 +187,7 @@ async function draw(job) {
   part('size').textContent = `${job.instance_count} slices`;
   part('study').href = `../app/explorer.html#study?uuid=${encodeURIComponent(job.study_orthanc_id)}`;
   part('why').textContent = reason(job);
-  part('key').textContent = job.run > 1 ? `${job.key} · run ${job.run}` : job.key;
+  part('key').textContent = [job.key, job.run > 1 && `run ${job.run}`, way(job)].filter(Boolean).join(' · ');
   const bar = item.querySelector('progress');
   bar.hidden = job.state !== 'running';
   bar.value = job.fraction;
@@ -206,7 +213,9 @@ function summary(status) {
   const engine = status.engine ? `engine ${status.engine.state}` : 'engine not started';
   const detail = status.engine?.detail ? ` (${status.engine.detail})` : '';
   const counts = Object.entries(status.jobs ?? {}).map(([state, n]) => `${n} ${state}`).join(', ');
-  return [node, engine + detail, counts].filter(Boolean).join(' · ');
+  const refused = status.settings?.state === 'refused' && `settings refused, the former are in force: ${status.settings.problem}`;
+  const restart = status.settings?.needs_restart?.length && `a restart is needed for ${status.settings.needs_restart.join(', ')}`;
+  return [node, engine + detail, refused, restart, counts].filter(Boolean).join(' · ');
 }
 
 async function refresh() {

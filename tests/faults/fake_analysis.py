@@ -22,4 +22,4 @@ class SlowedAnalyser(FakeAnalyser):
 
 def load(request: LoadRequest) -> SlowedAnalyser:
     """Nothing is loaded."""
-    return SlowedAnalyser(request.models_folder)
+    return SlowedAnalyser(request.models_folder, request.profile)

@@ -13,6 +13,7 @@ from orthanc_plugin.node.delivery_journal import ObjectUids
 from orthanc_plugin.node.destinations import Destination
 from orthanc_plugin.node.orthanc_pacs import OrthancPacs
 from orthanc_plugin.node.pacs import (
+    CommitmentState,
     Pacs,
     PacsUnavailable,
     QueryRefused,
@@ -170,6 +171,16 @@ def test_headers_of_a_series_come_as_texts_by_keyword(scene: Scene) -> None:
     )
 
 
+def test_an_instance_that_came_by_http_has_no_sender_and_its_headers_texts(scene: Scene) -> None:
+    stored = scene.pacs.store_instance(dicom_bytes(ct_series(1)[0]))
+
+    origin = scene.pacs.origin(stored)
+
+    assert (origin.calling, origin.called) == ("", "")
+    assert origin.texts["Modality"] == "CT"
+    assert origin.texts["PixelSpacing"] == "1.0\\1.0"
+
+
 def test_a_file_comes_back_as_it_was_stored(scene: Scene) -> None:
     content = dicom_bytes(IMAGE)
     orthanc_id = scene.pacs.store_instance(content)
@@ -227,6 +238,16 @@ def test_a_send_to_a_peer_that_is_away_fails(scene: Scene) -> None:
 def test_a_peer_that_answers_no_query_refuses(scene: Scene) -> None:
     with scene.peer(answers_queries=False), pytest.raises(QueryRefused):
         scene.pacs.found_at(PACS, UIDS)
+
+
+def test_a_peer_that_offers_no_commitment_refuses(scene: Scene) -> None:
+    uids = replace(UIDS, sop_class_uid="1.2.840.10008.5.1.4.1.1.88.33")
+    with scene.peer(), pytest.raises(QueryRefused):
+        scene.pacs.request_commitment(PACS, uids)
+
+
+def test_a_commitment_nobody_remembers_is_unknown(scene: Scene) -> None:
+    assert scene.pacs.commitment_state("0") is CommitmentState.UNKNOWN
 
 
 def test_an_unknown_modality_is_gone(scene: Scene) -> None:

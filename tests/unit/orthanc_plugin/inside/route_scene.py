@@ -19,6 +19,7 @@ from orthanc_plugin.node.delivery_journal import (
     ResultFile,
 )
 from orthanc_plugin.node.destinations import Destination
+from orthanc_plugin.node.job_route import DEFAULT_ROUTE, Route
 from orthanc_plugin.node.journal import Journal, Submission
 from tests.fakes import ENGINE, write
 
@@ -94,7 +95,7 @@ class Scene:
         wishes = [json.loads(path.read_bytes()) for path in files]
         return [{k: v for k, v in wish.items() if k not in ("id", "at")} for wish in wishes]
 
-    def submitted(self, number: int = 1) -> str:
+    def submitted(self, number: int = 1, route: Route = DEFAULT_ROUTE) -> str:
         """A queued job."""
         key = self.journal.submit(
             Submission(
@@ -104,6 +105,7 @@ class Scene:
                 set_hash="h",
                 instance_count=3,
                 engine=ENGINE,
+                route=route,
             )
         )
         assert key is not None

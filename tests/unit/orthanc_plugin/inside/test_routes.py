@@ -1,5 +1,6 @@
 """The REST routes, without Orthanc: what they answer and what they never open."""
 
+import json
 import time
 from pathlib import Path
 
@@ -8,8 +9,11 @@ import pytest
 from orthanc_plugin.inside.exchange import Request
 from orthanc_plugin.inside.query import JOB_STATES
 from orthanc_plugin.node.choice_journal import ChoiceJournal, SeriesNote
+from orthanc_plugin.node.job_route import Route
 from orthanc_plugin.node.job_states import JobState
 from orthanc_plugin.node.journal import Submission, Verdict
+from orthanc_plugin.node.routing_rules import Mode, Priority
+from orthanc_plugin.node.site_time import window_of
 from tests.fakes import ENGINE, write
 from tests.unit.orthanc_plugin.inside.route_scene import (
     PAGE,
@@ -320,3 +324,32 @@ def test_the_page_asks_nobody_else(name: str) -> None:
 
     assert "http:" not in text
     assert "https:" not in text
+
+
+def test_a_job_tells_its_rule_and_when_it_may_begin(scene: Scene) -> None:
+    plain = scene.submitted(1)
+    way = Route(
+        rule="night",
+        priority=Priority.OFF_PEAK,
+        window=window_of("22:00-06:00"),
+        mode=Mode.SHADOW,
+    )
+    routed = scene.submitted(2, way)
+    scene.journal.hold_until_open(lambda window: 9e9)
+
+    told = {job["key"]: job for job in body(scene.ask("/habitus/jobs"))["jobs"]}
+
+    shown = ("rule", "mode", "window", "priority")
+    assert [told[plain][name] for name in shown] == ["", "send", "", 0]
+    assert [told[routed][name] for name in shown] == ["night", "shadow", "22:00-06:00", -10]
+    assert told[routed]["run_at"] == 9e9
+
+
+def test_the_status_tells_of_settings_that_were_refused(scene: Scene) -> None:
+    before = body(scene.ask("/habitus/status"))["settings"]
+    scene.journal.set_fact("settings", json.dumps({"state": "refused", "problem": "line 4"}))
+
+    told = body(scene.ask("/habitus/status"))["settings"]
+
+    assert before is None
+    assert told == {"state": "refused", "problem": "line 4"}

@@ -1,6 +1,6 @@
 """Operators' wishes at the node: what each does, once, and what is noted of it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,14 @@ from orthanc_plugin.node.delivery_journal import (
 from orthanc_plugin.node.demographics import DemographicsSeal
 from orthanc_plugin.node.destinations import Destination
 from orthanc_plugin.node.job_key import EngineIdentity
+from orthanc_plugin.node.job_route import Route
 from orthanc_plugin.node.job_states import JobState
 from orthanc_plugin.node.journal import Job, Journal, Verdict
 from orthanc_plugin.node.operator_journal import OperatorJournal, Wish
 from orthanc_plugin.node.pacs import PacsUnavailable
+from orthanc_plugin.node.router import Router
+from orthanc_plugin.node.routing_rules import Priority, Rule, TagTest
+from orthanc_plugin.node.settings import EngineSettings, Settings
 from orthanc_plugin.node.study_choice import StudyChooser
 from orthanc_plugin.node.submissions import submission_of
 from tests.dicom_peers import ct_series
@@ -38,6 +42,9 @@ class Scene:
     pacs: FakePacs
     journal: Journal
     series: str
+    engine: EngineIdentity | None = ENGINE
+    further: dict[str, EngineIdentity] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
 
     @property
     def desk(self) -> CommandDesk:
@@ -48,9 +55,16 @@ class Scene:
             pacs=self.pacs,
             chooser=lambda: StudyChooser(self.pacs, self.journal, RULES, SEAL),
             seal=SEAL,
-            profile="abdomen",
+            router=Router(self.pacs, self._settings, self._identity_of),
             log=SilentLog(),
         )
+
+    def _settings(self) -> Settings:
+        engine = EngineSettings(models_folder=self.folder, profile="abdomen")
+        return Settings(data_folder=self.folder, engine=engine, rules=self.rules)
+
+    def _identity_of(self, profile: str) -> EngineIdentity | None:
+        return self.further.get(profile) if profile else self.engine
 
     def ask(self, kind: str, **fields: Any) -> str:
         return CommandBox(folder=self.folder / "commands").put(kind, "maria", fields)
@@ -58,7 +72,7 @@ class Scene:
     def outcome(self, kind: str, **fields: Any) -> str:
         """Of a wish that is done at once."""
         number = self.ask(kind, **fields)
-        self.desk.step(ENGINE)
+        self.desk.step()
         return self.outcome_of(number)
 
     def outcome_of(self, number: str) -> str:
@@ -256,7 +270,8 @@ def test_why_nothing_is_analysed_is_said(
     filled = {name: scene.series if v == "SERIES" else v for name, v in fields.items()}
     number = scene.ask("analyse", **({"study": None, "series": None, "profile": None} | filled))
 
-    scene.desk.step(engine)
+    scene.engine = engine
+    scene.desk.step()
 
     assert scene.outcome_of(number) == outcome
 
@@ -274,11 +289,11 @@ def test_a_wish_waits_for_an_orthanc_that_is_away(scene: Scene) -> None:
     number = scene.ask("analyse", study=None, series=scene.series, profile=None)
     scene.pacs.is_away = True
     with pytest.raises(PacsUnavailable):
-        scene.desk.step(ENGINE)
+        scene.desk.step()
     before = scene.outcome_of(number)
     scene.pacs.is_away = False
 
-    scene.desk.step(ENGINE)
+    scene.desk.step()
 
     assert (before, scene.outcome_of(number)) == ("none", "queued")
 
@@ -288,11 +303,11 @@ def test_no_wish_is_done_twice(scene: Scene) -> None:
     number = scene.ask("requeue", job=job.key)
     (path,) = (scene.folder / "commands").iterdir()
     content = path.read_bytes()
-    scene.desk.step(ENGINE)
+    scene.desk.step()
 
     # As if the node had died before it could remove the file.
     path.write_bytes(content)
-    scene.desk.step(ENGINE)
+    scene.desk.step()
 
     runs = scene.journal.connection.execute("SELECT max(run) AS n FROM jobs").fetchone()["n"]
     assert (scene.outcome_of(number), runs) == ("new-run", 2)
@@ -304,7 +319,7 @@ def test_wishes_are_done_in_the_order_they_came(scene: Scene) -> None:
     first = scene.ask("cancel", job=key)
     second = scene.ask("requeue", job=key)
 
-    assert scene.desk.step(ENGINE) == 2
+    assert scene.desk.step() == 2
     assert (scene.outcome_of(first), scene.outcome_of(second)) == ("cancelled", "revived")
 
 
@@ -317,7 +332,7 @@ def test_a_file_that_is_no_wish_is_thrown_away(scene: Scene, content: bytes) -> 
     folder.mkdir()
     (folder / "0.json").write_bytes(content)
 
-    assert scene.desk.step(ENGINE) == 0
+    assert scene.desk.step() == 0
     assert list(folder.iterdir()) == []
 
 
@@ -343,7 +358,7 @@ def test_a_wish_begun_by_a_node_that_died_stays_begun(scene: Scene) -> None:
     wish = Wish(number=number, kind="cancel", actor="maria", at=1.0)
     OperatorJournal(scene.journal).begin(wish)
 
-    scene.desk.step(ENGINE)
+    scene.desk.step()
 
     assert (scene.outcome_of(number), scene.state(key)) == ("begun", JobState.QUEUED)
 
@@ -352,7 +367,8 @@ def test_another_engine_makes_another_job(scene: Scene) -> None:
     key = scene.computed().key
     number = scene.ask("body-size", job=key, height_m=1.7, weight_kg=None)
 
-    scene.desk.step(replace(ENGINE, code_version="2"))
+    scene.engine = replace(ENGINE, code_version="2")
+    scene.desk.step()
 
     row = scene.journal.connection.execute(
         "SELECT job FROM commands WHERE id = ?", (number,)
@@ -360,3 +376,39 @@ def test_another_engine_makes_another_job(scene: Scene) -> None:
     job = scene.journal.job(row["job"])
     assert job is not None
     assert job.submission.engine.code_version == "2"
+
+
+def test_an_analysis_with_another_loaded_profile_goes_the_way_of_its_rule(scene: Scene) -> None:
+    scene.rules = (
+        Rule(name="portal", tags={"Modality": TagTest(equals=("CT",))}, priority=Priority.STAT),
+    )
+    scene.further["l3"] = replace(ENGINE, profile_hash="l3")
+
+    outcome = scene.analyse(series=scene.series, profile="l3")
+    job = scene.journal.take(60.0)
+
+    assert outcome == "queued"
+    assert job is not None
+    assert job.submission.route == Route(rule="portal", profile="l3", priority=Priority.STAT)
+    assert job.submission.engine.profile_hash == "l3"
+
+
+def test_what_no_rule_fits_is_analysed_when_asked_for(scene: Scene) -> None:
+    scene.rules = (Rule(name="nobody", calling=("NOBODY",)),)
+
+    assert scene.analyse(series=scene.series) == "queued"
+
+
+def test_a_job_of_another_profile_runs_again_with_that(scene: Scene) -> None:
+    scene.further["l3"] = replace(ENGINE, profile_hash="l3")
+    scene.analyse(series=scene.series, profile="l3")
+    first = scene.journal.take(60.0)
+    assert first is not None
+    DeliveryJournal(scene.journal).record_results(first, [], [])
+
+    outcome = scene.outcome("requeue", job=first.key)
+    second = scene.journal.take(60.0)
+
+    assert outcome == "new-run"
+    assert second is not None
+    assert second.submission.engine.profile_hash == "l3"

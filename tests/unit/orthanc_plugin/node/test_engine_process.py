@@ -1,5 +1,6 @@
 """The engine child, for real: it answers, dies, hangs and crashes, and its output leaks nothing."""
 
+import json
 import os
 import resource
 import signal
@@ -22,7 +23,8 @@ from orthanc_plugin.node.engine_process import (
     Refused,
 )
 from orthanc_plugin.node.job_key import EngineIdentity
-from orthanc_plugin.node.settings import EngineSettings
+from orthanc_plugin.node.routing_rules import Rule
+from orthanc_plugin.node.settings import EngineSettings, Settings
 from tests.dicom_peers import ct_series
 from tests.fakes import dicom_bytes, write
 
@@ -41,7 +43,7 @@ def engine(tmp_path: Path) -> Iterator[EngineProcess]:
     process.stop()
 
 
-def run(engine: EngineProcess, folder: Path, *, wanted: bool = True) -> Outcome:
+def run(engine: EngineProcess, folder: Path, *, wanted: bool = True, profile: str = "") -> Outcome:
     """One job over a two-slice series."""
     for name in ("series", "out"):
         (folder / name).mkdir(exist_ok=True)
@@ -53,6 +55,7 @@ def run(engine: EngineProcess, folder: Path, *, wanted: bool = True) -> Outcome:
         job_key="0" * 32,
         created=datetime(2024, 1, 1, tzinfo=UTC),
         encodings=(SegEncoding.BINARY, SegEncoding.LABELMAP),
+        profile=profile,
     )
     return engine.analyse(request, lambda stage, fraction: wanted)
 
@@ -218,3 +221,37 @@ def test_address_space_is_limited_on_the_cpu_alone(
 
     assert bool(limits) == is_limited
     assert all(soft == hard > limit for _, (soft, hard) in limits)
+
+
+def settings_with(engine: EngineProcess, *profiles: str) -> Settings:
+    rules = tuple(Rule(name=f"r{number}", profile=name) for number, name in enumerate(profiles))
+    folder = engine.settings.models_folder
+    return Settings(data_folder=folder, engine=engine.settings, rules=rules)
+
+
+def test_every_profile_that_rules_name_is_loaded_and_used(
+    engine: EngineProcess, tmp_path: Path
+) -> None:
+    changed = engine.configure(settings_with(engine, "l3", "l3-small", "l3"))
+    own = engine.start()
+    hashes = [
+        found and found.profile_hash
+        for found in map(engine.identity_of, ("", "l3", "l3-small", "x"))
+    ]
+    run(engine, tmp_path, profile="l3")
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+
+    assert changed
+    assert isinstance(own, EngineIdentity)
+    assert hashes == ["fake-abdomen", "fake-l3", "fake-l3-small", None]
+    assert report["profile"] == "l3"
+
+
+def test_other_settings_end_a_child_and_the_same_ones_leave_it(engine: EngineProcess) -> None:
+    engine.configure(settings_with(engine))
+    engine.start()
+    same = (engine.configure(settings_with(engine)), engine.is_running())
+    other = (engine.configure(settings_with(engine, "l3")), engine.is_running())
+
+    assert same == (False, True)
+    assert other == (True, False)

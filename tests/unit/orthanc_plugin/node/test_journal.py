@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from inference.domain.errors import ConfigurationInvalid
+from orthanc_plugin.node.job_route import Route
 from orthanc_plugin.node.job_states import JobState
 from orthanc_plugin.node.journal import MAX_INTERRUPTIONS, Job, Journal, Submission, Verdict
+from orthanc_plugin.node.routing_rules import Priority
+from orthanc_plugin.node.site_time import window_of
 from tests.fakes import ENGINE, Clock
 
 WHY = Verdict(reason="test")
@@ -77,7 +80,7 @@ def test_the_key_changes_with_every_part(journal: Journal) -> None:
 def test_an_urgent_job_goes_first(journal: Journal, clock: Clock) -> None:
     journal.submit(submission("1"))
     clock.pass_s(1.0)
-    urgent = journal.submit(submission("2", priority=5))
+    urgent = journal.submit(submission("2", route=Route(priority=Priority.STAT)))
 
     assert taken(journal).key == urgent
 
@@ -290,3 +293,46 @@ def test_a_step_back_from_computed_is_a_programming_error(journal: Journal) -> N
 
     with pytest.raises(ValueError, match="running to done"):
         journal.end(job, JobState.DONE, WHY)
+
+
+def test_a_stat_job_overtakes_twenty_that_wait(journal: Journal, clock: Clock) -> None:
+    for number in range(20):
+        journal.submit(submission(f"1.{number}"))
+        clock.pass_s(1.0)
+    off_peak = journal.submit(submission("2", route=Route(priority=Priority.OFF_PEAK)))
+    clock.pass_s(1.0)
+    stat = journal.submit(submission("3", route=Route(priority=Priority.STAT)))
+
+    order = [taken(journal).key for _ in range(22)]
+
+    assert (order[0], order[-1]) == (stat, off_peak)
+
+
+def test_a_worker_for_stat_jobs_takes_nothing_else(journal: Journal) -> None:
+    journal.submit(submission("1"))
+    nothing = journal.take(60.0, Priority.STAT.rank)
+    stat = journal.submit(submission("2", route=Route(priority=Priority.STAT)))
+    job = journal.take(60.0, Priority.STAT.rank)
+
+    assert nothing is None
+    assert job is not None
+    assert job.key == stat
+
+
+def test_an_off_peak_job_waits_for_its_window_and_no_other_waits(
+    journal: Journal, clock: Clock
+) -> None:
+    night = Route(priority=Priority.OFF_PEAK, window=window_of("22:00-06:00"))
+    late = journal.submit(submission("1", route=night))
+    normal = journal.submit(submission("2"))
+    opening_s = clock() + 3600.0
+
+    held = journal.hold_until_open(lambda window: opening_s)
+    first, none = journal.take(60.0), journal.take(60.0)
+    clock.pass_s(3600.0)
+    still = journal.hold_until_open(lambda window: clock())
+
+    assert (held, still) == (1, 0)
+    assert first is not None
+    assert (first.key, none) == (normal, None)
+    assert taken(journal).key == late

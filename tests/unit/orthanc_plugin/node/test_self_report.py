@@ -23,7 +23,7 @@ def settings_in(folder: Path) -> Settings:
 def test_a_sign_of_life_is_given_now_and_then(tmp_path: Path) -> None:
     clock = Clock()
     journal = Journal(tmp_path / "journal.db", clock)
-    report = SelfReport(journal, settings_in(tmp_path), clock)
+    report = SelfReport(journal, lambda: settings_in(tmp_path), clock)
     seen = []
     for _ in range(4):
         report.step(None)
@@ -35,7 +35,7 @@ def test_a_sign_of_life_is_given_now_and_then(tmp_path: Path) -> None:
 
 def test_settings_are_told_with_units_and_without_secrets(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.db")
-    SelfReport(journal, settings_in(tmp_path))
+    SelfReport(journal, lambda: settings_in(tmp_path))
 
     told = json.loads(journal.fact("configuration") or "")
 
@@ -81,7 +81,7 @@ def test_a_manifest_of_another_file_is_not_believed() -> None:
 
 def test_models_are_told_once_they_are_loaded(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.db")
-    report = SelfReport(journal, settings_in(tmp_path))
+    report = SelfReport(journal, lambda: settings_in(tmp_path))
     report.step(None)
     before = journal.fact("models")
     report.step(ENGINE)

@@ -1,5 +1,6 @@
 """Settings: what a file may say, and that each mistake is named by its field."""
 
+from datetime import time
 from pathlib import Path
 
 import pytest
@@ -8,12 +9,15 @@ from inference.domain.errors import ConfigurationInvalid
 from inference.domain.report_options import SrTitle
 from inference.domain.seg_encoding import SegEncoding
 from orthanc_plugin.node.destinations import Destination, Verification
+from orthanc_plugin.node.routing_rules import Mode, Output, Priority, Rule, TagTest
 from orthanc_plugin.node.settings import LatePolicy, SupersededPolicy
 from orthanc_plugin.node.settings_file import load_settings
+from orthanc_plugin.node.site_time import TimeWindow
 from orthanc_plugin.node.toml_places import Place, line_of
 from tests.fakes import write
 
 LEAST = 'data_folder = "data"\n[engine]\nmodels_folder = "models"\n'
+RULE = LEAST + "[[rules]]\nname = 'r'\n"
 
 
 def test_the_least_file_gives_defaults(tmp_path: Path) -> None:
@@ -47,6 +51,24 @@ def test_every_section_is_read(tmp_path: Path) -> None:
         first_retry_s = 5
         [report]
         title = "126000"
+        [[rules]]
+        name = "trauma"
+        calling = "ER1"
+        called = ["HABITUS", "STAT"]
+        hours = "22:00-06:00"
+        profile = "l3"
+        outputs = ["sr"]
+        destinations = "pacs"
+        priority = "off-peak"
+        window = "20:00-21:00"
+        [rules.tags]
+        BodyPartExamined = "ABDOMEN"
+        ImageType = ["AXIAL", "ORIGINAL"]
+        StudyDescription = { matches = "(?i)trauma" }
+        SliceThickness = { at_least = 0.5, at_most = 5 }
+        [[rules]]
+        name = "rest"
+        mode = "shadow"
         [[destinations]]
         name = "pacs"
         [[destinations]]
@@ -66,6 +88,26 @@ def test_every_section_is_read(tmp_path: Path) -> None:
     assert (settings.intake.quiet_s, settings.outbox.first_retry_s) == (3.0, 5.0)
     assert (settings.intake.incomplete_wait_s, settings.intake.late) == (0.0, LatePolicy.NOTE)
     assert settings.results.superseded is SupersededPolicy.DELETE_HERE
+    assert settings.rules == (
+        Rule(
+            name="trauma",
+            calling=("ER1",),
+            called=("HABITUS", "STAT"),
+            hours=TimeWindow(begin=time(22), end=time(6)),
+            profile="l3",
+            outputs=(Output.SR,),
+            destinations=("pacs",),
+            priority=Priority.OFF_PEAK,
+            window=TimeWindow(begin=time(20), end=time(21)),
+            tags={
+                "BodyPartExamined": TagTest(equals=("ABDOMEN",)),
+                "ImageType": TagTest(equals=("AXIAL", "ORIGINAL")),
+                "StudyDescription": TagTest(matches="(?i)trauma"),
+                "SliceThickness": TagTest(at_least=0.5, at_most=5.0),
+            },
+        ),
+        Rule(name="rest", mode=Mode.SHADOW),
+    )
     assert settings.destinations == (
         Destination(name="pacs"),
         Destination(
@@ -94,7 +136,7 @@ def test_every_section_is_read(tmp_path: Path) -> None:
         (LEAST + 'providers = "cpu"', "engine.providers = 'cpu'; wanted a list"),
         (LEAST + "providres = []", "unknown setting engine.providres; wanted 'providers'"),
         (LEAST + "zzzz = []", "unknown setting engine.zzzz; wanted one of analyser, "),
-        (LEAST + "profile = 'abdomn'", "engine.profile = 'abdomn'; wanted one of abdomen, l3"),
+        (LEAST + "profile = 'abdomn'", "engine.profile = 'abdomn'; wanted 'abdomen'"),
         (LEAST + "[intake]\nquiet_s = 'long'", "line 5: intake.quiet_s = 'long'; wanted a number"),
         (LEAST + "[outboks]\n", "line 4: unknown setting outboks; wanted 'outbox'"),
         (LEAST + "[report]\ntitle = 'CT report'", "report.title = 'CT report'; wanted 'habitus'"),
@@ -128,6 +170,46 @@ def test_every_section_is_read(tmp_path: Path) -> None:
         (
             LEAST + "[[destinations]]\nname = 'p'\npassword_file = 'x'",
             "line 6: destinations[0].password_file at a destination of kind modality",
+        ),
+        (LEAST + "time_zone = 'Mars'", "unknown setting engine.time_zone"),
+        ("time_zone = 'Mars'\n" + LEAST, "line 1: time_zone = 'Mars'; wanted a name such as"),
+        (RULE + "hours = '22-6'", "line 6: rules[0].hours = '22-6'; wanted HH:MM-HH:MM"),
+        (RULE + "hours = '08:00-08:00'", "wanted a window that is not empty"),
+        (RULE + "priority = 'urgent'", "rules[0].priority = 'urgent'; wanted 'stat', 'normal' or"),
+        (RULE + "priority = 'off-peak'", "line 6: priority off-peak without rules[0].window"),
+        (RULE + "window = '22:00-06:00'", "rules[0].window with priority normal; wanted it with"),
+        (RULE + "mode = 'dark'", "rules[0].mode = 'dark'; wanted 'send' or 'shadow'"),
+        (RULE + "outputs = ['pdf']", "rules[0].outputs[0] = 'pdf'; wanted 'seg', 'sr' or 'page'"),
+        (RULE + "profile = 'l4'", "line 6: rules[0].profile = 'l4'; wanted 'l3'"),
+        (RULE + "destinations = ['pax']", "rules[0].destinations[0] = 'pax'; wanted one of none"),
+        (RULE + "calling = []", "rules[0].calling = []; wanted something, not nothing"),
+        (RULE + "caling = 'CT1'", "unknown setting rules[0].caling; wanted 'calling'"),
+        (
+            RULE + "tags.BodyPartExamned = 'HEAD'",
+            "rules[0].tags.BodyPartExamned, which is no DICOM keyword; wanted 'BodyPartExamined'",
+        ),
+        (
+            RULE + "tags.StudyDescription = { matches = '(?=x)' }",
+            "rules[0].tags.StudyDescription.matches = '(?=x)'; wanted a regular expression in RE2's",
+        ),
+        (
+            RULE + "tags.StudyDescription = { matches = 'x', equals = 'y' }",
+            "rules[0].tags.StudyDescription with no test, or with several",
+        ),
+        (RULE + "tags.StudyDescription = {}", "rules[0].tags.StudyDescription with no test"),
+        (RULE + "tags.SliceThickness = 5", "rules[0].tags.SliceThickness = 5; wanted a table"),
+        (
+            RULE + "tags.SliceThickness = { at_lest = 5 }",
+            "unknown setting rules[0].tags.SliceThickness.at_lest; wanted 'at_least'",
+        ),
+        (RULE + "calling = 'A'\n[[rules]]\nname = 'r'", "line 8: the same name 'r' in two rules"),
+        (
+            RULE + "[[rules]]\nname = 's'",
+            "line 6: rule 's', which is never asked: 'r' before it takes everything",
+        ),
+        (
+            RULE + "mode = 'shadow'\ndestinations = ['p']\n[[destinations]]\nname = 'p'",
+            "line 7: rules[0].destinations with mode shadow",
         ),
         ("nonsense = 1\n[[destinations]]\nnmae = 'p'", "Further mistakes: 4."),
     ],

@@ -7,6 +7,7 @@ import pytest
 
 from orthanc_plugin.node.settings import Settings
 from orthanc_plugin.node.settings_docs import SCHEMA, TABLES, schema_text, tables_text
+from orthanc_plugin.node.site_time import TimeWindow
 
 
 def test_the_shipped_schema_is_the_codes_own() -> None:
@@ -19,6 +20,8 @@ def test_the_tables_of_the_documentation_are_the_codes_own() -> None:
 
 def keys(kind: Any) -> list[str]:
     """Every key of the file, tables within tables included."""
+    if kind is TimeWindow:
+        return []
     if is_dataclass(kind):
         hints = get_type_hints(kind)
         return [name for f in fields(kind) for name in (f.name, *keys(hints[f.name]))]

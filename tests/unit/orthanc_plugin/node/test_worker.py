@@ -11,9 +11,12 @@ from orthanc_plugin.node.delivery_journal import DeliveryJournal
 from orthanc_plugin.node.demographics import DemographicsSeal
 from orthanc_plugin.node.destinations import Destination
 from orthanc_plugin.node.engine_process import EngineLost, Finished, Outcome, Refused
+from orthanc_plugin.node.job_key import EngineIdentity
+from orthanc_plugin.node.job_route import DEFAULT_ROUTE, Route
 from orthanc_plugin.node.job_states import JobState
 from orthanc_plugin.node.journal import Job, Journal
-from orthanc_plugin.node.settings import EngineSettings
+from orthanc_plugin.node.routing_rules import Mode
+from orthanc_plugin.node.settings import EngineSettings, Settings
 from orthanc_plugin.node.spool import Spool
 from orthanc_plugin.node.submissions import requeue, submission_of
 from orthanc_plugin.node.worker import Bench, Worker
@@ -39,10 +42,15 @@ class Scene:
     engine: FakeEngine
     clock: Clock
     folder: Path
+    destinations: tuple[Destination, ...] = ()
+
+    @property
+    def settings(self) -> Settings:
+        engine = EngineSettings(models_folder=self.folder, retry_backoff_s=1.0)
+        return Settings(data_folder=self.folder, engine=engine, destinations=self.destinations)
 
     def worker(self, outcomes: Sequence[Outcome] = ()) -> Worker:
         self.engine.outcomes = list(outcomes)
-        settings = EngineSettings(models_folder=self.folder, retry_backoff_s=1.0)
         bench = Bench(
             journal=self.journal,
             pacs=self.pacs,
@@ -51,14 +59,20 @@ class Scene:
             seal=DemographicsSeal(b"secret"),
             log=SilentLog(),
         )
-        worker = Worker(bench, settings, [])
+        worker = Worker(bench, lambda: self.settings)
         worker.ensure_engine()
         return worker
 
-    def queue(self, seed: str = "one", slices: int = 3) -> str:
+    def queue(
+        self,
+        seed: str = "one",
+        slices: int = 3,
+        route: Route = DEFAULT_ROUTE,
+        engine: EngineIdentity = ENGINE,
+    ) -> str:
         ids = fill(self.pacs, ct_series(slices, seed=seed))
         facts = self.pacs.series_facts(self.pacs.series_of_instance(ids[0]))
-        key = self.journal.submit(submission_of(facts, ENGINE))
+        key = self.journal.submit(replace(submission_of(facts, engine), route=route))
         assert key is not None
         return key
 
@@ -91,10 +105,10 @@ def test_a_finished_analysis_is_computed_with_its_bytes_in_the_spool(scene: Scen
 def test_the_engine_writes_what_the_destinations_take_and_binary_first(scene: Scene) -> None:
     scene.queue()
     worker = scene.worker()
-    worker._destinations = [
+    scene.destinations = (
         Destination(name="research", seg=SegEncoding.LABELMAP),
         Destination(name="pacs"),
-    ]
+    )
 
     worker.step()
 
@@ -321,7 +335,7 @@ def _another_worker(scene: Scene) -> Worker:
         seal=DemographicsSeal(b"secret"),
         log=SilentLog(),
     )
-    worker = Worker(bench, EngineSettings(models_folder=scene.folder), [])
+    worker = Worker(bench, lambda: scene.settings)
     worker.ensure_engine()
     return worker
 
@@ -400,3 +414,37 @@ def test_a_slice_that_orthanc_cannot_give_costs_a_try(scene: Scene) -> None:
 
     assert scene.job(key).state is JobState.QUEUED
     assert (scene.job(key).attempts, scene.job(key).reason) == (1, "request-refused")
+
+
+def test_a_job_runs_with_the_profile_of_its_way(scene: Scene) -> None:
+    other = replace(ENGINE, profile_hash="l3")
+    scene.engine.further["l3"] = other
+    key = scene.queue(route=Route(profile="l3"), engine=other)
+
+    scene.worker().step()
+
+    assert scene.engine.requests[0].profile == "l3"
+    assert scene.job(key).state is JobState.COMPUTED
+
+
+def test_a_job_whose_profile_is_no_longer_loaded_runs_anew_with_the_engines_own(
+    scene: Scene,
+) -> None:
+    scene.queue(route=Route(rule="er", profile="l3"), engine=replace(ENGINE, profile_hash="l3"))
+    worker = scene.worker()
+    worker.step()
+    worker.step()
+
+    assert scene.states() == [JobState.SUPERSEDED, JobState.COMPUTED]
+    assert scene.engine.requests[0].profile == ""
+
+
+def test_a_job_in_shadow_is_computed_and_sent_nowhere(scene: Scene) -> None:
+    scene.destinations = (Destination(name="research", seg=SegEncoding.LABELMAP),)
+    key = scene.queue(route=Route(mode=Mode.SHADOW))
+
+    scene.worker().step()
+
+    assert scene.engine.requests[0].encodings == (SegEncoding.BINARY,)
+    assert scene.job(key).state is JobState.COMPUTED
+    assert scene.journal.connection.execute("SELECT * FROM deliveries").fetchall() == []
