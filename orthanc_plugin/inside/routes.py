@@ -250,7 +250,8 @@ class Routes:
 
     def home(self, _: Request) -> Answer:
         """Lead to the page."""
-        return Answer(status=302, location="/habitus/index.html")
+        # 301 is what Orthanc's own redirection answers, whatever we say.
+        return Answer(status=301, location="/habitus/index.html")
 
     def _wish(self, kind: str, request: Request, fields: dict[str, Any]) -> Answer:
         number = self._box.put(kind, request.user, fields)
