@@ -1,4 +1,4 @@
-"""The plugin's configuration: the Habitus section of Orthanc's own, and two values of the node's settings."""
+"""The plugin's configuration: the Habitus section of Orthanc's own, and some values of the node's settings."""
 
 import json
 import tomllib
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orthanc_plugin.inside.disk_space import DiskMarks, marks_of
 from orthanc_plugin.inside.guard import Admission, Role
 
 SECTION = "Habitus"
@@ -29,6 +30,9 @@ class PluginConfiguration:
     orthanc_url: str
     repository_root: Path
     admission: Admission
+    storage_folder: Path
+    """Where Orthanc keeps images."""
+    disk_marks: DiskMarks
     node: str = EMBEDDED
     """"embedded": we start the node and it ends with us. "standalone": it is a unit of its own."""
 
@@ -55,13 +59,16 @@ def read_configuration(orthanc_json: str, repository_root: Path) -> PluginConfig
     if not isinstance(section, dict):
         raise PluginMisconfigured(f"no section {SECTION!r} in Orthanc's configuration")
     settings_path = _path(section, "Settings")
+    data_folder, marks = _from_settings(settings_path)
     node = section.get("Node", EMBEDDED)
     if node not in (EMBEDDED, STANDALONE):
         raise PluginMisconfigured(f"{SECTION}.Node must be {EMBEDDED} or {STANDALONE}")
     return PluginConfiguration(
         node_python=_path(section, "Python"),
         settings_path=settings_path,
-        data_folder=_data_folder(settings_path),
+        data_folder=data_folder,
+        storage_folder=Path(str(whole.get("StorageDirectory", "OrthancStorage"))),
+        disk_marks=marks,
         orthanc_url=f"http://127.0.0.1:{int(whole.get('HttpPort', 8042))}",
         repository_root=repository_root,
         admission=_admission(whole, section),
@@ -100,12 +107,14 @@ def _path(section: dict[str, Any], field: str) -> Path:
     return Path(value)
 
 
-def _data_folder(settings_path: Path) -> Path:
-    """As the node itself will read it; the node reports anything else that is wrong in there."""
+def _from_settings(settings_path: Path) -> tuple[Path, DiskMarks]:
+    """As the node itself will read them; the node reports anything else that is wrong in there."""
     try:
-        folder = tomllib.loads(settings_path.read_text(encoding="utf-8")).get("data_folder")
+        table = tomllib.loads(settings_path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as exc:
         raise PluginMisconfigured(f"{settings_path.name} is not readable TOML") from exc
+    folder, disk = table.get("data_folder"), table.get("disk")
     if not isinstance(folder, str):
         raise PluginMisconfigured(f"data_folder in {settings_path.name} must be a text")
-    return (settings_path.parent / folder).resolve()
+    marks = marks_of(disk if isinstance(disk, dict) else {})
+    return (settings_path.parent / folder).resolve(), marks

@@ -10,6 +10,7 @@ from orthanc_plugin.inside.configuration import (
     PluginMisconfigured,
     read_configuration,
 )
+from orthanc_plugin.inside.disk_space import StoreGate
 from orthanc_plugin.inside.exchange import FAULT_HEADER, Answer, Request
 from orthanc_plugin.inside.journal_reader import JournalReader
 from orthanc_plugin.inside.routes import Places, Routes
@@ -45,6 +46,17 @@ def start(orthanc: Any) -> None:
         return
     supervisor = _supervisor(orthanc, configuration)
     orthanc.RegisterOnChangeCallback(_on_change(orthanc, supervisor))
+    gate = StoreGate(
+        (configuration.storage_folder, configuration.data_folder),
+        configuration.disk_marks,
+        orthanc.LogWarning,
+    )
+
+    def on_store(_instance: Any) -> int:
+        return gate.status()
+
+    _KEPT.append(on_store)
+    orthanc.RegisterIncomingCStoreInstanceFilter(on_store)
     routes = Routes(
         JournalReader(configuration.journal_path),
         supervisor,

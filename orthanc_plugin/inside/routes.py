@@ -135,6 +135,7 @@ class Routes:
             },
             "engine": None,
             "settings": None,
+            "disk": None,
             **NOTHING_COUNTED,
         }
         # Before the node's first start there is no journal yet.
@@ -143,6 +144,7 @@ class Routes:
             body["node"]["silent_s"] = self._silent_s()
             body["engine"] = self._fact("engine")
             body["settings"] = self._fact("settings")
+            body["disk"] = self._fact("disk")
         return as_json(body)
 
     def live(self, _: Request) -> Answer:
@@ -161,6 +163,14 @@ class Routes:
                 found="an engine that is not loaded",
                 wanted="loaded models",
                 advice="Wait a minute after a start; else see engine in /habitus/status.",
+            )
+        if self._fact("disk") not in (None, "ok"):
+            raise Refused(
+                503,
+                "disk-full",
+                found="a disk of the node that is all but full",
+                wanted="room for the results of a study",
+                advice="Make room; jobs wait meanwhile. The marks are [disk] of habitus.toml.",
             )
         return as_json({"ready": True})
 

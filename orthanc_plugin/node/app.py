@@ -17,6 +17,7 @@ from typing import TextIO
 from inference.domain.analysis_profile import load_profile
 from inference.domain.errors import ConfigurationInvalid, HabitusError
 from inference.domain.series_rules import load_series_rules
+from orthanc_plugin.inside.disk_space import DiskLevel, level_of
 from orthanc_plugin.node.commands import CommandDesk
 from orthanc_plugin.node.delivery_journal import DeliveryJournal
 from orthanc_plugin.node.delivery_lane import Lane
@@ -130,6 +131,7 @@ class Node:
             engine=engine,
             seal=self._seal,
             log=self._log,
+            has_room=self._has_room,
         )
         worker = Worker(bench, self._in_force, least_priority)
         if engine is self._engines[0]:
@@ -139,6 +141,10 @@ class Node:
                 time.sleep(ENGINE_RETRY_S)
             elif not worker.step():
                 time.sleep(WORKER_POLL_S)
+
+    def _has_room(self) -> bool:
+        settings = self._in_force()
+        return level_of(settings.data_folder, settings.disk.marks) is DiskLevel.OK
 
     def _take_in(self) -> None:
         intake: Intake | None = None

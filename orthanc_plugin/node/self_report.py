@@ -11,12 +11,14 @@ from typing import Any
 
 from inference.domain.errors import ModelUnusable
 from inference.engine.model_store import verified_manifest
+from orthanc_plugin.inside.disk_space import level_of
 from orthanc_plugin.node.job_key import EngineIdentity
 from orthanc_plugin.node.journal import Journal
 from orthanc_plugin.node.settings import Settings
 
 ALIVE_FACT = "alive_at"
 CONFIGURATION_FACT = "configuration"
+DISK_FACT = "disk"
 MODELS_FACT = "models"
 ALIVE_EVERY_S = 5.0
 MASK = "(set)"
@@ -45,6 +47,9 @@ class SelfReport:
         if self._clock() >= self._next_sign_s:
             self._next_sign_s = self._clock() + ALIVE_EVERY_S
             self._journal.set_fact(ALIVE_FACT, json.dumps(self._journal.clock()))
+            settings = self._in_force()
+            level = level_of(settings.data_folder, settings.disk.marks)
+            self._journal.set_fact(DISK_FACT, json.dumps(level.name.lower()))
         self._tell_settings()
         if engine is not None and engine != self._engine:
             self._engine = engine

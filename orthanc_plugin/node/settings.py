@@ -5,6 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from inference.domain.report_options import DEFAULT_REPORT, ReportOptions
+from orthanc_plugin.inside.disk_space import DiskMarks
 from orthanc_plugin.node.destinations import Destination
 from orthanc_plugin.node.routing_rules import Rule
 from orthanc_plugin.node.settings_types import (
@@ -134,6 +135,25 @@ class ResultsSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DiskSettings:
+    """Free space below which something waits."""
+
+    __pydantic_config__ = FROM_FILE
+
+    high_free_mb: SecondsOrNone = DiskMarks().high_free_mb
+    """With less on the disk of data_folder, new jobs wait, and the page says so; never more than a tenth of the disk. 0: they
+    do not."""
+    critical_free_mb: SecondsOrNone = DiskMarks().critical_free_mb
+    """With less there, or on the disk of Orthanc's images, C-STORE is refused (A700), so that the sender keeps its images;
+    never more than a twenty-fifth of the disk. 0: never. Read when Orthanc starts."""
+
+    @property
+    def marks(self) -> DiskMarks:
+        """As the plugin has them."""
+        return DiskMarks(high_free_mb=self.high_free_mb, critical_free_mb=self.critical_free_mb)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything the node is told by its operator."""
 
@@ -151,6 +171,8 @@ class Settings:
     """How deliveries are retried."""
     results: ResultsSettings = ResultsSettings()
     """What becomes of results here."""
+    disk: DiskSettings = DiskSettings()
+    """What happens when a disk fills."""
     report: ReportOptions = DEFAULT_REPORT
     """How the report is written."""
     destinations: tuple[Destination, ...] = field(default=())

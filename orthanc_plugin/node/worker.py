@@ -59,6 +59,8 @@ class Bench:
     engine: Engine
     seal: DemographicsSeal
     log: Logger
+    has_room: Callable[[], bool] = lambda: True
+    """Whether the disk takes the results of one more job."""
 
 
 class Worker:
@@ -109,6 +111,8 @@ class Worker:
         """Run one job if there is one; True when there was."""
         if count := self._bench.journal.reclaim():
             self._bench.log.warning("lease-ran-out", count=count)
+        if not self._bench.has_room():
+            return False
         clock = SiteClock(zone_name=self._in_force().time_zone)
         journal = self._bench.journal
         journal.hold_until_open(lambda window: clock.opening_s(window, journal.clock()))

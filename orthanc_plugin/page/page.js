@@ -215,7 +215,8 @@ function summary(status) {
   const counts = Object.entries(status.jobs ?? {}).map(([state, n]) => `${n} ${state}`).join(', ');
   const refused = status.settings?.state === 'refused' && `settings refused, the former are in force: ${status.settings.problem}`;
   const restart = status.settings?.needs_restart?.length && `a restart is needed for ${status.settings.needs_restart.join(', ')}`;
-  return [node, engine + detail, refused, restart, counts].filter(Boolean).join(' · ');
+  const disk = (status.disk ?? 'ok') !== 'ok' && 'the disk is all but full, jobs wait';
+  return [node, engine + detail, disk, refused, restart, counts].filter(Boolean).join(' · ');
 }
 
 async function refresh() {

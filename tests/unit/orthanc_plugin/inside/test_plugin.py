@@ -24,6 +24,7 @@ class FakeOrthanc:
     def __init__(self, configuration: dict[str, Any]) -> None:
         self._configuration = configuration
         self.on_change: Callable[[int, int, str], None] | None = None
+        self.on_store: Callable[[Any], int] | None = None
         self.routes: dict[str, Any] = {}
         self.errors: list[str] = []
         self.explorer = ""
@@ -45,6 +46,9 @@ class FakeOrthanc:
 
     def RegisterRestCallback(self, pattern: str, callback: Any) -> None:  # noqa: N802
         self.routes[pattern] = callback
+
+    def RegisterIncomingCStoreInstanceFilter(self, callback: Callable[[Any], int]) -> None:  # noqa: N802
+        self.on_store = callback
 
     def ExtendOrthancExplorer(self, script: str) -> None:  # noqa: N802
         self.explorer = script

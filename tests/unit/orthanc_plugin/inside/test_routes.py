@@ -353,3 +353,15 @@ def test_the_status_tells_of_settings_that_were_refused(scene: Scene) -> None:
 
     assert before is None
     assert told == {"state": "refused", "problem": "line 4"}
+
+
+@pytest.mark.parametrize(("level", "status"), [("ok", 200), ("high", 503), ("critical", 503)])
+def test_a_node_whose_disk_is_all_but_full_is_not_ready(
+    scene: Scene, level: str, status: int
+) -> None:
+    scene.journal.set_fact("alive_at", json.dumps(time.time()))
+    scene.journal.set_fact("engine", json.dumps({"state": "ready"}))
+    scene.journal.set_fact("disk", json.dumps(level))
+
+    assert scene.ask("/habitus/health/ready").status == status
+    assert body(scene.ask("/habitus/status"))["disk"] == level

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from orthanc_plugin.inside.configuration import PluginConfiguration
+from orthanc_plugin.inside.disk_space import DiskMarks
 from orthanc_plugin.inside.guard import Admission
 from orthanc_plugin.inside.supervisor import Supervisor, node_environment
 
@@ -55,6 +56,8 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
         node_python=python,
         settings_path=tmp_path / "habitus.toml",
         data_folder=tmp_path,
+        storage_folder=tmp_path,
+        disk_marks=DiskMarks(),
         orthanc_url="http://127.0.0.1:8042",
         repository_root=tmp_path,
         admission=Admission(),

@@ -448,3 +448,16 @@ def test_a_job_in_shadow_is_computed_and_sent_nowhere(scene: Scene) -> None:
     assert scene.engine.requests[0].encodings == (SegEncoding.BINARY,)
     assert scene.job(key).state is JobState.COMPUTED
     assert scene.journal.connection.execute("SELECT * FROM deliveries").fetchall() == []
+
+
+def test_jobs_wait_while_the_disk_is_all_but_full(scene: Scene) -> None:
+    key = scene.queue()
+    worker = scene.worker()
+    bench = worker._bench
+    worker._bench = replace(bench, has_room=lambda: False)
+    full = (worker.step(), scene.job(key).state)
+    worker._bench = bench
+    roomy = (worker.step(), scene.job(key).state)
+
+    assert full == (False, JobState.QUEUED)
+    assert roomy == (True, JobState.COMPUTED)
