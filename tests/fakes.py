@@ -98,6 +98,8 @@ class FakePacs:
         """How often the headers of a series were asked for: the one costly question."""
         self._log: list[Change] = []
         self._jobs: dict[str, SendState] = {}
+        self.protected: set[str] = set()
+        """Patients that are not recycled."""
         self.commitments: dict[str, tuple[str, str]] = {}
         """Modality and SOP Instance UID of each request."""
 
@@ -233,6 +235,31 @@ class FakePacs:
             return CommitmentState.PENDING
         is_there = sop_uid in self.remotes[name].received
         return CommitmentState.MADE if is_there else CommitmentState.REFUSED
+
+    def patient_of_study(self, study_orthanc_id: str) -> str:
+        (series, *_) = self.series_of_study(study_orthanc_id)
+        ids = [key for key, one in self.instances.items() if one.series_id == series]
+        return self._patient_of(self._stored(ids[0]))
+
+    def is_protected(self, patient_orthanc_id: str) -> bool:
+        self._require_patient(patient_orthanc_id)
+        return patient_orthanc_id in self.protected
+
+    def protect(self, patient_orthanc_id: str, *, is_protected: bool) -> None:
+        self._require_patient(patient_orthanc_id)
+        if is_protected:
+            self.protected.add(patient_orthanc_id)
+        else:
+            self.protected.discard(patient_orthanc_id)
+
+    def _require_patient(self, patient_orthanc_id: str) -> None:
+        self._answer(patient_orthanc_id)
+        if patient_orthanc_id not in map(self._patient_of, self.instances.values()):
+            raise ResourceGone(found="no such patient", wanted="the patient")
+
+    @staticmethod
+    def _patient_of(stored: _Stored) -> str:
+        return f"patient-{_texts(stored.content)['PatientID']}"
 
     def set_marker(self, series_orthanc_id: str, text: str) -> None:
         self.series_facts(series_orthanc_id)

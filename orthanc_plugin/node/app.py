@@ -30,6 +30,7 @@ from orthanc_plugin.node.journal_database import require_intact
 from orthanc_plugin.node.logs import Logger, StudyPseudonyms, logger, site_secret
 from orthanc_plugin.node.orthanc_pacs import OrthancPacs
 from orthanc_plugin.node.outbox import Outbox
+from orthanc_plugin.node.protection import Protector
 from orthanc_plugin.node.router import Router
 from orthanc_plugin.node.routing_rules import Priority
 from orthanc_plugin.node.self_report import SelfReport
@@ -191,15 +192,22 @@ class Node:
         self._repeat("commands", step, lambda: time.sleep(COMMANDS_POLL_S))
 
     def _send_out(self) -> None:
+        pacs, journal = self._pacs(), self._journal()
+        protector = Protector(pacs, journal)
         outbox = Outbox(
-            self._pacs(),
-            DeliveryJournal(self._journal()),
+            pacs,
+            DeliveryJournal(journal),
             self._spool,
             self._in_force,
             self._open_lane,
             self._log,
         )
-        self._repeat("outbox", outbox.step, lambda: time.sleep(self._in_force().outbox.poll_s))
+
+        def step() -> None:
+            protector.step()
+            outbox.step()
+
+        self._repeat("outbox", step, lambda: time.sleep(self._in_force().outbox.poll_s))
 
     def _open_lane(self, destination: str) -> None:
         threading.Thread(

@@ -149,6 +149,13 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE jobs ADD COLUMN route TEXT NOT NULL DEFAULT '';
     ALTER TABLE jobs ADD COLUMN window TEXT NOT NULL DEFAULT '';
     """,
+    """
+    CREATE TABLE protected_studies (
+      study_orthanc_id TEXT PRIMARY KEY,
+      patient_orthanc_id TEXT NOT NULL,
+      was_protected INTEGER NOT NULL
+    ) STRICT;
+    """,
 )
 """Entry n brings a journal from version n to n + 1; published entries are never edited."""
 

@@ -259,6 +259,25 @@ class OrthancPacs:
         )
         return has_instance(address, uids.sop_uid, self._timeout_s)
 
+    def patient_of_study(self, study_orthanc_id: str) -> str:
+        """Orthanc's identifier of the patient; raises ResourceGone."""
+        return text_in(self._record("GET", f"/studies/{study_orthanc_id}"), "ParentPatient")
+
+    def is_protected(self, patient_orthanc_id: str) -> bool:
+        """Whether Orthanc may not recycle a patient; raises ResourceGone."""
+        path = f"/patients/{patient_orthanc_id}/protected"
+        return self._request("GET", path).text.strip() == "1"
+
+    def protect(self, patient_orthanc_id: str, *, is_protected: bool) -> None:
+        """Have Orthanc recycle a patient or not; raises ResourceGone."""
+        wish = b"1" if is_protected else b"0"
+        try:
+            self._request("PUT", f"/patients/{patient_orthanc_id}/protected", wish)
+        except RequestRefused:
+            # Orthanc 1.10 answers 400, not 404, for a patient it does not have.
+            self._request("GET", f"/patients/{patient_orthanc_id}")
+            raise
+
     def set_marker(self, series_orthanc_id: str, text: str) -> None:
         """Write our visible marker on a series; raises ResourceGone."""
         self._request("PUT", f"/series/{series_orthanc_id}/metadata/{MARKER}", text.encode())

@@ -148,5 +148,14 @@ class Pacs(Protocol):
     def commitment_state(self, commitment_id: str) -> CommitmentState:
         """What became of a request for commitment."""
 
+    def patient_of_study(self, study_orthanc_id: str) -> str:
+        """Orthanc's identifier of the patient; raises ResourceGone."""
+
+    def is_protected(self, patient_orthanc_id: str) -> bool:
+        """Whether Orthanc may not recycle a patient; raises ResourceGone."""
+
+    def protect(self, patient_orthanc_id: str, *, is_protected: bool) -> None:
+        """Have Orthanc recycle a patient or not; raises ResourceGone."""
+
     def set_marker(self, series_orthanc_id: str, text: str) -> None:
         """Write our visible marker on a series; raises ResourceGone."""

@@ -263,6 +263,20 @@ def test_a_send_nobody_remembers_is_unknown(scene: Scene) -> None:
     assert scene.pacs.job_state(job_id) is SendState.UNKNOWN
 
 
+def test_a_patient_is_protected_and_free_again(scene: Scene) -> None:
+    orthanc_id = scene.pacs.store_instance(dicom_bytes(IMAGE))
+    series = scene.pacs.series_of_instance(orthanc_id)
+    patient = scene.pacs.patient_of_study(scene.pacs.study_of_series(series))
+    seen = [scene.pacs.is_protected(patient)]
+    for wanted in (True, True, False):
+        scene.pacs.protect(patient, is_protected=wanted)
+        seen.append(scene.pacs.is_protected(patient))
+
+    assert seen == [False, True, True, False]
+    with pytest.raises(ResourceGone):
+        scene.pacs.protect("0" * 40, is_protected=True)
+
+
 def test_a_marker_can_be_set_and_set_again(scene: Scene) -> None:
     orthanc_id = scene.pacs.store_instance(dicom_bytes(IMAGE))
     series_id = scene.pacs.series_of_instance(orthanc_id)
