@@ -37,6 +37,7 @@ from orthanc_plugin.node.self_report import SelfReport
 from orthanc_plugin.node.settings import Settings
 from orthanc_plugin.node.settings_in_force import SETTINGS_FACT, SettingsInForce
 from orthanc_plugin.node.spool import Spool
+from orthanc_plugin.node.spool_retention import SpoolRetention
 from orthanc_plugin.node.study_choice import StudyChooser
 from orthanc_plugin.node.worker import Bench, Worker
 
@@ -193,7 +194,7 @@ class Node:
 
     def _send_out(self) -> None:
         pacs, journal = self._pacs(), self._journal()
-        protector = Protector(pacs, journal)
+        protector, retention = Protector(pacs, journal), SpoolRetention(journal, self._spool)
         outbox = Outbox(
             pacs,
             DeliveryJournal(journal),
@@ -206,6 +207,7 @@ class Node:
         def step() -> None:
             protector.step()
             outbox.step()
+            retention.step(self._in_force().spool.keep_days)
 
         self._repeat("outbox", step, lambda: time.sleep(self._in_force().outbox.poll_s))
 

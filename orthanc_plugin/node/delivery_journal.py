@@ -17,7 +17,8 @@ from orthanc_plugin.node.job_states import (
 from orthanc_plugin.node.journal import NODE, Job, Journal
 from orthanc_plugin.node.journal_database import transaction
 
-_OPEN = "'pending', 'sending', 'sent', 'sent-unverified'"
+OPEN_STATES = "'pending', 'sending', 'sent', 'sent-unverified'"
+"""Of deliveries that are still to go, or to be confirmed; as SQL."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +182,7 @@ class DeliveryJournal:
     def open_destinations(self) -> set[str]:
         """Where anything is still to go, or to be confirmed."""
         rows = self._connection.execute(
-            f"SELECT DISTINCT destination FROM deliveries WHERE state IN ({_OPEN})"  # noqa: S608 # a constant
+            f"SELECT DISTINCT destination FROM deliveries WHERE state IN ({OPEN_STATES})"  # noqa: S608 # a constant
         ).fetchall()
         return {str(row["destination"]) for row in rows}
 
@@ -191,7 +192,7 @@ class DeliveryJournal:
             "SELECT d.*, r.study_uid, r.series_uid, r.sop_uid, r.sop_class_uid, r.orthanc_id,"  # noqa: S608 # constants
             " r.file_name, r.sha256 FROM deliveries d"
             " JOIN results r USING (key, role)"
-            f" WHERE d.destination = ? AND d.state IN ({_OPEN})"
+            f" WHERE d.destination = ? AND d.state IN ({OPEN_STATES})"
             " AND d.next_try_at <= ? AND r.orthanc_id IS NOT NULL"
             " ORDER BY d.state = 'pending', d.next_try_at LIMIT ?",
             (destination, self._journal.clock(), limit),

@@ -156,6 +156,10 @@ MIGRATIONS: tuple[str, ...] = (
       was_protected INTEGER NOT NULL
     ) STRICT;
     """,
+    """
+    ALTER TABLE jobs ADD COLUMN spooled INTEGER NOT NULL DEFAULT 1;
+    CREATE INDEX jobs_to_unspool ON jobs (updated_at) WHERE spooled = 1;
+    """,
 )
 """Entry n brings a journal from version n to n + 1; published entries are never edited."""
 

@@ -79,6 +79,8 @@ class OperatorJournal:
                 return "unknown-job"
             if job.state not in (JobState.COMPUTED, JobState.DONE):
                 return "no-results"
+            if not self._is_spooled(key):
+                return "results-removed"
             sent = self._connection.execute(
                 "UPDATE deliveries SET state = ?, tries = 0, next_try_at = ?, orthanc_job_id = NULL,"
                 " commitment_id = NULL, verified_by = '', reason = '', updated_at = ?"
@@ -94,6 +96,10 @@ class OperatorJournal:
                 self._reopen(job, now)
                 self._audit(actor, "resent", key, destination or "everywhere")
         return "resending" if sent else "nothing-to-send"
+
+    def _is_spooled(self, key: str) -> bool:
+        row = self._connection.execute("SELECT spooled FROM jobs WHERE key = ?", (key,)).fetchone()
+        return bool(row["spooled"])
 
     def _reopen(self, job: Job, now: float) -> None:
         """Delivery is under way again."""

@@ -135,6 +135,17 @@ class ResultsSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpoolSettings:
+    """How long the node keeps its own copy of results."""
+
+    __pydantic_config__ = FROM_FILE
+
+    keep_days: SecondsOrNone = 90.0
+    """After the last change of a job that is done, or superseded, and of which nothing is still to be delivered or confirmed
+    anywhere. Numbers and pictures stay, and what Orthanc has of it; afterwards it is run again, not sent again. 0: for ever."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DiskSettings:
     """Free space below which something waits."""
 
@@ -171,6 +182,8 @@ class Settings:
     """How deliveries are retried."""
     results: ResultsSettings = ResultsSettings()
     """What becomes of results here."""
+    spool: SpoolSettings = SpoolSettings()
+    """The node's own copy of results."""
     disk: DiskSettings = DiskSettings()
     """What happens when a disk fills."""
     report: ReportOptions = DEFAULT_REPORT

@@ -119,6 +119,11 @@ class Spool:
         """Where a job's results lie."""
         return self._results / key
 
+    def remove_results(self, key: str, file_names: Sequence[str]) -> None:
+        """For good, the manifest first: what is left is no whole result any more."""
+        for name in (MANIFEST, *file_names):
+            (self.result_folder(key) / Path(name).name).unlink(missing_ok=True)
+
     def read_result(self, key: str, file_name: str, sha256: str) -> bytes:
         """The published bytes; raises InferenceFailed when they are not what was published."""
         path = self.result_folder(key) / file_name
