@@ -178,7 +178,9 @@ class OrthancProcess:
     def _answers(self) -> bool:
         assert self.process is not None
         if self.process.poll() is not None:
-            raise AssertionError(f"Orthanc ended: {self.log_path.read_text()[-2000:]}")
+            raise AssertionError(
+                f"Orthanc ended ({self.process.returncode}): {self.log_path.read_text()[-2000:]}"
+            )
         try:
             return self.session.get(f"{self.url}/system", timeout=2.0).ok
         except requests.ConnectionError:

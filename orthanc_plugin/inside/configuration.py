@@ -1,6 +1,8 @@
 """The plugin's configuration: the Habitus section of Orthanc's own, and some values of the node's settings."""
 
+import hashlib
 import json
+import ssl
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,8 @@ class PluginConfiguration:
     """habitus.toml."""
     data_folder: Path
     orthanc_url: str
+    certificate_sha256: str
+    """Of Orthanc's own certificate, where its REST API is HTTPS; else empty."""
     repository_root: Path
     admission: Admission
     storage_folder: Path
@@ -60,6 +64,7 @@ def read_configuration(orthanc_json: str, repository_root: Path) -> PluginConfig
         raise PluginMisconfigured(f"no section {SECTION!r} in Orthanc's configuration")
     settings_path = _path(section, "Settings")
     data_folder, marks = _from_settings(settings_path)
+    has_tls = bool(whole.get("SslEnabled", False))
     node = section.get("Node", EMBEDDED)
     if node not in (EMBEDDED, STANDALONE):
         raise PluginMisconfigured(f"{SECTION}.Node must be {EMBEDDED} or {STANDALONE}")
@@ -69,11 +74,23 @@ def read_configuration(orthanc_json: str, repository_root: Path) -> PluginConfig
         data_folder=data_folder,
         storage_folder=Path(str(whole.get("StorageDirectory", "OrthancStorage"))),
         disk_marks=marks,
-        orthanc_url=f"http://127.0.0.1:{int(whole.get('HttpPort', 8042))}",
+        orthanc_url=f"{'https' if has_tls else 'http'}://127.0.0.1:{int(whole.get('HttpPort', 8042))}",
+        certificate_sha256=_fingerprint(whole.get("SslCertificate")) if has_tls else "",
         repository_root=repository_root,
         admission=_admission(whole, section),
         node=node,
     )
+
+
+def _fingerprint(certificate: object) -> str:
+    """The node recognises Orthanc by it: no issuer names a loopback address."""
+    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    try:
+        text = Path(str(certificate)).read_text(encoding="ascii")
+        pem = text[text.index(begin) : text.index(end) + len(end)]
+        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
+    except (OSError, ValueError) as exc:
+        raise PluginMisconfigured("SslCertificate must name a PEM file with a certificate") from exc
 
 
 def _admission(whole: dict[str, Any], section: dict[str, Any]) -> Admission:

@@ -127,7 +127,13 @@ class Supervisor:
         os.set_blocking(process.stdin.fileno(), False)
         self._process = process
         self._starts += 1
-        self._write({"url": self._configuration.orthanc_url, "token": self._make_token()})
+        self._write(
+            {
+                "url": self._configuration.orthanc_url,
+                "token": self._make_token(),
+                "certificate": self._configuration.certificate_sha256,
+            }
+        )
         return process
 
     def _watch(self, process: subprocess.Popen[bytes]) -> None:

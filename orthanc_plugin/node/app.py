@@ -30,6 +30,7 @@ from orthanc_plugin.node.journal_database import require_intact
 from orthanc_plugin.node.logs import Logger, StudyPseudonyms, logger, site_secret
 from orthanc_plugin.node.orthanc_pacs import OrthancPacs
 from orthanc_plugin.node.outbox import Outbox
+from orthanc_plugin.node.pinned_certificate import fingerprint_of
 from orthanc_plugin.node.protection import Protector
 from orthanc_plugin.node.router import Router
 from orthanc_plugin.node.routing_rules import Priority
@@ -55,6 +56,8 @@ class Access:
 
     url: str
     authorization: str | tuple[str, str] | None
+    fingerprint: str = ""
+    """Of Orthanc's certificate, where the address is HTTPS."""
 
 
 class Node:
@@ -113,7 +116,9 @@ class Node:
 
     def _pacs(self) -> OrthancPacs:
         timeout_s = self._in_force().orthanc.timeout_s
-        return OrthancPacs(self._access.url, self._access.authorization, timeout_s)
+        return OrthancPacs(
+            self._access.url, self._access.authorization, timeout_s, self._access.fingerprint
+        )
 
     def _journal(self) -> Journal:
         """SQLite's connections belong to the thread that made them."""
@@ -303,16 +308,18 @@ def end_process_on_thread_failure() -> None:
 def access_alone(settings: Settings) -> Access:
     """User and password as the settings name them."""
     orthanc = settings.orthanc
+    pem = orthanc.certificate_file
+    fingerprint = "" if pem is None else fingerprint_of(pem)
     if orthanc.password_file is None:
-        return Access(url=orthanc.url, authorization=None)
+        return Access(url=orthanc.url, authorization=None, fingerprint=fingerprint)
     password = orthanc.password_file.read_text(encoding="utf-8").strip()
-    return Access(url=orthanc.url, authorization=(orthanc.user, password))
+    return Access(url=orthanc.url, authorization=(orthanc.user, password), fingerprint=fingerprint)
 
 
 def access_from_plugin(commands: TextIO) -> Access:
     """The plugin's first line: address and token (kept out of the environment, which others can read)."""
     first = json.loads(commands.readline())
-    return Access(url=first["url"], authorization=first["token"])
+    return Access(url=first["url"], authorization=first["token"], fingerprint=first["certificate"])
 
 
 def run(in_force: SettingsInForce, parent_pid: int | None) -> None:

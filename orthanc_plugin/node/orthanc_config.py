@@ -12,6 +12,8 @@ from inference.domain.errors import ConfigurationInvalid
 
 PLUGIN_LIBRARY = Path("/usr/share/orthanc/plugins/libOrthancPython.so")
 ENTRY = Path(__file__).resolve().parents[1] / "entry" / "habitus_plugin.py"
+HTTPS_PEM = "https.pem"
+"""Key and certificate in one file, as Orthanc's web server wants them."""
 MAX_AE_TITLE = 16
 """PS3.5 6.2: AE is at most 16 characters."""
 
@@ -28,6 +30,8 @@ class Peer:
     """Where it listens; 104 by custom. A sender that never listens may have any."""
     may_store: bool = False
     """It may send us series."""
+    uses_tls: bool = False
+    """We call it by DICOM TLS (PS3.15 B.9), which needs `tls` in the options."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,16 @@ class StaffMember:
     user: str
     role: str
     """viewer, operator or admin; orthanc_plugin.inside.guard says what each may do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFiles:
+    """Certificates for HTTPS and DICOM TLS, in PEM."""
+
+    certificate: Path
+    key: Path
+    trusted: Path
+    """Of the peers, or of who issues theirs: others cannot open a DICOM association."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +74,11 @@ class OrthancOptions:
     node: str = "embedded"
     """"embedded": the plugin starts the node. "standalone": it is a unit of its own."""
     plugin_library: Path = PLUGIN_LIBRARY
+    tls: TlsFiles | None = None
+    """With them DICOM is not spoken in the clear: every sender must use TLS, too."""
+    is_https: bool = False
+    """REST by HTTPS with the same certificate. Debian 12's Orthanc (1.10.1) ends by SIGSEGV at the first such request, with
+    or without plugins: there let nginx on the same host hold the certificate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +113,7 @@ def configuration_of(
         "UserMetadata": {"habitus": 4096},
         **_http(options, {options.user: password, **(staff_passwords or {})}),
         **_dicom(options),
+        **_tls(options),
         "SaveJobs": True,
         # The default of 10 forgets finished jobs before the outbox has polled them.
         "JobsHistorySize": 1000,
@@ -130,6 +150,12 @@ def write_configuration(options: OrthancOptions, folder: Path) -> OrthancFiles:
     )
     staff = {user: _password(path) for user, path in files.staff_passwords.items()}
     configuration = configuration_of(options, _password(files.password), staff)
+    if options.tls is not None and options.is_https:
+        key, certificate = (
+            file.read_text(encoding="ascii") for file in (options.tls.key, options.tls.certificate)
+        )
+        _write_private(folder / HTTPS_PEM, f"{key}\n{certificate}")
+        configuration["SslCertificate"] = str(folder / HTTPS_PEM)
     _write_private(files.configuration, json.dumps(configuration, indent=2) + "\n")
     return files
 
@@ -172,6 +198,33 @@ def _dicom(options: OrthancOptions) -> dict[str, Any]:
     }
 
 
+def _tls(options: OrthancOptions) -> dict[str, Any]:
+    if options.tls is None:
+        if options.is_https:
+            raise ConfigurationInvalid(
+                found="HTTPS wished for and no certificate",
+                wanted="certificate, key and trusted certificates in PEM",
+                advice="Give OrthancOptions.tls.",
+            )
+        if clear := [peer.name for peer in options.peers if peer.uses_tls]:
+            raise ConfigurationInvalid(
+                found=f"DICOM TLS wished for {clear[0]!r:.40} and no certificate",
+                wanted="certificate, key and trusted certificates in PEM",
+                advice="Give OrthancOptions.tls.",
+            )
+        return {}
+    # 4: TLS 1.2 and later.
+    https = {"SslEnabled": True, "SslMinimumProtocolVersion": 4} if options.is_https else {}
+    return {
+        **https,
+        "DicomTlsEnabled": True,
+        "DicomTlsCertificate": str(options.tls.certificate),
+        "DicomTlsPrivateKey": str(options.tls.key),
+        "DicomTlsTrustedCertificates": str(options.tls.trusted),
+        "DicomTlsRemoteCertificateRequired": True,
+    }
+
+
 def modality_of(peer: Peer) -> dict[str, Any]:
     """What Orthanc's configuration says of a peer: what it may do here, and nothing else."""
     return {
@@ -187,6 +240,7 @@ def modality_of(peer: Peer) -> dict[str, Any]:
         # Nobody is promised anything by us, but who promises us something may report it.
         "AllowNAction": False,
         "AllowEventReport": True,
+        "UseDicomTls": peer.uses_tls,
     }
 
 

@@ -23,6 +23,7 @@ from orthanc_plugin.node.pacs import (
     SendState,
     SeriesFacts,
 )
+from orthanc_plugin.node.pinned_certificate import pin
 from orthanc_plugin.node.routing import SeriesOrigin
 
 MARKER = "4096"
@@ -56,13 +57,19 @@ class OrthancPacs:
     """One thread's connection to Orthanc; closes it when used as a context."""
 
     def __init__(
-        self, url: str, authorization: str | tuple[str, str] | None, timeout_s: float
+        self,
+        url: str,
+        authorization: str | tuple[str, str] | None,
+        timeout_s: float,
+        fingerprint: str = "",
     ) -> None:
         self._url = url
         self._timeout_s = timeout_s
         self._session = requests.Session()
         # Neither a proxy nor ~/.netrc of the machine has a say on a loopback connection.
         self._session.trust_env = False
+        if fingerprint:
+            pin(self._session, fingerprint)
         if isinstance(authorization, str):
             self._session.headers["Authorization"] = authorization
         elif authorization is not None:

@@ -48,6 +48,9 @@ class OrthancAccess:
     """One of Orthanc's RegisteredUsers."""
     password_file: Path | None = None
     """A file that holds that user's password and nothing else."""
+    certificate_file: Path | None = None
+    """PEM file with the very certificate that Orthanc shows, where `url` is HTTPS. Without it the certificate must come from
+    an issuer that Python's requests knows, and name the host."""
     timeout_s: Seconds = 30.0
     """For one exchange with Orthanc."""
 

@@ -58,6 +58,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
         data_folder=tmp_path,
         storage_folder=tmp_path,
         disk_marks=DiskMarks(),
+        certificate_sha256="5e" * 32,
         orthanc_url="http://127.0.0.1:8042",
         repository_root=tmp_path,
         admission=Admission(),
@@ -67,13 +68,17 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     supervisor.stop()
 
 
-def test_the_node_is_told_address_and_token_on_its_first_line(scene: Scene) -> None:
+def test_the_node_is_told_address_token_and_certificate_on_its_first_line(scene: Scene) -> None:
     scene.supervisor.start()
     scene.wait(lambda: len(scene.lines()) == 2)
 
     start, first = scene.lines()
     assert start.endswith(f"--parent {os.getpid()}")
-    assert json.loads(first) == {"url": "http://127.0.0.1:8042", "token": "Bearer token"}
+    assert json.loads(first) == {
+        "url": "http://127.0.0.1:8042",
+        "token": "Bearer token",
+        "certificate": "5e" * 32,
+    }
 
 
 def test_many_events_become_few_lines(scene: Scene) -> None:
