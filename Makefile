@@ -198,6 +198,15 @@ bench-read: .venv/.dev ## CPU time of reading 300 slices, ours with every check 
 
 # ---- housekeeping
 
+.PHONY: bench-ingest
+bench-ingest: setup-dev ## Orthanc's CPU time for 300 slices with the plugin and without; REST while the engine works
+	$(SUDO) env OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.ingest --out docs/results/ingest.md
+.PHONY: latency
+latency: setup-dev ## from the last slice stored to the results at the PACS, by stage
+	$(SUDO) $(BIN)/python -m tests.benchmarks.latency --out docs/results/latency.md
+.PHONY: soak
+soak: setup-dev ## 500 studies queued at once, memory watched; a journal of 100,000 jobs (20 minutes and more)
+	$(SUDO) $(BIN)/python -m tests.benchmarks.soak --out docs/results/soak.md
 .PHONY: lock
 lock: ## resolve the locks again (developers; needs uv)
 	uv lock

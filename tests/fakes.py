@@ -95,6 +95,7 @@ class FakePacs:
         self.overwrites = False
         """Whether what is sent again takes the place of the first copy (OverwriteInstances)."""
         self.texts_asked = 0
+        self.instances_asked = 0
         """How often the headers of a series were asked for: the one costly question."""
         self._log: list[Change] = []
         self._jobs: dict[str, SendState] = {}
@@ -127,7 +128,11 @@ class FakePacs:
             is_done=len(newer) <= limit,
         )
 
+    def instances_of_series(self, series_orthanc_id: str) -> frozenset[str]:
+        return frozenset(self.series_facts(series_orthanc_id).sop_uids)
+
     def series_of_instance(self, instance_orthanc_id: str) -> str:
+        self.instances_asked += 1
         return self._stored(instance_orthanc_id).series_id
 
     def study_of_series(self, series_orthanc_id: str) -> str:

@@ -70,13 +70,9 @@ class JournalReader:
                 "SELECT min(created_at) AS at FROM jobs WHERE state = 'queued'"
             ).fetchone()["at"]
             return {
-                "jobs": _grouped(journal, "SELECT state AS name, count(*) AS n FROM jobs"),
-                "deliveries": _grouped(
-                    journal, "SELECT state AS name, count(*) AS n FROM deliveries"
-                ),
-                "skipped_series": _grouped(
-                    journal, "SELECT reason AS name, count(*) AS n FROM skipped"
-                ),
+                "jobs": _tally(journal, "jobs"),
+                "deliveries": _tally(journal, "deliveries"),
+                "skipped_series": _tally(journal, "skipped"),
                 "oldest_queued_s": None if oldest is None else round(now_s - oldest, 1),
             }
 
@@ -165,10 +161,11 @@ class JournalReader:
             connection.close()
 
 
-def _grouped(journal: sqlite3.Connection, select: str) -> dict[str, int]:
-    return {
-        row["name"]: row["n"] for row in journal.execute(f"{select} GROUP BY name ORDER BY name")
-    }
+def _tally(journal: sqlite3.Connection, counted: str) -> dict[str, int]:
+    rows = journal.execute(
+        "SELECT name, n FROM tallies WHERE counted = ? AND n > 0 ORDER BY name", (counted,)
+    )
+    return {row["name"]: row["n"] for row in rows}
 
 
 def _with_results(journal: sqlite3.Connection, job: Row) -> Row:

@@ -133,7 +133,8 @@ class DeliveryJournal:
     def results_to_store(self) -> list[StoredResult]:
         """DICOM results that our own Orthanc does not have yet."""
         rows = self._connection.execute(
-            "SELECT r.* FROM results r JOIN jobs j USING (key)"
+            # Named and in this order, since SQLite would walk through every job that ever was.
+            "SELECT r.* FROM results r INDEXED BY results_not_stored CROSS JOIN jobs j USING (key)"
             " WHERE r.sop_uid IS NOT NULL AND r.orthanc_id IS NULL"
             " AND j.state IN (?, ?) ORDER BY j.updated_at, r.role",
             (JobState.COMPUTED, JobState.DONE),

@@ -35,6 +35,8 @@ class _Arrival:
     first_sequence: int
     last_seen_s: float
     """Monotonic."""
+    members: frozenset[str] = frozenset()
+    """Instances known to be in it: to ask Orthanc for each of 300 is a tenth of what taking them in costs it."""
     study: str | None = None
 
 
@@ -129,14 +131,28 @@ class Intake:
     def _note(self, change: Change) -> None:
         if change.kind != "NewInstance":
             return
-        try:
-            series = self._pacs.series_of_instance(change.orthanc_id)
-        except ResourceGone:
-            return
-        arrival = self._moving.setdefault(
-            series, _Arrival(first_sequence=change.sequence, last_seen_s=0.0)
-        )
+        arrival = self._known(change.orthanc_id)
+        if arrival is None:
+            try:
+                series = self._pacs.series_of_instance(change.orthanc_id)
+                members = self._members(series)
+            except ResourceGone:
+                return
+            arrival = self._moving.setdefault(
+                series, _Arrival(first_sequence=change.sequence, last_seen_s=0.0)
+            )
+            arrival.members = members
         arrival.last_seen_s = self._clock()
+
+    def _members(self, series: str) -> frozenset[str]:
+        try:
+            return self._pacs.instances_of_series(series)
+        except RequestRefused:
+            # Only an economy: each instance is asked for, then.
+            return frozenset()
+
+    def _known(self, instance: str) -> _Arrival | None:
+        return next((one for one in self._moving.values() if instance in one.members), None)
 
     def _resting_studies(self) -> dict[str, list[str]]:
         """Studies of which nothing has come for the quiet time, with their series that came."""

@@ -4,6 +4,27 @@ import sqlite3
 
 from inference.domain.errors import ConfigurationInvalid
 
+
+def _tally(table: str, column: str) -> str:
+    """Triggers that keep the numbers of a table's rows by one column: to count 400,000 rows anew takes 0.2 s."""
+    return f"""
+    INSERT INTO tallies SELECT '{table}', {column}, count(*) FROM {table} GROUP BY {column};
+    CREATE TRIGGER {table}_tally_i AFTER INSERT ON {table} BEGIN
+      INSERT INTO tallies VALUES ('{table}', new.{column}, 1)
+        ON CONFLICT (counted, name) DO UPDATE SET n = n + 1;
+    END;
+    CREATE TRIGGER {table}_tally_d AFTER DELETE ON {table} BEGIN
+      UPDATE tallies SET n = n - 1 WHERE counted = '{table}' AND name = old.{column};
+    END;
+    CREATE TRIGGER {table}_tally_u AFTER UPDATE OF {column} ON {table}
+    WHEN old.{column} != new.{column} BEGIN
+      UPDATE tallies SET n = n - 1 WHERE counted = '{table}' AND name = old.{column};
+      INSERT INTO tallies VALUES ('{table}', new.{column}, 1)
+        ON CONFLICT (counted, name) DO UPDATE SET n = n + 1;
+    END;
+    """  # noqa: S608 # names of our own tables
+
+
 MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -160,6 +181,19 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE jobs ADD COLUMN spooled INTEGER NOT NULL DEFAULT 1;
     CREATE INDEX jobs_to_unspool ON jobs (updated_at) WHERE spooled = 1;
     """,
+    """
+    CREATE INDEX results_not_stored ON results (key)
+      WHERE sop_uid IS NOT NULL AND orthanc_id IS NULL;
+    CREATE TABLE tallies (
+      counted TEXT NOT NULL,
+      name TEXT NOT NULL,
+      n INTEGER NOT NULL,
+      PRIMARY KEY (counted, name)
+    ) STRICT, WITHOUT ROWID;
+    """
+    + _tally("jobs", "state")
+    + _tally("deliveries", "state")
+    + _tally("skipped", "reason"),
 )
 """Entry n brings a journal from version n to n + 1; published entries are never edited."""
 

@@ -30,6 +30,14 @@ def text_in(holder: Record, key: str, default: str | None = None) -> str:
     return value
 
 
+def texts_in(holder: Record, key: str) -> list[str]:
+    """A list of texts; raises RequestRefused."""
+    values = holder.get(key)
+    if not isinstance(values, list):
+        raise _another_shape()
+    return [text_in({key: value}, key) for value in values]
+
+
 def number_in(holder: Record, key: str) -> int:
     """An integer; raises RequestRefused."""
     value = holder.get(key)

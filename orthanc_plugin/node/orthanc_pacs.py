@@ -10,7 +10,14 @@ import requests
 
 from orthanc_plugin.node.delivery_journal import ObjectUids
 from orthanc_plugin.node.destinations import Destination, DestinationKind
-from orthanc_plugin.node.orthanc_answers import Record, number_in, record, records, text_in
+from orthanc_plugin.node.orthanc_answers import (
+    Record,
+    number_in,
+    record,
+    records,
+    text_in,
+    texts_in,
+)
 from orthanc_plugin.node.orthanc_peer import PeerAddress, has_instance
 from orthanc_plugin.node.pacs import (
     Change,
@@ -110,6 +117,11 @@ class OrthancPacs:
         """The series an instance belongs to; raises ResourceGone."""
         return text_in(self._record("GET", f"/instances/{instance_orthanc_id}"), "ParentSeries")
 
+    def instances_of_series(self, series_orthanc_id: str) -> frozenset[str]:
+        """All that is of a series by now; raises ResourceGone."""
+        series = self._record("GET", f"/series/{series_orthanc_id}")
+        return frozenset(texts_in(series, "Instances"))
+
     def study_of_series(self, series_orthanc_id: str) -> str:
         """The study a series belongs to; raises ResourceGone."""
         return text_in(self._record("GET", f"/series/{series_orthanc_id}"), "ParentStudy")
@@ -117,7 +129,7 @@ class OrthancPacs:
     def series_of_study(self, study_orthanc_id: str) -> tuple[str, ...]:
         """All series of a study; raises ResourceGone."""
         study = self._record("GET", f"/studies/{study_orthanc_id}")
-        return tuple(text for text in study.get("Series", ()) if isinstance(text, str))
+        return tuple(texts_in(study, "Series"))
 
     def image_texts(self, series_orthanc_id: str) -> tuple[Mapping[str, str], ...]:
         """Of each image of a series its header's texts by keyword, without pixels; raises ResourceGone."""

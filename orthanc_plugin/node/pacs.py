@@ -109,6 +109,9 @@ class Pacs(Protocol):
     def series_of_instance(self, instance_orthanc_id: str) -> str:
         """The series an instance belongs to; raises ResourceGone."""
 
+    def instances_of_series(self, series_orthanc_id: str) -> frozenset[str]:
+        """All that is of a series by now; raises ResourceGone."""
+
     def study_of_series(self, series_orthanc_id: str) -> str:
         """The study a series belongs to; raises ResourceGone."""
 

@@ -139,6 +139,7 @@ def test_a_series_knows_its_instances(scene: Scene) -> None:
     series_id = scene.pacs.series_of_instance(ids[0])
     facts = scene.pacs.series_facts(series_id)
 
+    assert scene.pacs.instances_of_series(series_id) == set(ids)
     assert facts.sop_uids == dict(
         zip(ids, [str(IMAGE.SOPInstanceUID), str(OTHER.SOPInstanceUID)], strict=True)
     )

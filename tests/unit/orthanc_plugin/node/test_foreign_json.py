@@ -20,6 +20,8 @@ CALLS: dict[str, tuple[Callable[[OrthancPacs], object], type]] = {
     "last_change": (lambda pacs: pacs.last_change(), int),
     "changes": (lambda pacs: pacs.changes(0, 10), ChangePage),
     "series_of_instance": (lambda pacs: pacs.series_of_instance("a"), str),
+    "instances_of_series": (lambda pacs: pacs.instances_of_series("a"), frozenset),
+    "series_of_study": (lambda pacs: pacs.series_of_study("a"), tuple),
     "series_facts": (lambda pacs: pacs.series_facts("a"), SeriesFacts),
     "store_instance": (lambda pacs: pacs.store_instance(b""), str),
     "send": (lambda pacs: pacs.send(Destination(name="pacs"), "a"), str),
@@ -29,6 +31,7 @@ CALLS: dict[str, tuple[Callable[[OrthancPacs], object], type]] = {
 KEYS = (
     *("Last", "Changes", "Done", "Seq", "ChangeType", "ID", "ParentSeries", "ParentStudy", "State"),
     *("MainDicomTags", "SeriesInstanceUID", "Modality", "Manufacturer", "SOPInstanceUID", "Path"),
+    *("Instances", "Series"),
 )
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12)
 ANSWERS = st.recursive(

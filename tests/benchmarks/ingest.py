@@ -1,0 +1,237 @@
+"""make bench-ingest: what the plugin costs Orthanc while 300 slices come in, and how fast REST answers under inference."""
+
+import argparse
+import json
+import os
+import platform
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import requests
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import CTImageStorage
+
+from inference.domain.volume import Volume, affine_from_axes
+from orthanc_plugin.node.private_network import enter_private_network
+from tests.dicom_peers import SUCCESS, receiver, send
+from tests.faults.analyses import ANALYSES, small_study
+from tests.orthanc_process import (
+    DICOM_PORT,
+    HTTP_PORT,
+    SENDER,
+    OrthancProcess,
+    orthanc,
+    wait_for,
+    why_not,
+)
+from training.synthetic.series import SeriesHeader, write_series
+
+SLICES, PIXELS = 300, 512
+PAIRS = 20
+RATIO_LIMIT = 1.10
+REST_LIMIT_MS = 50.0
+REST_CALLS = 400
+QUEUED = 8
+BOOTSTRAPS = 10_000
+AFTER_S = 1.5
+"""Orthanc goes on for a moment after the last answer; the node looks at what came."""
+
+# The quiet time is far longer than the measurement: what is compared is taking in, not analysing.
+SETTINGS = f"""
+data_folder = "node"
+[orthanc]
+url = "http://127.0.0.1:{{http_port}}"
+[intake]
+quiet_s = {{quiet_s}}
+[engine]
+job_wall_clock_s = {{job_wall_clock_s}}
+{ANALYSES["shipped"].engine_settings}
+[[destinations]]
+modality = "pacs"
+"""
+ROUTES = ("/habitus/status", "/habitus/jobs", "/system", "/studies")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ingest:
+    """CPU seconds of Orthanc itself, pair by pair."""
+
+    with_plugin_s: tuple[float, ...]
+    without_s: tuple[float, ...]
+
+    def ratio(self) -> tuple[float, float]:
+        """The median ratio, and its upper 95 % bound by bootstrap over the pairs."""
+        ratios = np.array(self.with_plugin_s) / np.array(self.without_s)
+        picks = np.random.default_rng(1).integers(0, len(ratios), (BOOTSTRAPS, len(ratios)))
+        medians = np.median(ratios[picks], axis=1)
+        return float(np.median(ratios)), float(np.quantile(medians, 0.95))
+
+
+def main() -> int:
+    """0 where both limits are kept."""
+    parser = argparse.ArgumentParser(prog="tests.benchmarks.ingest", description=__doc__)
+    parser.add_argument("--pairs", type=int, default=PAIRS)
+    parser.add_argument("--out", type=Path, help="file for the table")
+    options = parser.parse_args()
+    if reason := why_not():
+        sys.stderr.write(f"cannot run here: {reason}\n")
+        return 2
+    enter_private_network()
+    ingest = measured_ingest(options.pairs)
+    rest_ms = measured_rest()
+    text = table(ingest, rest_ms)
+    sys.stdout.write(text)
+    if options.out:
+        options.out.write_text(text, encoding="utf-8")
+    is_slow = ingest.ratio()[1] > RATIO_LIMIT or any(
+        p95 > REST_LIMIT_MS for _, p95 in rest_ms.values()
+    )
+    return int(is_slow)
+
+
+def measured_ingest(pairs: int) -> Ingest:
+    """The same series by the same sender, in turns to an Orthanc with the plugin and to one without."""
+    spent: dict[bool, list[float]] = {True: [], False: []}
+    with TemporaryDirectory(prefix="habitus-ingest-") as name:
+        folder = Path(name)
+        slices = _written(folder / "series")
+        for pair in range(pairs):
+            # Who goes first changes, so that what the machine does by itself meets both.
+            for has_plugin in (pair % 2 == 0, pair % 2 == 1):
+                with _receiving(folder / f"{pair}-{has_plugin}", has_plugin=has_plugin) as site:
+                    spent[has_plugin].append(_cpu_of_ingest(site, slices))
+            sys.stdout.write(
+                f"pair {pair + 1} of {pairs}: {spent[True][-1]:.2f} s with, {spent[False][-1]:.2f} s without\n"
+            )
+            sys.stdout.flush()
+    return Ingest(with_plugin_s=tuple(spent[True]), without_s=tuple(spent[False]))
+
+
+def measured_rest() -> dict[str, tuple[float, float]]:
+    """Median and 95th percentile in milliseconds by route, while the engine is never idle."""
+    with (
+        TemporaryDirectory(prefix="habitus-rest-") as folder,
+        orthanc(
+            Path(folder), settings=SETTINGS.replace("{quiet_s}", "0.6"), job_wall_clock_s=120.0
+        ) as node,
+        receiver(),
+    ):
+        for number in range(QUEUED):
+            send(small_study(number))
+        wait_for(lambda: _running(node), 60.0, "a job under way")
+        times: dict[str, list[float]] = {route: [] for route in ROUTES}
+        sent = QUEUED
+        for call in range(REST_CALLS):
+            for route in ROUTES:
+                started = time.perf_counter()
+                node.get(route)
+                times[route].append((time.perf_counter() - started) * 1000.0)
+            if call % 25 == 24 and not _running(node):
+                send(small_study(sent))
+                sent += 1
+                wait_for(lambda: _running(node), 60.0, "a job under way")
+    return {
+        route: (float(np.median(taken)), float(np.quantile(taken, 0.95)))
+        for route, taken in times.items()
+    }
+
+
+def table(ingest: Ingest, rest_ms: dict[str, tuple[float, float]]) -> str:
+    """Both measurements."""
+    ratio, bound = ingest.ratio()
+    lines = [
+        "`make bench-ingest`",
+        "",
+        f"{SLICES} slices of {PIXELS} × {PIXELS} by C-STORE in one association, {len(ingest.without_s)} interleaved pairs;"
+        " CPU seconds of the Orthanc process (the node's own process not counted).",
+        f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} (a machine shared with other work).",
+        "",
+        "| | |",
+        "|---|---:|",
+        f"| CPU s with the plugin, median | {np.median(ingest.with_plugin_s):.2f} |",
+        f"| CPU s without, median | {np.median(ingest.without_s):.2f} |",
+        f"| median ratio | {ratio:.3f} |",
+        f"| its upper 95 % bound (wanted ≤ {RATIO_LIMIT:.2f}) | {bound:.3f} |",
+        "",
+        f"REST while the engine works without a pause ({REST_CALLS} calls each; wanted p95 ≤ {REST_LIMIT_MS:.0f} ms):",
+        "",
+        "| route | median ms | p95 ms |",
+        "|---|---:|---:|",
+        *(f"| {route} | {mid:.1f} | {p95:.1f} |" for route, (mid, p95) in rest_ms.items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _written(folder: Path) -> tuple[Path, ...]:
+    hu = np.random.default_rng(1).integers(-1024, 3071, (SLICES, PIXELS, PIXELS), np.int16)
+    affine = affine_from_axes((0, 0, 0), [(0, 0, 1), (0, 1, 0), (1, 0, 0)], (1.0, 0.7, 0.7))
+    return write_series(Volume(hu=hu, affine_lps=affine), SeriesHeader(), folder)
+
+
+@contextmanager
+def _receiving(folder: Path, *, has_plugin: bool) -> Iterator[OrthancProcess]:
+    """With the plugin and a node at rest; or the same Orthanc, its configuration without the plugin."""
+    settings = SETTINGS.replace("{quiet_s}", "600")
+    with orthanc(folder, settings=settings, job_wall_clock_s=120.0) as site:
+        if has_plugin:
+            wait_for(lambda: bool(site.get("/habitus/status")["engine"]), 60.0, "the engine")
+        else:
+            site.stop()
+            configuration = json.loads(site.files.configuration.read_text())
+            configuration["Plugins"] = [
+                path for path in configuration["Plugins"] if "Python" not in path
+            ]
+            configuration.pop("PythonScript", None)
+            site.files.configuration.write_text(json.dumps(configuration))
+            site.start()
+        yield site
+
+
+def _cpu_of_ingest(site: OrthancProcess, slices: tuple[Path, ...]) -> float:
+    assert site.process is not None
+    before = _cpu_s(site.process.pid)
+    _store(slices)
+    time.sleep(AFTER_S)
+    spent = _cpu_s(site.process.pid) - before
+    held = requests.get(
+        f"http://127.0.0.1:{HTTP_PORT}/statistics", auth=site.session.auth, timeout=10.0
+    ).json()["CountInstances"]
+    if held != len(slices):
+        raise AssertionError(f"Orthanc holds {held} of {len(slices)} slices")
+    return spent
+
+
+def _store(slices: tuple[Path, ...]) -> None:
+    entity = AE(ae_title=SENDER.ae_title)
+    entity.add_requested_context(CTImageStorage, "1.2.840.10008.1.2.1")
+    association = entity.associate(
+        "127.0.0.1", DICOM_PORT, ae_title="HABITUS", evt_handlers=[(evt.EVT_CONN_OPEN, _no_delay)]
+    )
+    for path in slices:
+        if association.send_c_store(path).get("Status") != SUCCESS:
+            raise AssertionError("a slice was not accepted")
+    association.release()
+
+
+def _no_delay(event: evt.Event) -> None:
+    event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _running(node: OrthancProcess) -> bool:
+    return "running" in node.get("/habitus/status")["jobs"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

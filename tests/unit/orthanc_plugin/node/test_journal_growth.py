@@ -1,0 +1,71 @@
+"""A journal that grows: what is asked all day is answered from indices and tallies, never by walking through all jobs."""
+
+from pathlib import Path
+
+import pytest
+
+from orthanc_plugin.inside.journal_reader import JournalReader
+from orthanc_plugin.node.delivery_journal import DeliveryJournal
+from orthanc_plugin.node.journal import Journal
+from tests.benchmarks.journal_size import NEWEST_S, fill
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A journal of 200 jobs."""
+    fill(tmp_path / "journal.db", 200)
+    return tmp_path / "journal.db"
+
+
+def test_nothing_asked_all_day_walks_through_a_table(path: Path) -> None:
+    journal = Journal(path)
+    asked: list[str] = []
+    journal.connection.set_trace_callback(asked.append)
+    deliveries = DeliveryJournal(journal)
+    deliveries.due("pacs", 10)
+    deliveries.results_to_store()
+    deliveries.settle()
+    journal.take(60.0)
+    journal.connection.set_trace_callback(None)
+    questions = [text for text in asked if text.startswith(("SELECT", "UPDATE"))]
+
+    plans = {
+        text: [row["detail"] for row in journal.connection.execute(f"EXPLAIN QUERY PLAN {text}")]
+        for text in questions
+    }
+
+    assert len(questions) >= 4
+    walks = {
+        text: line
+        for text, lines in plans.items()
+        for line in lines
+        if line.startswith("SCAN") and "results_not_stored" not in line
+    }
+    assert walks == {}
+
+
+def test_the_tallies_are_what_counting_would_give(path: Path) -> None:
+    journal = Journal(path, lambda: NEWEST_S)
+    journal.take(60.0)
+    journal.connection.execute("DELETE FROM deliveries WHERE key LIKE '%7'")
+    journal.connection.execute(
+        "UPDATE deliveries SET state = 'sent', tries = 1 WHERE key LIKE '%9'"
+    )
+    journal.connection.execute("UPDATE deliveries SET state = 'sent' WHERE key LIKE '%9'")
+    journal.connection.execute(
+        "INSERT INTO skipped (series_uid, reason, seen_at) VALUES ('1.2', 'not-ct', 0)"
+    )
+
+    counts = JournalReader(path).counts(0.0)
+
+    for table, column, name in (
+        ("jobs", "state", "jobs"),
+        ("deliveries", "state", "deliveries"),
+        ("skipped", "reason", "skipped_series"),
+    ):
+        rows = journal.connection.execute(
+            f"SELECT {column} AS name, count(*) AS n FROM {table} GROUP BY {column}"
+        )
+        assert counts[name] == {row["name"]: row["n"] for row in rows}
+    assert counts["deliveries"]["sent"] > 0
+    assert counts["jobs"]["running"] == 1
