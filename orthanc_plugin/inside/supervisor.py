@@ -23,6 +23,8 @@ HEALTHY_AFTER_S = 60.0
 """A node that lived so long starts again without a long pause."""
 STOP_GRACE_S = 5.0
 TICK_S = 0.2
+NEWS_PAUSE_S = 0.6
+"""Between two lines to the node: it reads all that came since, and each look costs Orthanc a little."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,12 +139,14 @@ class Supervisor:
         return process
 
     def _watch(self, process: subprocess.Popen[bytes]) -> None:
-        """Until the node or Orthanc ends; passes news on, at most once a tick."""
+        """Until the node or Orthanc ends; passes news on, the first at once and then with pauses."""
+        may_tell_at_s = 0.0
         while not self._stop.is_set():
             try:
                 process.wait(TICK_S)
             except subprocess.TimeoutExpired:
-                if self._news.is_set():
+                if self._news.is_set() and time.monotonic() >= may_tell_at_s:
+                    may_tell_at_s = time.monotonic() + NEWS_PAUSE_S
                     self._news.clear()
                     self._write({"command": "wake"})
             else:

@@ -69,6 +69,9 @@ class Node:
         self._access = access
         self._log = log
         self._news = threading.Event()
+        self._outbox_news = threading.Event()
+        """A job has ended, or a delivery has: a poll would come up to a second later."""
+        self._lane_news: list[threading.Event] = []
         secret = site_secret(settings.data_folder / "site.secret")
         self._pseudonyms = StudyPseudonyms(secret)
         self._seal = DemographicsSeal(secret)
@@ -146,7 +149,9 @@ class Node:
         while not self._is_ending.is_set():
             if not worker.ensure_engine():
                 time.sleep(ENGINE_RETRY_S)
-            elif not worker.step():
+            elif worker.step():
+                self._outbox_news.set()
+            else:
                 time.sleep(WORKER_POLL_S)
 
     def _has_room(self) -> bool:
@@ -165,7 +170,7 @@ class Node:
                 intake = intake or self._intake()
                 intake.step(identity)
 
-        self._repeat("intake", step, self._wait_for_news)
+        self._repeat("intake", step, lambda: _await(self._news, self._in_force().intake.poll_s))
 
     def _intake(self) -> Intake:
         chooser = self._chooser()
@@ -211,10 +216,14 @@ class Node:
 
         def step() -> None:
             protector.step()
-            outbox.step()
+            if outbox.step():
+                for news in self._lane_news:
+                    news.set()
             retention.step(self._in_force().spool.keep_days)
 
-        self._repeat("outbox", step, lambda: time.sleep(self._in_force().outbox.poll_s))
+        self._repeat(
+            "outbox", step, lambda: _await(self._outbox_news, self._in_force().outbox.poll_s)
+        )
 
     def _open_lane(self, destination: str) -> None:
         threading.Thread(
@@ -231,17 +240,16 @@ class Node:
             self._log,
         )
         pause_s = 0.0
+        news = threading.Event()
+        self._lane_news.append(news)
 
         def step() -> None:
             nonlocal pause_s
             pause_s = lane.step()
+            if pause_s == 0.0:
+                self._outbox_news.set()
 
-        self._repeat("lane", step, lambda: time.sleep(pause_s))
-
-    def _wait_for_news(self) -> object:
-        came = self._news.wait(self._in_force().intake.poll_s)
-        self._news.clear()
-        return came
+        self._repeat("lane", step, lambda: _await(news, pause_s))
 
     def _repeat(self, name: str, step: Callable[[], None], pause: Callable[[], object]) -> None:
         """Step for ever; an Orthanc that is away is waited for, anything else ends the node."""
@@ -258,6 +266,11 @@ class Node:
                     self._log.warning("waiting-for-orthanc", role=name, reason=error.code)
                 was_away = True
                 time.sleep(PACS_AWAY_POLL_S)
+
+
+def _await(news: threading.Event, limit_s: float) -> None:
+    news.wait(limit_s)
+    news.clear()
 
 
 def lock_data_folder(folder: Path) -> TextIO:

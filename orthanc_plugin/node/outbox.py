@@ -40,9 +40,9 @@ class Outbox:
         self._held_until_s: dict[tuple[str, str], float] = {}
         """Monotonic; results that could not be stored just now."""
 
-    def step(self) -> None:
-        """Store, open lanes, settle and tidy; raises PacsUnavailable when Orthanc is away."""
-        self._store()
+    def step(self) -> bool:
+        """Store, open lanes, settle and tidy; True where lanes have something new. Raises PacsUnavailable."""
+        has_stored = self._store()
         for name in self._deliveries.open_destinations() - self._opened:
             self._opened.add(name)
             self._open_lane(name)
@@ -52,9 +52,11 @@ class Outbox:
         may_tidy = self._in_force().results.superseded is SupersededPolicy.DELETE_HERE
         if may_tidy and time.monotonic() >= self._tidy_at_s:
             self._tidy_at_s = self._tidy()
+        return has_stored
 
-    def _store(self) -> None:
-        """One result that cannot be stored holds up no other."""
+    def _store(self) -> bool:
+        """Whether anything was; one result that cannot be stored holds up no other."""
+        has_stored = False
         for result in self._deliveries.results_to_store():
             name = (result.key, result.role)
             if time.monotonic() < self._held_until_s.get(name, 0.0):
@@ -62,11 +64,13 @@ class Outbox:
             try:
                 content = self._spool.read_result(result.key, result.file_name, result.sha256)
                 self._deliveries.mark_stored(result, self._pacs.store_instance(content))
+                has_stored = True
             except (InferenceFailed, RequestRefused) as error:
                 self._held_until_s[name] = time.monotonic() + STORE_PAUSE_S
                 self._log.error(
                     "result-not-stored", job=result.key, role=result.role, reason=error.code
                 )
+        return has_stored
 
     def _tidy(self) -> float:
         """Delete from our own Orthanc what newer results, delivered where they must be, have replaced; when to come again."""

@@ -174,6 +174,12 @@ def test_without_destinations_a_stored_result_is_done(scene: Scene) -> None:
     assert len(scene.pacs.instances) == 1
 
 
+def test_lanes_are_woken_for_what_was_just_stored_and_for_nothing_else(scene: Scene) -> None:
+    outbox = scene.computed([PACS]).outbox
+
+    assert [outbox.step(), outbox.step()] == [True, False]
+
+
 def test_a_pacs_that_is_away_is_tried_again_ever_later(scene: Scene) -> None:
     scene.pacs.remotes["pacs"].is_away = True
     outbox = scene.computed([PACS])
