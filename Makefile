@@ -121,8 +121,8 @@ fix: .venv/.dev ## format and mend what can be mended by itself
 	$(BIN)/ruff check -q --fix .
 .PHONY: test
 test: setup-dev ## unit, integration and acceptance tests with a real Orthanc (no torch)
-	@# a real Orthanc needs a network namespace of its own, and that needs root
-	$(SUDO) env PYTHONDONTWRITEBYTECODE=1 $(PYTEST) -p no:cacheprovider -q -rs -n 2 --dist loadfile tests/unit tests/integration tests/acceptance
+	@# a real Orthanc needs a network namespace of its own, and that needs root; the files that wait most go first
+	$(SUDO) env PYTHONDONTWRITEBYTECODE=1 $(PYTEST) -p no:cacheprovider -q -rs -n 2 --dist loadfile --no-loadscope-reorder tests/integration tests/acceptance tests/unit
 .PHONY: fuzz
 fuzz: .venv/.dev ## 5,000 damaged series by hand (HABITUS_REAL_CT adds real codings); commit the table it leaves
 	OMP_NUM_THREADS=1 RUST_BACKTRACE=0 $(BIN)/python -m tests.fuzz --count 5000 --written 0.2 --out docs/results/fuzz.md
