@@ -13,7 +13,7 @@ from playwright.sync_api import BrowserContext, Error
 
 from tests.conformance.geometry_cases import Geometry, load_geometries
 from tests.viewer.conftest import CHROMIUM
-from tests.viewer.held_by_ohif import errors, furthest_mm, held, store
+from tests.viewer.held_by_ohif import errors, furthest_mm, held, shown_encoding, store
 from tests.viewer.kept_demo import KeptDemo, kept_demo
 from tests.viewer.ohif_page import OhifPage, browser
 
@@ -23,10 +23,11 @@ HEADING = """\
 Printed by `make ohif-geometries`. Synthetic CTs of twelve geometries, each with the segmentation that Habitus writes of its true
 masks, in a real Orthanc, opened by link in OHIF 3.13 in headless chromium. "Off" is the largest distance, over all organs,
 between the centroid of the voxels that OHIF holds, placed by OHIF's own geometry, and the true one; half a voxel is allowed,
-and the number of voxels of every organ must be the true one.
+and the number of voxels of every organ must be the true one. The segmentation is BINARY, as Habitus writes it by default, where
+rows · columns is a multiple of 8; of others Orthanc 1.10 gives out no single frame, and the LABELMAP form is opened.
 
-| geometry | transfer syntax of the CT | matrix | organs | off, mm | allowed, mm | seconds | verdict |
-|---|---|---|---:|---:|---:|---:|---|
+| geometry | transfer syntax of the CT | matrix | SEG | organs | off, mm | allowed, mm | seconds | verdict |
+|---|---|---|---|---:|---:|---:|---:|---|
 """
 
 
@@ -101,7 +102,8 @@ def line(row: Row) -> str:
     geometry = row.geometry
     off = "–" if row.off_mm is None else f"{row.off_mm:.4f}"
     return (
-        f"| {geometry.name} | {geometry.transfer_syntax} | {geometry.matrix[0]} × {geometry.matrix[1]} | {row.organs} "
+        f"| {geometry.name} | {geometry.transfer_syntax} | {geometry.matrix[0]} × {geometry.matrix[1]} "
+        f"| {shown_encoding(geometry).value} | {row.organs} "
         f"| {off} | {geometry.half_voxel_mm:.2f} | {row.seconds:.0f} | {'; '.join(row.wrong) or 'ok'} |"
     )
 

@@ -56,14 +56,20 @@ class Held:
     voxels: dict[Structure, int]
 
 
+def shown_encoding(geometry: Geometry) -> SegEncoding:
+    """BINARY where its frames fill whole bytes; of others Orthanc 1.10 gives OHIF no single frame."""
+    is_whole = geometry.matrix[0] * geometry.matrix[1] % 8 == 0
+    return SegEncoding.BINARY if is_whole else SegEncoding.LABELMAP
+
+
 def store(geometry: Geometry, demo: KeptDemo, folder: Path) -> Stored:
     """Paint the CT, write the SEG of its true masks as the product does, give both to the PACS."""
     names = [one.name for one in load_geometries()]
     truth = write_case(geometry, folder / "ct", seed=FIRST_SEED + names.index(geometry.name))
     series = chosen_series(folder / "ct")
     analysis = true_analysis(series, truth)
-    files = write_objects(series, analysis, folder / "results", (SegEncoding.BINARY,))
-    organs = next(path for role, path in files.items() if "organs" in role)
+    files = write_objects(series, analysis, folder / "results", (shown_encoding(geometry),))
+    organs = files["seg-organs"]
     for path in [*sorted((folder / "ct").glob("*.dcm")), organs]:
         demo.give(path.read_bytes())
     return Stored(geometry=geometry, truth=truth, organs=dcmread(organs))
