@@ -3,7 +3,7 @@
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -129,17 +129,29 @@ def _tls_receiver(files: TlsFiles) -> Iterator[list[str]]:
         server.shutdown()
 
 
-def _store(folder: Path, files: TlsFiles | None) -> int:
-    """storescu's exit status; without files in the clear."""
+def _by_tls(files: TlsFiles) -> list[str | Path]:
+    return ["+tls", files.key, files.certificate, "+cf", files.trusted]
+
+
+def _store(folder: Path, how: Sequence[str | Path]) -> int:
+    """storescu's exit status."""
     folder.mkdir(exist_ok=True)
     for number, image in enumerate(ct_series(4)):
         image.save_as(folder / f"{number}.dcm", enforce_file_format=True)
-    tls = (
-        ["+tls", str(files.key), str(files.certificate), "+cf", str(files.trusted)] if files else []
-    )
     return subprocess.run(
         [
-            *("storescu", *tls, "-aet", SENDER.ae_title, "-aec", "HABITUS", "-to", "5", "-td", "5"),
+            *(
+                "storescu",
+                *map(str, how),
+                "-aet",
+                SENDER.ae_title,
+                "-aec",
+                "HABITUS",
+                "-to",
+                "5",
+                "-td",
+                "5",
+            ),
             *("+sd", "127.0.0.1", str(DICOM_PORT), str(folder)),
         ],
         capture_output=True,
@@ -148,7 +160,7 @@ def _store(folder: Path, files: TlsFiles | None) -> int:
 
 
 def test_a_series_comes_by_tls_and_its_results_leave_by_tls(site: Site, tmp_path: Path) -> None:
-    assert _store(tmp_path / "series", site.scanner) == 0
+    assert _store(tmp_path / "series", _by_tls(site.scanner)) == 0
 
     (job,) = site.orthanc.wait_for_jobs(["done"], 60.0)
 
@@ -156,9 +168,15 @@ def test_a_series_comes_by_tls_and_its_results_leave_by_tls(site: Site, tmp_path
     assert {delivery["state"] for delivery in job["deliveries"]} <= {"confirmed"}
 
 
-@pytest.mark.parametrize("who", ["in the clear", "of another issuer"])
+@pytest.mark.parametrize("who", ["in the clear", "of another issuer", "without a certificate"])
 def test_whom_the_site_did_not_certify_stores_nothing(site: Site, tmp_path: Path, who: str) -> None:
-    assert _store(tmp_path / "series", site.stranger if who == "of another issuer" else None) != 0
+    ways: dict[str, list[str | Path]] = {
+        "in the clear": [],
+        "of another issuer": _by_tls(site.stranger),
+        "without a certificate": ["+tla", "+cf", site.stranger.trusted],
+    }
+
+    assert _store(tmp_path / "series", ways[who]) != 0
     assert site.orthanc.get("/statistics")["CountInstances"] == 0
 
 
