@@ -201,6 +201,9 @@ bench-read: .venv/.dev ## CPU time of reading 300 slices, ours with every check 
 .PHONY: bench-ingest
 bench-ingest: setup-dev ## Orthanc's CPU time for 300 slices with the plugin and without; REST while the engine works
 	$(SUDO) env OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.ingest --out docs/results/ingest.md
+.PHONY: bench-at-rest
+bench-at-rest: setup-dev ## Orthanc's CPU time while nothing comes in, with the plugin and without
+	$(SUDO) env OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.at_rest --out docs/results/at-rest.md
 .PHONY: latency
 latency: setup-dev ## from the last slice stored to the results at the PACS, by stage
 	$(SUDO) $(BIN)/python -m tests.benchmarks.latency --out docs/results/latency.md

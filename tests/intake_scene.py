@@ -5,7 +5,11 @@ from dataclasses import dataclass, field
 
 from pydicom.uid import Comprehensive3DSRStorage
 
-from inference.domain.series_rules import load_series_rules
+from inference.domain.series_rules import (
+    SeriesRules,
+    load_series_rules,
+    series_rules_from_toml,
+)
 from orthanc_plugin.node.delivery_journal import (
     DeliveryJournal,
     ObjectUids,
@@ -25,6 +29,28 @@ QUIET_S = 5.0
 WAIT_S = 40.0
 SETTINGS = IntakeSettings(quiet_s=QUIET_S, incomplete_wait_s=WAIT_S)
 RULES = load_series_rules("axial-soft-tissue")
+LUNG_RULES = series_rules_from_toml(
+    """
+description = "what the other rules like least"
+[[refuse]]
+code = "not-lung"
+says = "no filter for the lung"
+fact = "kernel"
+lacks = "B70f"
+[[score]]
+name = "any"
+says = "{value} images"
+points = 1
+fact = "images"
+above = 1
+""",
+    "lung",
+)
+
+
+def rules_of(profile: str) -> SeriesRules:
+    """Of two profiles that want different series of the same study."""
+    return LUNG_RULES if profile == "lung" else RULES
 
 
 @dataclass
@@ -40,7 +66,7 @@ class Scene:
     def intake(self) -> Intake:
         """A fresh process on the same journal."""
         pseudonyms, seal = StudyPseudonyms(b"secret"), DemographicsSeal(b"secret")
-        chooser = StudyChooser(self.pacs, self.journal, RULES, seal, self.settings.late)
+        chooser = StudyChooser(self.pacs, self.journal, rules_of, seal, self.settings.late)
         return Intake(chooser, self.settings, pseudonyms, self.log, clock=self.clock)
 
     def states(self) -> list[str]:

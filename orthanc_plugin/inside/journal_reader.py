@@ -119,7 +119,8 @@ class JournalReader:
         """What became of a wish; None where the node has not come to it."""
         with self._open() as journal:
             row = journal.execute(
-                "SELECT id, kind, actor, at, outcome, job FROM commands WHERE id = ?", (number,)
+                "SELECT id, kind, actor, at, outcome, job, detail FROM commands WHERE id = ?",
+                (number,),
             ).fetchone()
             return None if row is None else dict(row)
 

@@ -95,6 +95,7 @@ class Routes:
             r"/habitus/not-taken": {"GET": (look, self.not_taken)},
             r"/habitus/models": {"GET": (look, self.models)},
             r"/habitus/configuration": {"GET": (administer, self.configuration)},
+            r"/habitus/settings/reload": {"POST": (administer, self.reload_settings)},
             r"/habitus/audit": {"GET": (administer, self.audit)},
             r"/habitus/me": {"GET": (look, self.me)},
             r"/habitus/openapi\.json": {"GET": (look, self.description)},
@@ -228,8 +229,13 @@ class Routes:
         known = self._reader.command(number)
         return as_json(
             known
-            or {"id": number, "kind": None, "actor": None, "at": None, "outcome": None, "job": None}
+            or dict.fromkeys(("kind", "actor", "at", "outcome", "job", "detail")) | {"id": number}
         )
+
+    def reload_settings(self, request: Request) -> Answer:
+        """Have the node read habitus.toml now."""
+        wishes.no_fields(json_object(request))
+        return self._wish("reload-settings", request, {})
 
     def models(self, _: Request) -> Answer:
         """The models that are loaded."""

@@ -14,9 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-from inference.domain.analysis_profile import load_profile
 from inference.domain.errors import ConfigurationInvalid, HabitusError
-from inference.domain.series_rules import load_series_rules
 from orthanc_plugin.inside.disk_space import DiskLevel, level_of
 from orthanc_plugin.node.commands import CommandDesk
 from orthanc_plugin.node.delivery_journal import DeliveryJournal
@@ -31,6 +29,7 @@ from orthanc_plugin.node.logs import Logger, StudyPseudonyms, logger, site_secre
 from orthanc_plugin.node.orthanc_pacs import OrthancPacs
 from orthanc_plugin.node.outbox import Outbox
 from orthanc_plugin.node.pinned_certificate import fingerprint_of
+from orthanc_plugin.node.profile_rules import rules_in_force
 from orthanc_plugin.node.protection import Protector
 from orthanc_plugin.node.router import Router
 from orthanc_plugin.node.routing_rules import Priority
@@ -47,6 +46,8 @@ ENGINE_RETRY_S = 20.0
 STAT_ONLY = Priority.STAT.rank
 WORKER_POLL_S = 0.5
 COMMANDS_POLL_S = 0.3
+SETTINGS_LOOK_S = 1.0
+"""Between two looks at the settings file; one that has changed must rest that long."""
 PACS_AWAY_POLL_S = 2.0
 
 
@@ -109,7 +110,6 @@ class Node:
     def reload(self) -> None:
         """Somebody wants the settings to be read again."""
         self._in_force.ask()
-        self._news.set()
 
     def stop(self) -> None:
         """Kill the engines; everything else is safe to end at any moment."""
@@ -160,11 +160,9 @@ class Node:
 
     def _take_in(self) -> None:
         intake: Intake | None = None
-        journal = self._journal()
 
         def step() -> None:
             nonlocal intake
-            self._in_force.look(self._log, journal.set_fact)
             # Once the engine has loaded, the profile is known to be a good one.
             if (identity := self._identity()) is not None:
                 intake = intake or self._intake()
@@ -173,15 +171,14 @@ class Node:
         self._repeat("intake", step, lambda: _await(self._news, self._in_force().intake.poll_s))
 
     def _intake(self) -> Intake:
-        chooser = self._chooser()
+        chooser = self._chooser(self._pacs(), self._journal())
         router = Router(chooser.pacs, self._in_force, self._identity_of)
         settings = self._in_force().intake
         return Intake(chooser, settings, self._pseudonyms, self._log, router=router)
 
-    def _chooser(self) -> StudyChooser:
-        settings = self._in_force()
-        rules = load_series_rules(load_profile(settings.engine.profile).series_rules)
-        return StudyChooser(self._pacs(), self._journal(), rules, self._seal, settings.intake.late)
+    def _chooser(self, pacs: OrthancPacs, journal: Journal) -> StudyChooser:
+        rules_of, late = rules_in_force(self._in_force), self._in_force().intake.late
+        return StudyChooser(pacs, journal, rules_of, self._seal, late)
 
     def _follow_commands(self) -> None:
         journal, pacs = self._journal(), self._pacs()
@@ -190,13 +187,19 @@ class Node:
             folder=self._in_force().commands_folder,
             journal=journal,
             pacs=pacs,
-            chooser=self._chooser,
+            chooser=self._chooser(pacs, journal),
             seal=self._seal,
             router=Router(pacs, self._in_force, self._identity_of),
+            reload=partial(self._in_force.reload, self._log, journal.set_fact),
             log=self._log,
         )
+        next_look_s = 0.0
 
         def step() -> None:
+            nonlocal next_look_s
+            if self._in_force.is_asked or time.monotonic() >= next_look_s:
+                next_look_s = time.monotonic() + SETTINGS_LOOK_S
+                self._in_force.look(self._log, journal.set_fact)
             report.step(self._identity())
             desk.step()
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orthanc_plugin.node.job_key import EngineIdentity
+from orthanc_plugin.node.job_route import Route
 from orthanc_plugin.node.job_states import JobState
 from orthanc_plugin.node.journal import Job, Journal, Submission
 from orthanc_plugin.node.journal_database import transaction
@@ -90,6 +91,21 @@ class ChoiceJournal:
             for job in self._jobs(study_orthanc_id)
             if job.state is JobState.REJECTED and job.submission.engine == engine
         )
+
+    def rejected_route(self, study_orthanc_id: str) -> Route | None:
+        """Of the newest job of a study that could not be measured."""
+        jobs = self._jobs(study_orthanc_id)
+        routes = [job.submission.route for job in jobs if job.state is JobState.REJECTED]
+        return routes[-1] if routes else None
+
+    def series_by(self, study_orthanc_id: str, profiles: frozenset[str]) -> str | None:
+        """Orthanc's id of the series that the study's result by a profile, under one of its names, stands on."""
+        series = [
+            job.submission.series_orthanc_id
+            for job in self._jobs(study_orthanc_id)
+            if job.state is not JobState.SUPERSEDED and job.submission.route.profile in profiles
+        ]
+        return series[-1] if series else None
 
     def score(self, series_uid: str) -> int | None:
         """What a series was worth when it was taken."""

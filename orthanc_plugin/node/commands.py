@@ -23,6 +23,8 @@ from orthanc_plugin.node.submissions import requeue, submission_of
 LONGEST_COMMAND = 64 * 1024
 """Bytes; what is longer is none of ours."""
 
+RELOAD = "reload-settings"
+
 Outcome = tuple[str, str | None]
 """A code, and the job it led to."""
 
@@ -34,10 +36,12 @@ class CommandDesk:
     folder: Path
     journal: Journal
     pacs: Pacs
-    chooser: Callable[[], StudyChooser]
+    chooser: StudyChooser
     seal: DemographicsSeal
     router: Router
     """Which way a series goes, and which profiles are loaded."""
+    reload: Callable[[], tuple[str, str]]
+    """Reads the settings again: a code and a sentence of what came of it."""
     log: Logger
 
     def step(self) -> int:
@@ -64,8 +68,12 @@ class CommandDesk:
         prepared = self._analyse(fields) if wish.kind == "analyse" else None
         if not operators.begin(wish):
             return
-        outcome, job = prepared() if prepared else self._change(wish, fields)
-        operators.finish(wish, outcome, job)
+        if wish.kind == RELOAD:
+            outcome, detail = self.reload()
+            operators.finish(wish, outcome, None, detail)
+        else:
+            outcome, job = prepared() if prepared else self._change(wish, fields)
+            operators.finish(wish, outcome, job)
         self.log.info("command-done", role=wish.kind, outcome=outcome)
 
     def _change(self, wish: Wish, fields: Mapping[str, Any]) -> Outcome:
@@ -102,13 +110,13 @@ class CommandDesk:
         if engine is None:
             return lambda: ("profile-not-loaded", None)
         try:
-            series = fields["series"] or self._series_of(fields["study"], engine)
+            route = self._route(fields)
+            analyses = self.router.engine_of(route.profile) or engine
+            series = fields["series"] or self._series_of(fields["study"], route, analyses)
             if series is None:
                 return lambda: ("no-suitable-series", None)
             facts = self.pacs.series_facts(series)
             seal = self.seal.of(self.pacs.image_texts(series))
-            # Where no rule fits, it was still asked for.
-            route = self.router.route([facts]) or Route()
         except PacsUnavailable:
             raise
         except HabitusError as error:
@@ -116,9 +124,6 @@ class CommandDesk:
             return lambda: (code, None)
         if reason := skip_reason(facts):
             return lambda: (reason, None)
-        if fields["profile"] is not None:
-            route = replace(route, profile=fields["profile"])
-        analyses = self.router.engine_of(route.profile) or engine
         wanted = submission_of(facts, analyses, demographics=seal)
         return lambda: self._submit(replace(wanted, route=route), fields["actor"])
 
@@ -129,16 +134,22 @@ class CommandDesk:
             wanted = replace(wanted, run=wanted.run + 1)
         return "queued", self.journal.submit(wanted, actor, for_study=True)
 
-    def _series_of(self, study: str, engine: EngineIdentity) -> str | None:
-        """The series that the study's result stands on, else the one that suits best."""
-        row = self.journal.connection.execute(
-            "SELECT series_orthanc_id FROM jobs WHERE study_orthanc_id = ? AND state != ?"
-            " ORDER BY created_at DESC LIMIT 1",
-            (study, JobState.SUPERSEDED),
-        ).fetchone()
-        if row is not None:
-            return str(row["series_orthanc_id"])
-        wanted = self.chooser().choose(study, engine).submissions
+    def _route(self, fields: Mapping[str, Any]) -> Route:
+        """As the rules say, but for the profile, where one was asked for."""
+        if fields["series"]:
+            images = [self.pacs.series_facts(fields["series"])]
+        else:
+            images = self.chooser.images(fields["study"])
+        # Where no rule fits, it was still asked for.
+        route = self.router.route(images) or Route()
+        return route if fields["profile"] is None else replace(route, profile=fields["profile"])
+
+    def _series_of(self, study: str, route: Route, engine: EngineIdentity) -> str | None:
+        """The series that the study's result by this profile stands on, else the one that suits it best."""
+        names = self.router.names_of(route.profile)
+        if held := self.chooser.notes.series_by(study, names):
+            return held
+        wanted = self.chooser.choose(study, engine, route.profile).submissions
         return wanted[0].series_orthanc_id if wanted else None
 
 

@@ -12,7 +12,7 @@ from orthanc_plugin.node.journal import Submission
 from orthanc_plugin.node.logs import Logger, StudyPseudonyms
 from orthanc_plugin.node.pacs import Change, RequestRefused, ResourceGone
 from orthanc_plugin.node.patience import Patience
-from orthanc_plugin.node.router import Router
+from orthanc_plugin.node.router import Router, Way
 from orthanc_plugin.node.settings import IntakeSettings
 from orthanc_plugin.node.study_choice import StudyChooser, Wish, note_without_part, skip_reason
 from orthanc_plugin.node.submissions import fresh_submission
@@ -229,16 +229,33 @@ class Intake:
                 notes = [note_without_part(one, NO_RULE) for one in images]
                 self._chooser.notes.note(study, notes)
                 return Wish(submissions=())
-            wish = self._chooser.choose(study, way.engine, may_wait=may_wait)
-            routed = (replace(one, route=way.route) for one in wish.submissions)
-            return replace(wish, submissions=tuple(routed))
+            return self._chosen(study, way, may_wait=may_wait)
+        except ResourceGone:
+            self._chooser.notes.give_up(study, "source-deleted")
+            return Wish(submissions=())
+
+    def _chosen(self, study: str, way: Way, *, may_wait: bool) -> Wish:
+        wish = self._chooser.choose(study, way.engine, way.route.profile, may_wait=may_wait)
+        routed = (replace(one, route=way.route) for one in wish.submissions)
+        return replace(wish, submissions=tuple(routed))
+
+    def _next_best(self, study: str, engine: EngineIdentity) -> Wish:
+        """By the profile of what was rejected, whatever the rules say by now."""
+        route = self._chooser.notes.rejected_route(study)
+        if route is None or self._router is None:
+            return self._wish(study, engine, may_wait=False)
+        analyses = self._router.engine_of(route.profile)
+        if analyses is None:
+            return self._wish(study, engine, may_wait=False)
+        try:
+            return self._chosen(study, Way(route=route, engine=analyses), may_wait=False)
         except ResourceGone:
             self._chooser.notes.give_up(study, "source-deleted")
             return Wish(submissions=())
 
     def _submit_next_best(self, study: str, engine: EngineIdentity) -> int:
         try:
-            wish = self._wish(study, engine, may_wait=False)
+            wish = self._next_best(study, engine)
         except RequestRefused as error:
             self._log.warning("series-not-read", reason=error.code)
             if self._patience.refused(study) >= NEXT_BEST_TRIES:

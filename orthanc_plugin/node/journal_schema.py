@@ -194,6 +194,9 @@ MIGRATIONS: tuple[str, ...] = (
     + _tally("jobs", "state")
     + _tally("deliveries", "state")
     + _tally("skipped", "reason"),
+    """
+    ALTER TABLE commands ADD COLUMN detail TEXT NOT NULL DEFAULT '';
+    """,
 )
 """Entry n brings a journal from version n to n + 1; published entries are never edited."""
 

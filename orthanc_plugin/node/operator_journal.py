@@ -38,12 +38,12 @@ class OperatorJournal:
         )
         return changed.rowcount == 1
 
-    def finish(self, wish: Wish, outcome: str, job: str | None) -> None:
-        """Note what became of a wish."""
+    def finish(self, wish: Wish, outcome: str, job: str | None, detail: str = "") -> None:
+        """Note what became of a wish; the detail stays out of the audit."""
         with transaction(self._connection):
             self._connection.execute(
-                "UPDATE commands SET outcome = ?, job = ? WHERE id = ?",
-                (outcome, job, wish.number),
+                "UPDATE commands SET outcome = ?, job = ?, detail = ? WHERE id = ?",
+                (outcome, job, detail, wish.number),
             )
             self._audit(wish.actor, f"asked-{wish.kind}", job or "", outcome)
 

@@ -70,6 +70,11 @@ class Router:
         own = self._in_force().engine.profile
         return self._identity_of("" if profile == own else profile)
 
+    def names_of(self, profile: str) -> frozenset[str]:
+        """Under which ways name a profile: the engine's own has two."""
+        names = frozenset({"", self._in_force().engine.profile})
+        return names if profile in names else frozenset({profile})
+
     def _origins(self, images: Sequence[SeriesFacts]) -> Iterator[SeriesOrigin]:
         for facts in images:
             one = min(facts.sop_uids, key=lambda orthanc_id: facts.sop_uids[orthanc_id])

@@ -16,6 +16,7 @@ from orthanc_plugin.node.site_time import SiteClock
 
 SETTINGS_FACT = "settings"
 """What the page shows of them: {"state": "in-force" | "refused", "problem": …, "since": …, …}."""
+IN_FORCE, REFUSED, UNCHANGED = "in-force", "refused", "unchanged"
 ONLY_AT_START = ("data_folder", "orthanc", "intake")
 """A change of these waits for the node's next start."""
 
@@ -39,9 +40,22 @@ class SettingsInForce:
     def __call__(self) -> Settings:
         return self._settings
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether somebody waits for the next look."""
+        return self._is_asked.is_set()
+
     def ask(self) -> None:
         """Read the file at the next look, whatever its time says."""
         self._is_asked.set()
+
+    def reload(self, log: Logger, note: Callable[[str, str], None]) -> tuple[str, str]:
+        """Read the file now; what came of it as a code, and in a sentence where there is more to say."""
+        self.ask()
+        if self.look(log, note):
+            waiting = ", ".join(self._waiting)
+            return IN_FORCE, f"{waiting}: in force after a restart of the node" if waiting else ""
+        return (REFUSED, self._problem) if self._problem else (UNCHANGED, "")
 
     def look(self, log: Logger, note: Callable[[str, str], None]) -> bool:
         """Take over a file that has changed and then rested for one look; True where another one came into force."""
@@ -64,7 +78,7 @@ class SettingsInForce:
         clock = SiteClock(zone_name=self._settings.time_zone)
         return json.dumps(
             {
-                "state": "refused" if self._problem else "in-force",
+                "state": REFUSED if self._problem else IN_FORCE,
                 "problem": self._problem,
                 "since": self._since_s,
                 "digest": self._digest[:12],

@@ -21,6 +21,7 @@ from orthanc_plugin.node.job_key import EngineIdentity
 from orthanc_plugin.node.job_states import JobState
 from orthanc_plugin.node.journal import Job, Journal, Submission
 from orthanc_plugin.node.pacs import Pacs, ResourceGone, SeriesFacts
+from orthanc_plugin.node.profile_rules import RulesOf
 from orthanc_plugin.node.settings import LatePolicy
 from orthanc_plugin.node.submissions import submission_of
 
@@ -80,23 +81,28 @@ class StudyChooser:
         self,
         pacs: Pacs,
         journal: Journal,
-        rules: SeriesRules,
+        rules_of: RulesOf,
         seal: DemographicsSeal,
         late: LatePolicy = LatePolicy.RECOMPUTE,
     ) -> None:
         self.pacs = pacs
         self.journal = journal
         self.notes = ChoiceJournal(journal)
-        self._rules = rules
+        self._rules_of = rules_of
         self._seal = seal
         self._late = late
 
     def choose(
-        self, study_orthanc_id: str, engine: EngineIdentity, *, may_wait: bool = False
+        self,
+        study_orthanc_id: str,
+        engine: EngineIdentity,
+        profile: str = "",
+        *,
+        may_wait: bool = False,
     ) -> Wish:
-        """What the study asks for as it is now; every series not taken is noted. Raises ResourceGone.
+        """What the study asks for as it is now by a profile (empty: the engine's own); every series not taken is noted.
 
-        Where the study may wait, series with gaps are told, for slices that are still to come.
+        Raises ResourceGone. Where the study may wait, series with gaps are told, for slices that are still to come.
         """
         facts = self._facts(study_orthanc_id)
         for one in facts:
@@ -104,18 +110,17 @@ class StudyChooser:
                 self.notes.note(study_orthanc_id, [note_without_part(one, reason)])
         texts = self._texts([one for one in facts if skip_reason(one) is None])
         modalities = [one.modality for one in facts]
-        choice = choose_series(
-            [_summary(uid, t, modalities) for uid, t in texts.items()], self._rules
-        )
+        rules = self._rules_of(profile)
+        choice = choose_series([_summary(uid, t, modalities) for uid, t in texts.items()], rules)
         by_uid = {one.series_uid: one for one in facts}
         candidates = [
-            self._candidate(v, by_uid[v.summary.series_uid], texts, engine)
+            self._candidate(v, submission_of(by_uid[v.summary.series_uid], engine), texts, rules)
             for v in choice.candidates
         ]
         before = self._before(study_orthanc_id, frozenset(by_uid))
         rejected = self.notes.rejected(study_orthanc_id, engine)
         untried = [c for c in candidates if attempt_of(c.submission) not in rejected]
-        chosen = self._chosen(untried, before, tries=len(candidates) - len(untried))
+        chosen = _chosen(untried, before, rules.finalists - len(candidates) + len(untried))
         late = [c for c in chosen if self._is_kept_as_it_was(c, before)]
         awaited = _awaited(untried, chosen, before) if may_wait else []
         notes = [_taken_note(c.verdict) for c in chosen]
@@ -133,20 +138,6 @@ class StudyChooser:
     def images(self, study_orthanc_id: str) -> list[SeriesFacts]:
         """The series that take part in the choice; raises ResourceGone."""
         return [one for one in self._facts(study_orthanc_id) if skip_reason(one) is None]
-
-    def _chosen(
-        self, untried: Sequence[_Candidate], before: _Before, tries: int
-    ) -> list[_Candidate]:
-        """The best, unless one that was taken suits as well."""
-        best = list(untried[:1]) if tries < self._rules.finalists else []
-        if not before.taken:
-            return best
-        held = [c for c in untried if c.series_uid in before.taken]
-        standing = [c.verdict.score for c in held]
-        if before.absent_score is not None:
-            standing.append(before.absent_score)
-        is_better = bool(best) and all(best[0].verdict.score > score for score in standing)
-        return best if is_better and before.may_replace else held
 
     def _before(self, study_orthanc_id: str, present: frozenset[str]) -> _Before:
         taken = self.notes.taken(study_orthanc_id)
@@ -172,16 +163,16 @@ class StudyChooser:
     def _candidate(
         self,
         verdict: SeriesVerdict,
-        facts: SeriesFacts,
+        submission: Submission,
         texts: Mapping[str, Sequence[Mapping[str, str]]],
-        engine: EngineIdentity,
+        rules: SeriesRules,
     ) -> _Candidate:
-        seal = self._seal.of(texts[facts.series_uid])
+        seal = self._seal.of(texts[submission.series_uid])
         whole = replace(verdict.summary, missing_slices=0)
         return _Candidate(
             verdict=verdict,
-            submission=submission_of(facts, engine, demographics=seal),
-            score_if_whole=judge(whole, self._rules).score,
+            submission=replace(submission, demographics=seal),
+            score_if_whole=judge(whole, rules).score,
         )
 
     def _facts(self, study_orthanc_id: str) -> list[SeriesFacts]:
@@ -221,6 +212,19 @@ def _summary(
     series_uid: str, texts: Sequence[Mapping[str, str]], modalities: Sequence[str]
 ) -> SeriesSummary:
     return replace(summary_from_texts(texts, modalities), series_uid=series_uid)
+
+
+def _chosen(untried: Sequence[_Candidate], before: _Before, tries_left: int) -> list[_Candidate]:
+    """The best, unless one that was taken suits as well."""
+    best = list(untried[:1]) if tries_left > 0 else []
+    if not before.taken:
+        return best
+    held = [c for c in untried if c.series_uid in before.taken]
+    standing = [c.verdict.score for c in held]
+    if before.absent_score is not None:
+        standing.append(before.absent_score)
+    is_better = bool(best) and all(best[0].verdict.score > score for score in standing)
+    return best if is_better and before.may_replace else held
 
 
 def _awaited(

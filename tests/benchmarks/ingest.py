@@ -105,7 +105,7 @@ def measured_ingest(pairs: int) -> Ingest:
         for pair in range(pairs):
             # Who goes first changes, so that what the machine does by itself meets both.
             for has_plugin in (pair % 2 == 0, pair % 2 == 1):
-                with _receiving(folder / f"{pair}-{has_plugin}", has_plugin=has_plugin) as site:
+                with receiving(folder / f"{pair}-{has_plugin}", has_plugin=has_plugin) as site:
                     spent[has_plugin].append(_cpu_of_ingest(site, slices))
             sys.stdout.write(
                 f"pair {pair + 1} of {pairs}: {spent[True][-1]:.2f} s with, {spent[False][-1]:.2f} s without\n"
@@ -176,7 +176,7 @@ def _written(folder: Path) -> tuple[Path, ...]:
 
 
 @contextmanager
-def _receiving(folder: Path, *, has_plugin: bool) -> Iterator[OrthancProcess]:
+def receiving(folder: Path, *, has_plugin: bool) -> Iterator[OrthancProcess]:
     """With the plugin and a node at rest; or the same Orthanc, its configuration without the plugin."""
     settings = SETTINGS.replace("{quiet_s}", "600")
     with orthanc(folder, settings=settings, job_wall_clock_s=120.0) as site:
@@ -196,10 +196,10 @@ def _receiving(folder: Path, *, has_plugin: bool) -> Iterator[OrthancProcess]:
 
 def _cpu_of_ingest(site: OrthancProcess, slices: tuple[Path, ...]) -> float:
     assert site.process is not None
-    before = _cpu_s(site.process.pid)
+    before = cpu_s(site.process.pid)
     _store(slices)
     time.sleep(AFTER_S)
-    spent = _cpu_s(site.process.pid) - before
+    spent = cpu_s(site.process.pid) - before
     held = requests.get(
         f"http://127.0.0.1:{HTTP_PORT}/statistics", auth=site.session.auth, timeout=10.0
     ).json()["CountInstances"]
@@ -224,7 +224,8 @@ def _no_delay(event: evt.Event) -> None:
     event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
+    """Used by a process so far, of all its threads."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

@@ -11,6 +11,7 @@ from tests.unit.orthanc_plugin.inside.route_scene import (
     SERIES,
     STUDY,
     Scene,
+    as_user,
     body,
     fault,
     scene_in,
@@ -136,7 +137,7 @@ def test_what_became_of_a_wish_is_unknown_until_the_node_has_come_to_it(scene: S
 
     waiting = body(scene.ask(f"/habitus/commands/{number}"))
     scene.journal.connection.execute(
-        "INSERT INTO commands VALUES (?, 'cancel', 'otto', 5.0, 'cancelled', ?)", (number, key)
+        "INSERT INTO commands VALUES (?, 'cancel', 'otto', 5.0, 'cancelled', ?, '')", (number, key)
     )
     done = body(scene.ask(f"/habitus/commands/{number}"))
 
@@ -146,3 +147,14 @@ def test_what_became_of_a_wish_is_unknown_until_the_node_has_come_to_it(scene: S
 
 def test_height_and_weight_have_the_limits_of_those_in_images() -> None:
     assert (wishes.HEIGHT_LIMITS_M, wishes.WEIGHT_LIMITS_KG) == (HEIGHT_LIMITS_M, WEIGHT_LIMITS_KG)
+
+
+def test_an_administrator_has_the_settings_read_again(scene: Scene) -> None:
+    path = "/habitus/settings/reload"
+
+    refused = scene.ask(path, "POST", POST)
+    accepted = scene.ask(path, "POST", POST | as_user("ada"))
+    odd = scene.ask(path, "POST", POST | as_user("ada"), {"path": "/etc/passwd"})
+
+    assert [each.status for each in (refused, accepted, odd)] == [403, 200, 400]
+    assert [wish["kind"] for wish in scene.wishes()] == ["reload-settings"]

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from inference.domain.series_rules import load_series_rules
 from orthanc_plugin.inside.command_box import CommandBox
 from orthanc_plugin.node.commands import LONGEST_COMMAND, CommandDesk
 from orthanc_plugin.node.delivery_journal import (
@@ -29,10 +28,10 @@ from orthanc_plugin.node.study_choice import StudyChooser
 from orthanc_plugin.node.submissions import submission_of
 from tests.dicom_peers import ct_series
 from tests.fakes import ENGINE, Clock, FakePacs, SilentLog, dicom_bytes, fill
+from tests.intake_scene import rules_of
 from tests.synthetic_study import SEVEN_PORTAL, study_of_seven
 
 SEAL = DemographicsSeal(b"secret")
-RULES = load_series_rules("axial-soft-tissue")
 UIDS = ObjectUids(study_uid="1.2.3.4", series_uid="1.2.3.5", sop_uid="1.2.3.6")
 
 
@@ -45,6 +44,8 @@ class Scene:
     engine: EngineIdentity | None = ENGINE
     further: dict[str, EngineIdentity] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
+    reloaded: tuple[str, str] = ("unchanged", "")
+    """What reading the settings comes to."""
 
     @property
     def desk(self) -> CommandDesk:
@@ -53,9 +54,10 @@ class Scene:
             folder=self.folder / "commands",
             journal=self.journal,
             pacs=self.pacs,
-            chooser=lambda: StudyChooser(self.pacs, self.journal, RULES, SEAL),
+            chooser=StudyChooser(self.pacs, self.journal, rules_of, SEAL),
             seal=SEAL,
             router=Router(self.pacs, self._settings, self._identity_of),
+            reload=lambda: self.reloaded,
             log=SilentLog(),
         )
 
@@ -412,3 +414,38 @@ def test_a_job_of_another_profile_runs_again_with_that(scene: Scene) -> None:
     assert outcome == "new-run"
     assert second is not None
     assert second.submission.engine.profile_hash == "l3"
+
+
+def test_a_profile_takes_the_series_that_its_own_rules_choose(scene: Scene) -> None:
+    scene.further["lung"] = replace(ENGINE, profile_hash="lung")
+    study = study_of_seven()
+    ids = fill(scene.pacs, [*study["portal"], *study["thin lung"]])
+    wanted = scene.pacs.series_facts(scene.pacs.series_of_instance(ids[0])).study_orthanc_id
+
+    outcomes = [
+        scene.analyse(study=wanted),
+        scene.analyse(study=wanted, profile="lung"),
+        scene.analyse(study=wanted, profile="lung"),
+    ]
+
+    rows = scene.journal.connection.execute(
+        "SELECT series_number, profile_hash FROM jobs JOIN choices USING (series_uid)"
+        " ORDER BY jobs.rowid"
+    )
+    assert [tuple(row) for row in rows] == [(SEVEN_PORTAL, "p"), (2, "lung")]
+    assert outcomes == ["queued", "queued", "already-queued"]
+
+
+@pytest.mark.parametrize(
+    "told", [("in-force", ""), ("unchanged", ""), ("refused", "line 3: found x; wanted y.")]
+)
+def test_what_reading_the_settings_came_to_is_told_and_the_file_is_not_quoted_in_the_audit(
+    scene: Scene, told: tuple[str, str]
+) -> None:
+    scene.reloaded = told
+
+    outcome = scene.outcome("reload-settings")
+
+    row = scene.journal.connection.execute("SELECT outcome, detail FROM commands").fetchone()
+    assert (outcome, tuple(row)) == (told[0], told)
+    assert ("maria", "asked-reload-settings", told[0]) in scene.audit()

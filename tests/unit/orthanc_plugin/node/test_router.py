@@ -13,7 +13,8 @@ from orthanc_plugin.node.destinations import Destination
 from orthanc_plugin.node.intake import Intake
 from orthanc_plugin.node.job_key import EngineIdentity
 from orthanc_plugin.node.job_route import Route, receivers, route_from
-from orthanc_plugin.node.journal import Journal, Submission
+from orthanc_plugin.node.job_states import JobState
+from orthanc_plugin.node.journal import Journal, Submission, Verdict
 from orthanc_plugin.node.logs import StudyPseudonyms
 from orthanc_plugin.node.router import ProfileNotLoaded, Router
 from orthanc_plugin.node.routing_rules import Mode, Output, Priority, Rule, TagTest
@@ -21,10 +22,12 @@ from orthanc_plugin.node.settings import EngineSettings, Settings
 from orthanc_plugin.node.site_time import TimeWindow, window_of
 from orthanc_plugin.node.study_choice import StudyChooser
 from tests.dicom_peers import ct_series
-from tests.fakes import ENGINE, Clock, FakePacs, SilentLog, fill
-from tests.intake_scene import QUIET_S, RULES, SETTINGS
+from tests.fakes import ENGINE, Clock, FakePacs, SilentLog, dicom_bytes, fill
+from tests.intake_scene import QUIET_S, SETTINGS, rules_of
+from tests.synthetic_study import SEVEN_PORTAL, plain_series, study_of_seven
 
 L3_ENGINE = replace(ENGINE, profile_hash="l3")
+LUNG_ENGINE = replace(ENGINE, profile_hash="lung")
 PACS, RESEARCH = Destination(name="pacs"), Destination(name="research")
 
 
@@ -37,8 +40,14 @@ def router(
         rules=tuple(rules),
         time_zone=zone,
     )
-    loaded: dict[str, EngineIdentity] = {"": ENGINE, "l3": L3_ENGINE}
+    loaded: dict[str, EngineIdentity] = {"": ENGINE, "l3": L3_ENGINE, "lung": LUNG_ENGINE}
     return Router(pacs, lambda: settings, loaded.get, clock=lambda: at)
+
+
+def intake_by(router: Router, pacs: FakePacs, journal: Journal, clock: Clock) -> Intake:
+    chooser = StudyChooser(pacs, journal, rules_of, DemographicsSeal(b"s"))
+    log = SilentLog()
+    return Intake(chooser, SETTINGS, StudyPseudonyms(b"s"), log, clock=clock, router=router)
 
 
 def series_in(pacs: FakePacs) -> list[str]:
@@ -111,7 +120,11 @@ def test_a_profile_that_is_not_loaded_yet_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_the_engines_own_profile_by_its_name_is_loaded(tmp_path: Path) -> None:
-    assert router(FakePacs(), [], tmp_path).engine_of("abdomen") == ENGINE
+    one = router(FakePacs(), [], tmp_path)
+
+    assert one.engine_of("abdomen") == ENGINE
+    assert one.names_of("") == one.names_of("abdomen") == {"", "abdomen"}
+    assert one.names_of("l3") == {"l3"}
 
 
 def test_a_journal_keeps_the_way_of_a_job(tmp_path: Path) -> None:
@@ -184,17 +197,8 @@ def test_of_the_results_those_are_sent_that_the_way_names(
 def test_a_study_that_no_rule_fits_is_not_taken_and_says_so(tmp_path: Path) -> None:
     pacs, clock = FakePacs(), Clock()
     journal = Journal(tmp_path / "journal.db", clock)
-    log = SilentLog()
-    chooser = StudyChooser(pacs, journal, RULES, DemographicsSeal(b"s"))
     rules = [Rule(name="er", calling=("ER1",), priority=Priority.STAT)]
-    intake = Intake(
-        chooser,
-        SETTINGS,
-        StudyPseudonyms(b"s"),
-        log,
-        clock=clock,
-        router=router(pacs, rules, tmp_path),
-    )
+    intake = intake_by(router(pacs, rules, tmp_path), pacs, journal, clock)
     counts = []
     for calling, seed in (("CT9", "one"), ("ER1", "two")):
         pacs.calling = calling
@@ -209,3 +213,54 @@ def test_a_study_that_no_rule_fits_is_not_taken_and_says_so(tmp_path: Path) -> N
     assert [row["reason"] for row in notes] == ["no-rule"]
     assert job is not None
     assert job.submission.route == Route(rule="er", priority=Priority.STAT)
+
+
+def test_the_series_rules_of_the_profile_that_a_rule_names_choose(tmp_path: Path) -> None:
+    pacs, clock = FakePacs(), Clock()
+    journal = Journal(tmp_path / "journal.db", clock)
+    rules = [Rule(name="lung", calling=("CHEST",), profile="lung"), Rule(name="rest")]
+    intake = intake_by(router(pacs, rules, tmp_path), pacs, journal, clock)
+    study = study_of_seven()
+    numbers = []
+    for patient, calling in (("one", "CHEST"), ("two", "CT9")):
+        pacs.calling = calling
+        for image in (*study["portal"], *study["thin lung"]):
+            image.PatientID = patient
+            image.SeriesInstanceUID = f"{image.SeriesInstanceUID}.1"
+            image.SOPInstanceUID = f"{image.SOPInstanceUID}.1"
+            pacs.store_instance(dicom_bytes(image))
+        intake.step(ENGINE)
+        clock.pass_s(QUIET_S)
+        intake.step(ENGINE)
+        numbers.append(taken_numbers(journal)[-1])
+
+    assert numbers == [2, SEVEN_PORTAL]
+
+
+def taken_numbers(journal: Journal) -> list[int]:
+    rows = journal.connection.execute(
+        "SELECT series_number FROM jobs JOIN choices USING (series_uid) ORDER BY jobs.rowid"
+    )
+    return [row["series_number"] for row in rows]
+
+
+def test_the_next_best_is_chosen_by_the_profile_of_what_was_rejected(tmp_path: Path) -> None:
+    pacs, clock = FakePacs(), Clock()
+    journal = Journal(tmp_path / "journal.db", clock)
+    study = study_of_seven()
+    thick_lung = plain_series(8, "Thorax 2.0 B70f", slice_thickness_mm=2.0, kernel="B70f")
+    for series in (study["portal"], study["thin lung"], thick_lung):
+        fill(pacs, series)
+    by_lung = [Rule(name="lung", profile="lung")]
+    intake = intake_by(router(pacs, by_lung, tmp_path), pacs, journal, clock)
+    intake.step(ENGINE)
+    clock.pass_s(QUIET_S)
+    intake.step(ENGINE)
+    while (job := journal.take(60.0)) is not None:
+        journal.end(job, JobState.REJECTED, Verdict(reason="no-l3"))
+        # The rules name another profile by now.
+        intake_by(router(pacs, [Rule(name="rest")], tmp_path), pacs, journal, clock).step(ENGINE)
+
+    routes = {row["route"] for row in journal.connection.execute("SELECT route FROM jobs")}
+    assert sorted(taken_numbers(journal)) == [2, 8]
+    assert {route_from(text).profile for text in routes} == {"lung"}

@@ -136,3 +136,20 @@ def test_a_file_that_was_only_touched_changes_nothing(scene: Scene) -> None:
 def test_a_node_does_not_start_with_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationInvalid, match="line 1: unknown setting nonsense"):
         SettingsInForce(write(tmp_path / "habitus.toml", "nonsense = 1\n" + LEAST))
+
+
+def test_a_reload_tells_what_came_of_it(scene: Scene) -> None:
+    def reload(text: str) -> tuple[str, str]:
+        write(scene.path, text)
+        return scene.in_force.reload(scene.log, scene.facts.__setitem__)
+
+    told = [reload(text) for text in (LEAST, LEAST + RULE, LEAST + "workers = 2\n")]
+    refused, why = reload(LEAST + "nonsense = 1\n")
+
+    assert told == [
+        ("unchanged", ""),
+        ("in-force", ""),
+        ("in-force", "engine.workers: in force after a restart of the node"),
+    ]
+    assert refused == "refused"
+    assert "nonsense" in why
