@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands import explain, route, synth
+from commands import doctor, explain, route, synth
 from commands.named_path import named_path
 from commands.result_folder import check_writable
 
@@ -31,6 +31,7 @@ examples:
   habitus route --test ct/0001.dcm              which rule of habitus.toml fires for a study, and why
   habitus models                                which models are installed, and whether they are intact
   habitus doctor                                what works on this machine and what does not
+  habitus doctor --settings habitus.toml        the same of a whole installation, with Orthanc and destinations
 
 exit status: 0 done · 1 unexpected failure, or doctor found something missing · 2 wrong arguments or
 settings · 3 rejected (not ours to analyse: the coded reason is printed) · 4 unreadable input · 5 a model
@@ -129,8 +130,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     models = add("models", list_models, "list the installed models and verify them")
     models.add_argument("--models", type=Path, help="another models folder")
-    doctor = add("doctor", diagnose, "check what this machine can do")
-    doctor.add_argument("--models", type=Path, help="another models folder")
+    doctor.add_options(
+        add("doctor", doctor.diagnose, "say what is wrong with this machine or installation")
+    )
     return parser
 
 
@@ -284,20 +286,6 @@ def list_models(options: argparse.Namespace) -> int:
     if not model_names(folder):
         raise ModelUnusable(found=f"no model in {folder}", wanted="models", advice="Run make onnx.")
     return status
-
-
-def diagnose(options: argparse.Namespace) -> int:
-    """habitus doctor"""
-    from inference.engine.model_store import SHIPPED_MODELS
-    from orthanc_plugin.node.doctor import findings
-
-    worst = 0
-    for finding in findings(options.models or SHIPPED_MODELS):
-        sys.stdout.write(
-            f"{'ok  ' if finding.is_well else 'FAIL'} {finding.subject:22} {finding.text}\n"
-        )
-        worst = max(worst, 0 if finding.is_well else 1)
-    return worst
 
 
 def _progress() -> "ProgressLine":

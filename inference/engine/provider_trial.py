@@ -1,0 +1,40 @@
+"""Tries an execution provider on a network of one node: what a package offers may still not start on this machine."""
+
+import base64
+
+import numpy as np
+import onnxruntime as ort
+
+from inference.domain.errors import ProviderUnavailable
+from inference.engine.providers import choose_providers, short_name
+
+_DOUBLING = base64.b64decode(
+    "CAg6YwoPCgF4CgF3EgF5IgRDb252EgFnKhMIAQgBCAEIARABIgQAAABAQgF3WhsKAXgSFgoUCAESEAoCCAEKAggBCgIIAgoCCAJi"
+    "GwoBeRIWChQIARIQCgIIAQoCCAEKAggCCgIIAkIECgAQEQ=="
+)
+"""onnx.helper: Conv of x (1 × 1 × 2 × 2, float) with a kernel of one 2.0; opset 17, IR version 8."""
+_SILENT = 4
+
+
+def provider_in_use(asked: str) -> str:
+    """Our name of the provider that really computes when this one alone is asked for; raises ProviderUnavailable."""
+    chosen = choose_providers((asked,), tuple(ort.get_available_providers()))
+    options = ort.SessionOptions()
+    options.log_severity_level = _SILENT
+    batch = np.ones((1, 1, 2, 2), np.float32)
+    try:
+        session = ort.InferenceSession(_DOUBLING, options, providers=list(chosen))
+        (doubled,) = session.run(None, {"x": batch})
+    except Exception as exc:
+        raise ProviderUnavailable(
+            found=f"{asked}, which does not start here ({type(exc).__name__})",
+            wanted="a network that runs on it",
+            advice="Check driver and libraries of the accelerator, or put cpu first in [engine] providers.",
+        ) from exc
+    if not np.array_equal(doubled, 2 * batch):
+        raise ProviderUnavailable(
+            found=f"{asked}, which computes wrongly",
+            wanted="twice one to be two",
+            advice="Do not use this accelerator: test its memory, update its driver.",
+        )
+    return short_name(session.get_providers()[0])

@@ -1,0 +1,1 @@
+"""habitus doctor: what is wrong with an installation, in plain words; looks and changes nothing."""

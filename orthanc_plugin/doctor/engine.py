@@ -1,0 +1,56 @@
+"""Models and accelerators: whether what profiles name is there and intact, and whether what is asked for really computes."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from inference.domain.analysis_profile import load_profile
+from inference.domain.errors import HabitusError, ModelUnusable
+from inference.engine.model_store import model_names, verified_manifest
+from inference.engine.provider_trial import provider_in_use
+from orthanc_plugin.doctor.finding import Finding, ill, ill_by, well
+from orthanc_plugin.node.settings import EngineSettings
+
+OUR_ANALYSER = EngineSettings(models_folder=Path()).analyser
+
+
+def models(folder: Path, profiles: Sequence[str]) -> Iterator[Finding]:
+    """Those that the profiles name, and whatever else lies in the folder."""
+    # A model that a profile names and that is not there is missing, not absent.
+    wanted = {name for profile in profiles for name in load_profile(profile).models}
+    for name in sorted(wanted | set(model_names(folder))):
+        try:
+            manifest = verified_manifest(name, folder)
+        except ModelUnusable as error:
+            yield ill_by(f"model {name}", error)
+        else:
+            yield well(f"model {name}", f"{manifest.version}, {manifest.task}, file intact")
+
+
+def providers(
+    asked: Sequence[str], in_use: Callable[[str], str] = provider_in_use
+) -> Iterator[Finding]:
+    """Each provider that is asked for, tried alone: ONNX Runtime falls back to the CPU without a word."""
+    for name in asked:
+        try:
+            used = in_use(name)
+        except HabitusError as error:
+            yield ill_by(f"provider {name}", error)
+            continue
+        if used == name:
+            yield well(f"provider {name}", "computes")
+        else:
+            yield ill(
+                f"provider {name}",
+                found=f"that {used} computes when {name} is asked for",
+                wanted=f"{name}, as [engine] providers says",
+                advice="Install driver and libraries of the accelerator (make setup EXTRA=gpu), or ask for cpu alone.",
+            )
+
+
+def engine(settings: EngineSettings, profiles: Sequence[str]) -> Iterator[Finding]:
+    """What the settings name."""
+    if settings.analyser != OUR_ANALYSER:
+        yield well("analyser", f"{settings.analyser}, not ours: its models are not looked at")
+        return
+    yield from models(settings.models_folder, profiles)
+    yield from providers(settings.providers)
