@@ -28,6 +28,8 @@ from orthanc_plugin.node.orthanc_config import (
 from orthanc_plugin.node.private_network import enter_private_network, private_network_is_allowed
 
 ORTHANC = Path("/usr/sbin/Orthanc")
+MORTAL = ("setpriv", "--pdeathsig", "KILL", "--")
+"""Before a command (util-linux): what a test starts ends with it, however that ends."""
 REPOSITORY_ROOT = Path(__file__).resolve().parents[1]
 DICOM_PORT = 14242
 HTTP_PORT = 18042
@@ -93,7 +95,7 @@ class OrthancProcess:
         self.session.auth = ("habitus", self.files.password.read_text().strip())
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [str(ORTHANC), str(self.files.configuration)],
+                [*MORTAL, str(ORTHANC), str(self.files.configuration)],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=environment_of(os.environ),
@@ -277,6 +279,7 @@ def standalone_node(running: OrthancProcess) -> Iterator[subprocess.Popen[bytes]
     with running.log_path.open("ab") as log:
         process = subprocess.Popen(
             [
+                *MORTAL,
                 sys.executable,
                 *("-m", "orthanc_plugin.node", "--standalone"),
                 *("--settings", str(running.folder / "habitus.toml")),

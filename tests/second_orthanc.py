@@ -11,7 +11,7 @@ from typing import Any
 import requests
 
 from orthanc_plugin.node.orthanc_config import PLUGIN_LIBRARY, Peer, modality_of
-from tests.orthanc_process import DICOM_PORT, ORTHANC, SENDER, wait_for
+from tests.orthanc_process import DICOM_PORT, MORTAL, ORTHANC, SENDER, wait_for
 
 DICOMWEB_LIBRARY = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 ARCHIVE = Peer(name="archive", ae_title="ARCHIVE", host="127.0.0.1", port=14243)
@@ -71,7 +71,9 @@ def archive(folder: Path) -> Iterator[Archive]:
     path = folder / "orthanc.json"
     path.write_text(json.dumps(configuration))
     with (folder / "orthanc.log").open("wb") as log:
-        process = subprocess.Popen([str(ORTHANC), str(path)], stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            [*MORTAL, str(ORTHANC), str(path)], stdout=log, stderr=subprocess.STDOUT
+        )
     running = Archive()
     running.session.trust_env = False
     running.session.auth = (USER, PASSWORD)

@@ -23,6 +23,7 @@ from tests.faults.receiver import LOG, WISH
 from tests.orthanc_process import (
     DICOM_PORT,
     HTTP_PORT,
+    MORTAL,
     REPOSITORY_ROOT,
     SENDER,
     OrthancProcess,
@@ -103,7 +104,14 @@ class ReceiverProcess:
         with (self.folder.parent / f"{self.peer.name}.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "tests.faults.receiver", "--folder", str(self.folder)),
+                    *(
+                        *MORTAL,
+                        sys.executable,
+                        "-m",
+                        "tests.faults.receiver",
+                        "--folder",
+                        str(self.folder),
+                    ),
                     *("--ae-title", self.peer.ae_title, "--port", str(self.peer.port)),
                 ],
                 cwd=REPOSITORY_ROOT,

@@ -1,19 +1,24 @@
 """A short run of `make faults` in a site of its own, and nodes with a fault on purpose, which it must find out about."""
 
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.faults.__main__ import why_not_here
-from tests.orthanc_process import REPOSITORY_ROOT
+from tests.orthanc_process import REPOSITORY_ROOT, wait_for
 
 pytestmark = [
     pytest.mark.orthanc,
     pytest.mark.skipif(bool(why_not_here()), reason=why_not_here()),
 ]
+
+SITE_PROCESSES = 4
+"""Two receivers, Orthanc and its node."""
 
 
 def disturb(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -49,3 +54,39 @@ def test_the_harness_finds_out_about_a_faulty_node(tmp_path: Path, fault: str, k
 
     assert run.returncode == 1, run.stdout + run.stderr
     assert kind in run.stdout
+
+
+def test_a_harness_that_is_killed_leaves_nothing_running(tmp_path: Path) -> None:
+    harness = subprocess.Popen(
+        [sys.executable, "-m", "tests.faults", "--analysis", "fake", "--studies", "50"],
+        cwd=REPOSITORY_ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(lambda: len(commands_naming(tmp_path)) >= SITE_PROCESSES, 60.0, "a site")
+    finally:
+        harness.kill()
+        harness.wait()
+
+    left = commands_naming(tmp_path)
+    try:
+        wait_for(lambda: not commands_naming(tmp_path), 20.0, "everything to end")
+    finally:
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def commands_naming(folder: Path) -> list[int]:
+    """Processes whose command line names something in the folder."""
+    found = []
+    for process in Path("/proc").iterdir():
+        with suppress(OSError):
+            if (
+                process.name.isdigit()
+                and str(folder).encode() in (process / "cmdline").read_bytes()
+            ):
+                found.append(int(process.name))
+    return found
