@@ -60,6 +60,8 @@ class Receiver:
     """What it answers to a C-STORE."""
     loses: int = 0
     """So many objects it answers success for and does not keep."""
+    error_comment: str = ""
+    """What it says of an object that it refuses."""
 
     @property
     def sop_uids(self) -> list[str]:
@@ -77,14 +79,14 @@ def receiver(
     """A PACS on loopback that keeps what it is sent and, where asked to, answers C-FIND."""
     state = Receiver()
 
-    def on_store(event: Any) -> int:
+    def on_store(event: Any) -> Dataset:
         if state.store_status == SUCCESS and state.loses > 0:
             state.loses -= 1
         elif state.store_status == SUCCESS:
             received = event.dataset
             received.file_meta = event.file_meta
             state.received.append(received)
-        return state.store_status
+        return _store_answer(state)
 
     def on_find(event: Any) -> Iterator[tuple[int, Dataset | None]]:
         wanted = event.identifier.SOPInstanceUID
@@ -114,6 +116,14 @@ def receiver(
         yield state
     finally:
         server.shutdown()
+
+
+def _store_answer(state: Receiver) -> Dataset:
+    answer = Dataset()
+    answer.Status = state.store_status
+    if state.store_status != SUCCESS and state.error_comment:
+        answer.ErrorComment = state.error_comment
+    return answer
 
 
 def _slice(number: int, seed: str, modality: str) -> Dataset:

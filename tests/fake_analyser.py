@@ -1,7 +1,8 @@
 """A stand-in for the networks: an analyser module that writes small, valid results or misbehaves on request.
 
 What it does is told by the file `behaviour` in the models folder: "good" (the default), "reject", "crash", "hang",
-"slow", "die", "grow", "swell" or "print". "die-once" and "hang-once" misbehave at the first job only.
+"slow", "die", "grow", "swell" or "print". "die-once" and "hang-once" misbehave at the first job only. "for 7 hang" means series
+that begin with image number 7; several such lines may stand below each other.
 """
 
 import json
@@ -91,9 +92,8 @@ class FakeAnalyser:
             wish.write_text("good")
             behaviour = behaviour.removesuffix("-once")
         if behaviour.startswith("for "):
-            _, slice_count, behaviour = behaviour.split()
-            if int(slice_count) != int(header.InstanceNumber):
-                return
+            by_number = {number: what for _, number, what in map(str.split, behaviour.splitlines())}
+            behaviour = by_number.get(str(header.InstanceNumber), "good")
         _BEHAVIOURS[behaviour](header)
 
 

@@ -20,7 +20,7 @@ const WISHES = {
   requeue: ['done', 'rejected', 'dead', 'cancelled'],
   cancel: ['queued', 'running'],
   resend: ['computed', 'done'],
-  size: ['computed', 'done', 'rejected', 'dead'],
+  'body-size': ['computed', 'done', 'rejected', 'dead'],
 };
 
 let me = null;
@@ -170,7 +170,7 @@ function offerWishes(part, job) {
   for (const wish of ['requeue', 'cancel', 'resend']) {
     part(wish).addEventListener('click', () => ask(job.key, wish, {}).catch(tell));
   }
-  const form = part('size').querySelector('form');
+  const form = part('body-size').querySelector('form');
   form.addEventListener('submit', (event) => {
     event.preventDefault();
     ask(job.key, 'body-size', sizeFields(form)).catch(tell);
