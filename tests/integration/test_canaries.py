@@ -159,7 +159,8 @@ def assert_nothing_leaked(scene: Scene) -> None:
     kept = set().union(*JOURNAL_KEEPS.values())
     assert leaks(scene, raw, dict.fromkeys(JOURNAL_FILES, kept)) == set()
     assert leaks(scene, list(file_names(scene.node.folder))) == set()
-    assert not [path for path in (data / "spool" / "work").rglob("*") if path.is_file()]
+    work = data / "spool" / "work"
+    wait_for(lambda: not any(work.iterdir()), 10.0, "an empty folder of work")
     told = scene.told()
     reports = {where: REPORT_TELLS for where, _ in told if where.startswith("/habitus/report/")}
     tell = {where: ANSWERS_TELL for where, _ in told if where not in reports}
@@ -226,6 +227,11 @@ def give_every_command(node: OrthancProcess) -> None:
     ]
     for answer in asked:
         node.outcome(answer)
+    wait_for(
+        lambda: not {"queued", "running"} & {job["state"] for job in node.jobs()},
+        30.0,
+        "an end of what was asked for",
+    )
 
 
 def test_of_a_study_measured_undecodable_or_refused_nothing_is_told(tmp_path: Path) -> None:
