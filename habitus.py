@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands import doctor, explain, route, synth
+from commands import doctor, explain, retention, route, synth
 from commands.named_path import named_path
 from commands.result_folder import check_writable
 
@@ -29,6 +29,7 @@ examples:
   habitus explain study/                        which series of a study is taken, and why the others are not
   habitus explain study/ --json                 the same as JSON
   habitus route --test ct/0001.dcm              which rule of habitus.toml fires for a study, and why
+  habitus retention --dry-run --days 365        which studies a rule would delete from our own Orthanc
   habitus models                                which models are installed, and whether they are intact
   habitus doctor                                what works on this machine and what does not
   habitus doctor --settings habitus.toml        the same of a whole installation, with Orthanc and destinations
@@ -120,6 +121,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     route.add_options(
         add("route", route.show_route, "say which rule of habitus.toml fires for a study, and why")
+    )
+    retention.add_options(
+        add(
+            "retention",
+            retention.show_verdicts,
+            "list the studies that the retention rule would delete from our own Orthanc",
+        )
     )
     synth.add_options(
         add(

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,7 @@ from orthanc_plugin.node.pacs import (
     ResourceGone,
     SendState,
     SeriesFacts,
+    StudyFacts,
 )
 from orthanc_plugin.node.routing import SeriesOrigin
 from orthanc_plugin.node.settings import Settings
@@ -97,6 +99,9 @@ class FakePacs:
         self.texts_asked = 0
         self.instances_asked = 0
         """How often the headers of a series were asked for: the one costly question."""
+        self.clock: Callable[[], float] = time.time
+        self.changed_at: dict[str, float] = {}
+        """When the newest image of each study came."""
         self._log: list[Change] = []
         self._jobs: dict[str, SendState] = {}
         self.protected: set[str] = set()
@@ -188,6 +193,7 @@ class FakePacs:
                 modality=header.Modality,
                 manufacturer=header.get("Manufacturer", ""),
             )
+            self.changed_at[self.instances[orthanc_id].study_id] = self.clock()
             self._note("NewInstance", orthanc_id)
         return orthanc_id
 
@@ -256,6 +262,24 @@ class FakePacs:
             self.protected.add(patient_orthanc_id)
         else:
             self.protected.discard(patient_orthanc_id)
+
+    def studies(self) -> tuple[str, ...]:
+        self._answer()
+        return tuple(dict.fromkeys(one.study_id for one in self.instances.values()))
+
+    def study_facts(self, study_orthanc_id: str) -> StudyFacts:
+        series = self.series_of_study(study_orthanc_id)
+        return StudyFacts(
+            patient_orthanc_id=self.patient_of_study(study_orthanc_id),
+            series=series,
+            changed_at=self.changed_at[study_orthanc_id],
+        )
+
+    def delete_study(self, study_orthanc_id: str) -> None:
+        self.series_of_study(study_orthanc_id)
+        own = [key for key, one in self.instances.items() if one.study_id == study_orthanc_id]
+        for key in own:
+            self.forget(key)
 
     def _require_patient(self, patient_orthanc_id: str) -> None:
         self._answer(patient_orthanc_id)

@@ -205,7 +205,7 @@ class Routes:
         return self._wish("requeue", request, {"job": self._job(request)["key"]})
 
     def cancel(self, request: Request) -> Answer:
-        """End a job that waits or runs."""
+        """End a job that waits or runs, or give up a dead one."""
         wishes.no_fields(json_object(request))
         return self._wish("cancel", request, {"job": self._job(request)["key"]})
 

@@ -39,6 +39,7 @@ from orthanc_plugin.node.settings_in_force import SETTINGS_FACT, SettingsInForce
 from orthanc_plugin.node.spool import Spool
 from orthanc_plugin.node.spool_retention import SpoolRetention
 from orthanc_plugin.node.study_choice import StudyChooser
+from orthanc_plugin.node.study_retention import StudyRetention
 from orthanc_plugin.node.worker import Bench, Worker
 
 ENGINE_RETRY_S = 20.0
@@ -100,6 +101,7 @@ class Node:
             ("intake", self._take_in),
             ("outbox", self._send_out),
             ("commands", self._follow_commands),
+            ("retention", self._let_studies_go),
         ):
             threading.Thread(target=loop, name=name, daemon=True).start()
 
@@ -227,6 +229,16 @@ class Node:
         self._repeat(
             "outbox", step, lambda: _await(self._outbox_news, self._in_force().outbox.poll_s)
         )
+
+    def _let_studies_go(self) -> None:
+        retention = StudyRetention(self._pacs(), self._journal(), self._pseudonyms, self._log)
+
+        def step() -> None:
+            counts = retention.step(lambda: self._in_force().retention)
+            if deleted := counts.get("deleted"):
+                self._log.info("retention-looked", count=deleted)
+
+        self._repeat("retention", step, lambda: time.sleep(self._in_force().retention.look_every_s))
 
     def _open_lane(self, destination: str) -> None:
         threading.Thread(

@@ -17,7 +17,7 @@ class JobState(StrEnum):
     DEAD = "dead"
     """Tried as often as allowed, or not worth another try; an operator may requeue it."""
     CANCELLED = "cancelled"
-    """An operator ended it before there was a result; an operator may requeue it."""
+    """An operator ended it, or gave a dead one up, before there was a result; an operator may requeue it."""
     SUPERSEDED = "superseded"
     """A newer job on the same series took its place."""
 
@@ -39,7 +39,7 @@ LEGAL_JOB_STEPS: dict[JobState, frozenset[JobState]] = {
     JobState.COMPUTED: frozenset({JobState.DONE, JobState.SUPERSEDED}),
     JobState.DONE: frozenset({JobState.SUPERSEDED, JobState.COMPUTED}),
     JobState.REJECTED: frozenset({JobState.QUEUED, JobState.SUPERSEDED}),
-    JobState.DEAD: frozenset({JobState.QUEUED, JobState.SUPERSEDED}),
+    JobState.DEAD: frozenset({JobState.QUEUED, JobState.SUPERSEDED, JobState.CANCELLED}),
     JobState.CANCELLED: frozenset({JobState.QUEUED, JobState.SUPERSEDED}),
     JobState.SUPERSEDED: frozenset(),
 }

@@ -197,6 +197,11 @@ MIGRATIONS: tuple[str, ...] = (
     """
     ALTER TABLE commands ADD COLUMN detail TEXT NOT NULL DEFAULT '';
     """,
+    """
+    DROP INDEX jobs_to_unspool;
+    CREATE INDEX jobs_to_unspool ON jobs (updated_at)
+      WHERE spooled = 1 AND state IN ('done', 'superseded');
+    """,
 )
 """Entry n brings a journal from version n to n + 1; published entries are never edited."""
 

@@ -48,13 +48,13 @@ class OperatorJournal:
             self._audit(wish.actor, f"asked-{wish.kind}", job or "", outcome)
 
     def cancel(self, key: str, actor: str) -> str:
-        """End a job that waits or runs; whoever runs it learns so at the next heartbeat."""
+        """End a job that waits or runs, or give up a dead one; whoever runs it learns so at the next heartbeat."""
         now = self._journal.clock()
         with transaction(self._connection):
             job = self._journal.job(key)
             if job is None:
                 return "unknown-job"
-            if job.state not in (JobState.QUEUED, JobState.RUNNING):
+            if job.state not in (JobState.QUEUED, JobState.RUNNING, JobState.DEAD):
                 return "not-under-way"
             require_job_step(job.state, JobState.CANCELLED)
             self._connection.execute(

@@ -1,5 +1,6 @@
 """Values out of Orthanc's JSON, checked: an answer of another shape refuses one request and ends no loop of the node."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from orthanc_plugin.node.pacs import RequestRefused
@@ -44,6 +45,16 @@ def number_in(holder: Record, key: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 1 << 63:
         raise _another_shape()
     return value
+
+
+def moment_in(holder: Record, key: str) -> float:
+    """A point in time as Orthanc writes it, in UTC; raises RequestRefused."""
+    try:
+        return (
+            datetime.strptime(text_in(holder, key), "%Y%m%dT%H%M%S").replace(tzinfo=UTC).timestamp()
+        )
+    except ValueError:
+        raise _another_shape() from None
 
 
 def _another_shape() -> RequestRefused:

@@ -12,6 +12,7 @@ from orthanc_plugin.node.delivery_journal import ObjectUids
 from orthanc_plugin.node.destinations import Destination, DestinationKind
 from orthanc_plugin.node.orthanc_answers import (
     Record,
+    moment_in,
     number_in,
     record,
     records,
@@ -29,6 +30,7 @@ from orthanc_plugin.node.pacs import (
     ResourceGone,
     SendState,
     SeriesFacts,
+    StudyFacts,
 )
 from orthanc_plugin.node.pinned_certificate import pin
 from orthanc_plugin.node.routing import SeriesOrigin
@@ -296,6 +298,24 @@ class OrthancPacs:
             # Orthanc 1.10 answers 400, not 404, for a patient it does not have.
             self._request("GET", f"/patients/{patient_orthanc_id}")
             raise
+
+    def studies(self) -> tuple[str, ...]:
+        """Every study there is."""
+        told = self._json("GET", "/studies")
+        return tuple(texts_in({"studies": told}, "studies"))
+
+    def study_facts(self, study_orthanc_id: str) -> StudyFacts:
+        """What is known of a study; raises ResourceGone."""
+        study = self._record("GET", f"/studies/{study_orthanc_id}")
+        return StudyFacts(
+            patient_orthanc_id=text_in(study, "ParentPatient"),
+            series=tuple(texts_in(study, "Series")),
+            changed_at=moment_in(study, "LastUpdate"),
+        )
+
+    def delete_study(self, study_orthanc_id: str) -> None:
+        """Delete a study from our own Orthanc; raises ResourceGone."""
+        self._request("DELETE", f"/studies/{study_orthanc_id}")
 
     def set_marker(self, series_orthanc_id: str, text: str) -> None:
         """Write our visible marker on a series; raises ResourceGone."""

@@ -76,6 +76,16 @@ class SeriesFacts:
     """Orthanc instance id to SOP Instance UID."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyFacts:
+    """What Orthanc knows of a study as a whole."""
+
+    patient_orthanc_id: str
+    series: tuple[str, ...]
+    changed_at: float
+    """Seconds since 1970 by Orthanc's clock: when its newest image came."""
+
+
 class SendState(StrEnum):
     """Where an asynchronous send stands."""
 
@@ -159,6 +169,15 @@ class Pacs(Protocol):
 
     def protect(self, patient_orthanc_id: str, *, is_protected: bool) -> None:
         """Have Orthanc recycle a patient or not; raises ResourceGone."""
+
+    def studies(self) -> tuple[str, ...]:
+        """Every study there is."""
+
+    def study_facts(self, study_orthanc_id: str) -> StudyFacts:
+        """What is known of a study; raises ResourceGone."""
+
+    def delete_study(self, study_orthanc_id: str) -> None:
+        """Delete a study from our own Orthanc; raises ResourceGone."""
 
     def set_marker(self, series_orthanc_id: str, text: str) -> None:
         """Write our visible marker on a series; raises ResourceGone."""

@@ -149,6 +149,22 @@ class SpoolSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionSettings:
+    """How long our own Orthanc keeps studies; nothing is ever deleted at a PACS."""
+
+    __pydantic_config__ = FROM_FILE
+
+    studies_days: SecondsOrNone = 0.0
+    """Deletes a study from our own Orthanc so long after its last change, once every job of it has ended and everything of
+    its results was confirmed by a destination, none left open. Never one with a dead job (cancel it to let it go), of a
+    protected patient, or with images that were not looked at. `habitus retention --dry-run` lists what would go. 0: never."""
+    also_without_results: bool = False
+    """Also studies of which nobody else got a result: rejected, cancelled, in no rule, sent nowhere."""
+    look_every_s: Seconds = 600.0
+    """How often all studies are looked through."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DiskSettings:
     """Free space below which something waits."""
 
@@ -187,6 +203,8 @@ class Settings:
     """What becomes of results here."""
     spool: SpoolSettings = SpoolSettings()
     """The node's own copy of results."""
+    retention: RetentionSettings = RetentionSettings()
+    """How long our own Orthanc keeps studies."""
     disk: DiskSettings = DiskSettings()
     """What happens when a disk fills."""
     report: ReportOptions = DEFAULT_REPORT

@@ -22,13 +22,14 @@ class SpoolRetention:
         if not keep_days:
             return 0
         rows = self._journal.connection.execute(
-            "SELECT key FROM jobs WHERE state IN (?, ?) AND updated_at < ? AND spooled = 1"  # noqa: S608 # a constant
+            # Named, since SQLite would visit every job that was ever done; it asks for the states letter for letter.
+            "SELECT key FROM jobs INDEXED BY jobs_to_unspool WHERE state IN ('done', 'superseded')"  # noqa: S608 # a constant
+            " AND updated_at < ? AND spooled = 1"
             " AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.key = jobs.key"
             f"   AND (d.state IN ({OPEN_STATES}) OR d.updated_at >= ?))"
             " AND NOT EXISTS (SELECT 1 FROM results r WHERE r.key = jobs.key"
             "   AND jobs.state = ? AND r.sop_uid IS NOT NULL AND r.orthanc_id IS NULL) LIMIT ?",
             (
-                *(JobState.DONE, JobState.SUPERSEDED),
                 *(self._before(keep_days), self._before(keep_days)),
                 *(JobState.DONE, AT_ONCE),
             ),

@@ -18,7 +18,7 @@ const UNITS = {
 // What a job can be asked for in which state; operators only.
 const WISHES = {
   requeue: ['done', 'rejected', 'dead', 'cancelled'],
-  cancel: ['queued', 'running'],
+  cancel: ['queued', 'running', 'dead'],
   resend: ['computed', 'done'],
   'body-size': ['computed', 'done', 'rejected', 'dead'],
 };

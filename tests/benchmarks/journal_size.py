@@ -10,12 +10,21 @@ from statistics import median
 from orthanc_plugin.inside.journal_reader import JobFilter, JournalReader
 from orthanc_plugin.node.delivery_journal import DeliveryJournal
 from orthanc_plugin.node.journal import Journal
+from orthanc_plugin.node.settings import RetentionSettings
+from orthanc_plugin.node.spool import Spool
+from orthanc_plugin.node.spool_retention import DAY_S, SpoolRetention
+from orthanc_plugin.node.study_retention import RetentionRule
+from tests.fakes import FakePacs
 
 JOBS = 100_000
 UNDER_WAY = 20
 """Queued jobs among them; all others ended long ago."""
 ROLES = ("seg-tissues", "seg-organs", "sr", "page")
 REPEATS = 11
+KEEP_DAYS = 90.0
+ASKED_STUDIES = 100
+"""Of those that Orthanc has."""
+RULE = RetentionSettings(studies_days=30.0)
 NEWEST_S = 1_800_000_000.0
 STEP_S = 300.0
 
@@ -38,6 +47,8 @@ def fill(path: Path, jobs: int = JOBS) -> None:
                 "INSERT INTO audit (at, actor, event, key, detail) VALUES (?, 'node', ?, ?, '')",
                 [(at, event, key) for event in ("queued", "computed", "done")],
             )
+            if state in ("done", "superseded") and at < NEWEST_S - KEEP_DAYS * DAY_S:
+                connection.execute("UPDATE jobs SET spooled = 0 WHERE key = ?", (key,))
             if state != "done":
                 continue
             connection.execute(
@@ -61,6 +72,9 @@ def question_ms(path: Path) -> Mapping[str, float]:
     reader, journal = JournalReader(path), Journal(path, lambda: NEWEST_S)
     deliveries = DeliveryJournal(journal)
     newest = f"{JOBS - UNDER_WAY - 5:064x}"
+    spool = SpoolRetention(journal, Spool(path.parent / "spool"))
+    rule = RetentionRule(journal.connection, FakePacs(), journal.clock)
+    studies = [f"t{number}" for number in range(0, JOBS, JOBS // ASKED_STUDIES)]
     questions: Mapping[str, Callable[[], object]] = {
         "status (counts by state)": lambda: reader.counts(NEWEST_S),
         "newest jobs": lambda: reader.jobs(JobFilter()),
@@ -72,6 +86,10 @@ def question_ms(path: Path) -> Mapping[str, float]:
         "results to store": deliveries.results_to_store,
         "results superseded here": deliveries.superseded_here,
         "jobs to settle": deliveries.settle,
+        "results to take out of the spool": lambda: spool.step(KEEP_DAYS),
+        f"retention of {ASKED_STUDIES} studies": lambda: [
+            rule.by_journal(study, RULE) for study in studies
+        ],
     }
     times = {name: median(_ms(ask) for _ in range(REPEATS)) for name, ask in questions.items()}
     journal.close()

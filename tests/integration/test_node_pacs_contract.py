@@ -1,5 +1,6 @@
 """The Pacs port's contract, kept by the fake of the unit tests and by a real Orthanc alike."""
 
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -96,6 +97,31 @@ def test_a_new_instance_is_a_change(scene: Scene) -> None:
     assert ("NewInstance", orthanc_id) in [(row.kind, row.orthanc_id) for row in page.changes]
     assert page.is_done
     assert page.last == scene.pacs.last_change()
+
+
+def test_a_study_is_known_by_when_its_newest_image_came_and_can_be_deleted(scene: Scene) -> None:
+    first = scene.pacs.store_instance(dicom_bytes(IMAGE))
+    (study,) = scene.pacs.studies()
+    series = (scene.pacs.series_of_instance(first),)
+    before = scene.pacs.study_facts(study)
+    # Orthanc counts whole seconds.
+    time.sleep(1.1)
+    scene.pacs.store_instance(dicom_bytes(OTHER))
+    after = scene.pacs.study_facts(study)
+    scene.pacs.delete_study(study)
+
+    assert abs(before.changed_at - time.time()) < 30
+    assert after.changed_at > before.changed_at
+    assert after.series == series
+    assert after.patient_orthanc_id == before.patient_orthanc_id
+    assert scene.pacs.studies() == ()
+    for gone in (
+        lambda: scene.pacs.study_facts(study),
+        lambda: scene.pacs.delete_study(study),
+        lambda: scene.pacs.series_of_instance(first),
+    ):
+        with pytest.raises(ResourceGone):
+            gone()
 
 
 def test_changes_come_in_pages(scene: Scene) -> None:

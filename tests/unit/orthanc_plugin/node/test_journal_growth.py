@@ -1,5 +1,6 @@
 """A journal that grows: what is asked all day is answered from indices and tallies, never by walking through all jobs."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,12 @@ import pytest
 from orthanc_plugin.inside.journal_reader import JournalReader
 from orthanc_plugin.node.delivery_journal import DeliveryJournal
 from orthanc_plugin.node.journal import Journal
+from orthanc_plugin.node.settings import RetentionSettings
+from orthanc_plugin.node.spool import Spool
+from orthanc_plugin.node.spool_retention import SpoolRetention
+from orthanc_plugin.node.study_retention import RetentionRule
 from tests.benchmarks.journal_size import NEWEST_S, fill
+from tests.fakes import FakePacs
 
 
 @pytest.fixture
@@ -45,6 +51,40 @@ def test_nothing_asked_all_day_walks_through_a_table(path: Path) -> None:
     # A search by state would be no walk, and yet visit every job that ever was done.
     firsts = [lines[0] for lines in plans.values()]
     assert any(one.startswith("SCAN") and "results_not_stored" in one for one in firsts)
+
+
+def plans_of(journal: Journal, ask: Callable[[], object]) -> str:
+    """How SQLite finds what was asked."""
+    asked: list[str] = []
+    journal.connection.set_trace_callback(asked.append)
+    ask()
+    journal.connection.set_trace_callback(None)
+    lines = [
+        row["detail"]
+        for text in asked
+        for row in journal.connection.execute(f"EXPLAIN QUERY PLAN {text}")
+    ]
+    return "\n".join(lines)
+
+
+def test_the_spool_is_asked_for_what_may_go_alone(path: Path) -> None:
+    journal = Journal(path, lambda: 0.0)
+    spool = SpoolRetention(journal, Spool(path.parent / "spool"))
+
+    plan = plans_of(journal, lambda: spool.step(90.0))
+
+    assert "SEARCH jobs USING INDEX jobs_to_unspool (updated_at<?)" in plan
+
+
+def test_retention_finds_the_deliveries_of_a_study_and_not_all_of_a_state(path: Path) -> None:
+    journal = Journal(path)
+    rule = RetentionRule(journal.connection, FakePacs(), journal.clock)
+
+    plan = plans_of(journal, lambda: rule.by_journal("t7", RetentionSettings(studies_days=1.0)))
+
+    assert "jobs USING INDEX jobs_study" in plan
+    assert plan.count("SEARCH d ") == 4
+    assert "state=" not in plan
 
 
 def test_the_tallies_are_what_counting_would_give(path: Path) -> None:
