@@ -15,9 +15,9 @@ TRAIN ?= .venv-train/bin
 PYTEST := $(BIN)/python -m pytest
 APT_PYTHON := python3-venv
 APT_NODE := $(APT_PYTHON) orthanc orthanc-python orthanc-dicomweb dcmtk iproute2 util-linux
-APT_TEST := dicom3tools procps libfaketime openssl
 APT_VIEWER := nginx
-APT_BROWSER := $(APT_VIEWER) chromium
+APT_TEST := dicom3tools procps libfaketime openssl $(APT_VIEWER)
+APT_BROWSER := chromium
 # An Orthanc of your own for make ohif; without one it shows the demo that runs.
 ORTHANC ?=
 ORTHANC_USER ?=
