@@ -82,6 +82,13 @@ RULES = (
         why="images travel in the clear",
     ),
     Rule(
+        key="SslEnabled",
+        default=False,
+        wanted=False,
+        level=Level.NOTE,
+        why="the Orthanc packages of Debian and Ubuntu end at the first HTTPS request; docs/https.md has nginx hold the certificate",
+    ),
+    Rule(
         key="ExecuteLuaEnabled",
         default=False,
         wanted=False,
@@ -217,7 +224,7 @@ def _passwords(whole: Mapping[str, Any]) -> Iterator[Finding]:
         yield noted(
             "RemoteAccessAllowed",
             "true without HTTPS: passwords and images travel in the clear",
-            "Let nginx hold the certificate before it, or set SslEnabled (Orthanc 1.10.1 ends at the first HTTPS request).",
+            "Set it to false and let nginx on this host hold the certificate: docs/https.md.",
         )
 
 

@@ -60,6 +60,7 @@ def test_orthancs_own_defaults_let_strangers_store_and_start_no_plugin(tmp_path:
         ({"JobsHistorySize": 10}, "JobsHistorySize", Level.NOTE),
         ({"PythonScript": "/elsewhere.py"}, "PythonScript", Level.FAIL),
         ({"RemoteAccessAllowed": True}, "RemoteAccessAllowed", Level.NOTE),
+        ({"SslEnabled": True}, "SslEnabled", Level.NOTE),
         ({"DicomModalities": {"old": ["A" * 17, "h", 104]}}, "modality old", Level.FAIL),
     ],
 )
