@@ -31,6 +31,7 @@ from orthanc_plugin.node.pacs import (
     ResourceGone,
     SendState,
     SeriesFacts,
+    SeriesGlance,
     StudyFacts,
 )
 from orthanc_plugin.node.routing import SeriesOrigin
@@ -97,7 +98,7 @@ class FakePacs:
         self.overwrites = False
         """Whether what is sent again takes the place of the first copy (OverwriteInstances)."""
         self.texts_asked = 0
-        self.instances_asked = 0
+        self.instances_asked = self.series_asked = 0
         """How often the headers of a series were asked for: the one costly question."""
         self.clock: Callable[[], float] = time.time
         self.changed_at: dict[str, float] = {}
@@ -133,15 +134,19 @@ class FakePacs:
             is_done=len(newer) <= limit,
         )
 
-    def instances_of_series(self, series_orthanc_id: str) -> frozenset[str]:
-        return frozenset(self.series_facts(series_orthanc_id).sop_uids)
-
     def series_of_instance(self, instance_orthanc_id: str) -> str:
         self.instances_asked += 1
         return self._stored(instance_orthanc_id).series_id
 
-    def study_of_series(self, series_orthanc_id: str) -> str:
-        return self.series_facts(series_orthanc_id).study_orthanc_id
+    def glance(self, series_orthanc_id: str) -> SeriesGlance:
+        facts = self.series_facts(series_orthanc_id)
+        self.series_asked += 1
+        return SeriesGlance(
+            study_orthanc_id=facts.study_orthanc_id,
+            modality=facts.modality,
+            manufacturer=facts.manufacturer,
+            instances=frozenset(facts.sop_uids),
+        )
 
     def series_of_study(self, study_orthanc_id: str) -> tuple[str, ...]:
         self._answer(study_orthanc_id)

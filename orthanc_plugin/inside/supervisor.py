@@ -22,8 +22,7 @@ LONGEST_PAUSE_S = 30.0
 HEALTHY_AFTER_S = 60.0
 """A node that lived so long starts again without a long pause."""
 STOP_GRACE_S = 5.0
-TICK_S = 0.2
-NEWS_PAUSE_S = 0.6
+NEWS_PAUSE_S = 1.0
 """Between two lines to the node: it reads all that came since, and each look costs Orthanc a little."""
 
 
@@ -57,6 +56,8 @@ class Supervisor:
         self._log = log
         self._stop = threading.Event()
         self._news = threading.Event()
+        self._ended = threading.Event()
+        """The process that is watched, or all of this."""
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._starts = 0
@@ -70,6 +71,8 @@ class Supervisor:
     def stop(self) -> None:
         """End the node politely, then firmly; returns when it is gone."""
         self._stop.set()
+        self._ended.set()
+        self._news.set()
         if self._thread.is_alive():
             self._thread.join(2 * STOP_GRACE_S)
 
@@ -139,18 +142,25 @@ class Supervisor:
         return process
 
     def _watch(self, process: subprocess.Popen[bytes]) -> None:
-        """Until the node or Orthanc ends; passes news on, the first at once and then with pauses."""
-        may_tell_at_s = 0.0
+        """Until the node or Orthanc ends; passes news on, the first at once and then with pauses.
+
+        Sleeps as long as nothing happens: a wait with a limit looks 20 times a second, in Orthanc's own process.
+        """
+        self._ended = ended = threading.Event()
+
+        def await_end() -> None:
+            process.wait()
+            ended.set()
+            self._news.set()
+
+        threading.Thread(target=await_end, name="habitus-node-end", daemon=True).start()
         while not self._stop.is_set():
-            try:
-                process.wait(TICK_S)
-            except subprocess.TimeoutExpired:
-                if self._news.is_set() and time.monotonic() >= may_tell_at_s:
-                    may_tell_at_s = time.monotonic() + NEWS_PAUSE_S
-                    self._news.clear()
-                    self._write({"command": "wake"})
-            else:
+            self._news.wait()
+            self._news.clear()
+            if self._stop.is_set() or ended.is_set():
                 return
+            self._write({"command": "wake"})
+            ended.wait(NEWS_PAUSE_S)
 
     def _end(self) -> None:
         process = self._process

@@ -65,8 +65,12 @@ class Access:
 class Node:
     """Intake, worker and outbox, each in a thread of its own with its own connections."""
 
-    def __init__(self, in_force: SettingsInForce, access: Access, log: Logger) -> None:
+    def __init__(
+        self, in_force: SettingsInForce, access: Access, log: Logger, *, is_woken: bool
+    ) -> None:
         self._in_force = in_force
+        self._is_woken = is_woken
+        """Whether the plugin says when something comes."""
         settings = in_force()
         self._access = access
         self._log = log
@@ -153,6 +157,8 @@ class Node:
                 time.sleep(ENGINE_RETRY_S)
             elif worker.step():
                 self._outbox_news.set()
+                # Of a rejected series the next best may be due.
+                self._news.set()
             else:
                 time.sleep(WORKER_POLL_S)
 
@@ -170,7 +176,11 @@ class Node:
                 intake = intake or self._intake()
                 intake.step(identity)
 
-        self._repeat("intake", step, lambda: _await(self._news, self._in_force().intake.poll_s))
+        def pause() -> None:
+            poll_s = self._in_force().intake.poll_s
+            _await(self._news, intake.pause_s(is_woken=self._is_woken) if intake else poll_s)
+
+        self._repeat("intake", step, pause)
 
     def _intake(self) -> Intake:
         chooser = self._chooser(self._pacs(), self._journal())
@@ -356,12 +366,12 @@ def run(in_force: SettingsInForce, parent_pid: int | None) -> None:
     lock = lock_data_folder(in_force().data_folder)
     log = logger()
     if parent_pid is None:
-        node = Node(in_force, access_alone(in_force()), log)
+        node = Node(in_force, access_alone(in_force()), log, is_woken=False)
         signal.signal(signal.SIGHUP, lambda *_: node.reload())
         node.start()
         serve_alone(node)
     else:
-        node = Node(in_force, access_from_plugin(sys.stdin), log)
+        node = Node(in_force, access_from_plugin(sys.stdin), log, is_woken=True)
         signal.signal(signal.SIGHUP, lambda *_: node.reload())
         node.start()
         serve_plugin(node, sys.stdin)

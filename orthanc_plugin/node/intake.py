@@ -2,42 +2,30 @@
 
 import json
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from orthanc_plugin.node.arrivals import Arrivals
 from orthanc_plugin.node.choice_journal import NEXT_BEST_FAILED
 from orthanc_plugin.node.job_key import EngineIdentity
 from orthanc_plugin.node.journal import Submission
 from orthanc_plugin.node.logs import Logger, StudyPseudonyms
-from orthanc_plugin.node.pacs import Change, RequestRefused, ResourceGone
+from orthanc_plugin.node.pacs import RequestRefused, ResourceGone
 from orthanc_plugin.node.patience import Patience
+from orthanc_plugin.node.protection import ArrivingStudies
 from orthanc_plugin.node.router import Router, Way
 from orthanc_plugin.node.settings import IntakeSettings
 from orthanc_plugin.node.study_choice import StudyChooser, Wish, note_without_part, skip_reason
 from orthanc_plugin.node.submissions import fresh_submission
 
-CURSOR = "cursor"
-PAGE = 500
-"""Changes asked for at once."""
+WOKEN_POLL_S = 10.0
+"""Between two looks at /changes where the plugin says when something comes: only for what it could not say."""
 LONGEST_PAUSE_S = 3600.0
 """Between two questions about a study that Orthanc refuses to show."""
 NO_RULE = "no-rule"
 """There are rules, and none fits the study."""
 NEXT_BEST_TRIES = 10
 """Refusals after which the next best series of a study is given up."""
-
-
-@dataclass(slots=True)
-class _Arrival:
-    """A series that is still moving."""
-
-    first_sequence: int
-    last_seen_s: float
-    """Monotonic."""
-    members: frozenset[str] = frozenset()
-    """Instances known to be in it: to ask Orthanc for each of 300 is a tenth of what taking them in costs it."""
-    study: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +40,8 @@ class _Hold:
 class Intake:
     """A cursor into /changes and one quiet timer per series; a study rests when all of its series do.
 
-    StableSeries is not used: Orthanc never emits it after a restart. The cursor is saved behind the
-    oldest series that is still moving, and only after the journal holds what lies before it, so a
-    crash anywhere repeats work that the journal recognises, and loses none.
+    StableSeries is not used: Orthanc never emits it after a restart. The cursor is saved only after the
+    journal holds what lies before it, so a crash anywhere repeats work that the journal recognises.
     """
 
     def __init__(
@@ -75,14 +62,16 @@ class Intake:
         self._log = log
         self._clock = clock
         self._router = router
-        self._moving: dict[str, _Arrival] = {}
         self._held: dict[str, _Hold] = {}
         self._patience = Patience(settings.quiet_s, LONGEST_PAUSE_S, clock)
-        self._position: int | None = None
+        self._arrivals = Arrivals(
+            chooser.pacs, chooser.journal, settings.quiet_s, self._patience, log
+        )
+        self._arriving = ArrivingStudies(chooser.journal)
 
     def step(self, engine: EngineIdentity) -> int:
         """Read what is new, submit what came to rest, save the cursor; the number submitted. Raises PacsUnavailable."""
-        self._read_changes()
+        self._arrivals.follow()
         submitted = 0
         for study, series in self._resting_studies().items():
             try:
@@ -101,91 +90,41 @@ class Intake:
         for study in self._chooser.notes.studies_without_result():
             if not self._patience.is_waiting(study):
                 submitted += self._submit_next_best(study, engine)
-        self._save_cursor()
+        self._arriving.keep(self._arrivals.image_studies)
+        self._arrivals.save_cursor()
         return submitted
 
     @property
     def moving(self) -> int:
         """How many series are still arriving."""
-        return len(self._moving)
+        return len(self._arrivals)
 
-    def _start(self) -> int:
-        cursor = int(self._journal.fact(CURSOR) or 0)
-        if self._pacs.last_change() < cursor:
-            # Orthanc's index was replaced: its sequence began anew.
-            self._log.warning("cursor-reset", cursor=cursor)
-            return 0
-        return cursor
+    @property
+    def is_expecting(self) -> bool:
+        """Whether something is arriving that may be analysed."""
+        return bool(self._arrivals.image_studies)
 
-    def _read_changes(self) -> None:
-        position = self._start() if self._position is None else self._position
-        while True:
-            page = self._pacs.changes(position, PAGE)
-            for change in page.changes:
-                self._note(change)
-            position = page.last
-            self._position = position
-            if page.is_done:
-                return
-
-    def _note(self, change: Change) -> None:
-        if change.kind != "NewInstance":
-            return
-        arrival = self._known(change.orthanc_id)
-        if arrival is None:
-            try:
-                series = self._pacs.series_of_instance(change.orthanc_id)
-                members = self._members(series)
-            except ResourceGone:
-                return
-            arrival = self._moving.setdefault(
-                series, _Arrival(first_sequence=change.sequence, last_seen_s=0.0)
-            )
-            arrival.members = members
-        arrival.last_seen_s = self._clock()
-
-    def _members(self, series: str) -> frozenset[str]:
-        try:
-            return self._pacs.instances_of_series(series)
-        except RequestRefused:
-            # Only an economy: each instance is asked for, then.
-            return frozenset()
-
-    def _known(self, instance: str) -> _Arrival | None:
-        return next((one for one in self._moving.values() if instance in one.members), None)
+    def pause_s(self, *, is_woken: bool = False) -> float:
+        """How long the next step may wait; longer where somebody tells when something comes."""
+        longest_s = max(WOKEN_POLL_S, self._settings.poll_s) if is_woken else self._settings.poll_s
+        until_quiet_s = self._arrivals.next_quiet_s()
+        if until_quiet_s is None:
+            return longest_s
+        # What is quiet and still here waits for slices, or for an Orthanc that refuses.
+        return min(longest_s, until_quiet_s or self._settings.poll_s)
 
     def _resting_studies(self) -> dict[str, list[str]]:
         """Studies of which nothing has come for the quiet time, with their series that came."""
-        arrived: defaultdict[str, list[str]] = defaultdict(list)
-        for series, arrival in list(self._moving.items()):
-            if self._patience.is_waiting(series):
-                continue
-            try:
-                arrival.study = arrival.study or self._pacs.study_of_series(series)
-            except ResourceGone:
-                del self._moving[series]
-                continue
-            except RequestRefused as error:
-                if self._is_quiet(arrival):
-                    self._patience.refused(series)
-                    self._log.warning("series-not-read", reason=error.code)
-                continue
-            arrived[arrival.study].append(series)
-        return {study: series for study, series in arrived.items() if self._is_due(study, series)}
+        studies = self._arrivals.by_study()
+        return {study: series for study, series in studies.items() if self._is_due(study, series)}
 
     def _is_due(self, study: str, series: Sequence[str]) -> bool:
         if self._patience.is_waiting(study):
             return False
         hold = self._held.get(study)
-        if hold is not None and hold.newest_s == self._newest_s(series):
+        if hold is not None and hold.newest_s == self._arrivals.newest_s(series):
             return self._clock() >= hold.until_s
-        return all(self._is_quiet(self._moving[one]) for one in series)
-
-    def _newest_s(self, series: Iterable[str]) -> float:
-        return max(self._moving[one].last_seen_s for one in series)
-
-    def _is_quiet(self, arrival: _Arrival) -> bool:
-        return self._clock() - arrival.last_seen_s >= self._settings.quiet_s
+        return self._arrivals.is_quiet(series)
 
     def _may_wait(self, study: str) -> bool:
         hold = self._held.get(study)
@@ -195,13 +134,11 @@ class Intake:
     def _hold(self, study: str, series: Sequence[str], missing: int) -> None:
         """What is still moving keeps the cursor behind it, so that a crash begins the wait anew."""
         until_s = self._clock() + self._settings.incomplete_wait_s
-        self._held[study] = _Hold(until_s=until_s, newest_s=self._newest_s(series))
+        self._held[study] = _Hold(until_s=until_s, newest_s=self._arrivals.newest_s(series))
         self._log.info("study-incomplete", study=self._pseudonyms.of(study), count=missing)
 
     def _let_go(self, study: str, series: Iterable[str]) -> None:
-        for one in series:
-            del self._moving[one]
-            self._patience.forget(one)
+        self._arrivals.let_go(series)
         self._held.pop(study, None)
         self._patience.forget(study)
 
@@ -289,10 +226,3 @@ class Intake:
             self._pacs.set_marker(series_orthanc_id, json.dumps({"job": key}))
         except ResourceGone:
             return
-
-    def _save_cursor(self) -> None:
-        assert self._position is not None
-        behind = [arrival.first_sequence - 1 for arrival in self._moving.values()]
-        cursor = min([self._position, *behind])
-        if self._journal.fact(CURSOR) != str(cursor):
-            self._journal.set_fact(CURSOR, str(cursor))

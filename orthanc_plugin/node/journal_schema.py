@@ -202,6 +202,9 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX jobs_to_unspool ON jobs (updated_at)
       WHERE spooled = 1 AND state IN ('done', 'superseded');
     """,
+    """
+    CREATE TABLE arriving (study_orthanc_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+    """,
 )
 """Entry n brings a journal from version n to n + 1; published entries are never edited."""
 

@@ -30,6 +30,7 @@ from orthanc_plugin.node.pacs import (
     ResourceGone,
     SendState,
     SeriesFacts,
+    SeriesGlance,
     StudyFacts,
 )
 from orthanc_plugin.node.pinned_certificate import pin
@@ -119,14 +120,16 @@ class OrthancPacs:
         """The series an instance belongs to; raises ResourceGone."""
         return text_in(self._record("GET", f"/instances/{instance_orthanc_id}"), "ParentSeries")
 
-    def instances_of_series(self, series_orthanc_id: str) -> frozenset[str]:
-        """All that is of a series by now; raises ResourceGone."""
+    def glance(self, series_orthanc_id: str) -> SeriesGlance:
+        """A series as it is by now; raises ResourceGone."""
         series = self._record("GET", f"/series/{series_orthanc_id}")
-        return frozenset(texts_in(series, "Instances"))
-
-    def study_of_series(self, series_orthanc_id: str) -> str:
-        """The study a series belongs to; raises ResourceGone."""
-        return text_in(self._record("GET", f"/series/{series_orthanc_id}"), "ParentStudy")
+        tags = record(series.get("MainDicomTags"))
+        return SeriesGlance(
+            study_orthanc_id=text_in(series, "ParentStudy"),
+            modality=text_in(tags, "Modality", "").strip(),
+            manufacturer=text_in(tags, "Manufacturer", "").strip(),
+            instances=frozenset(texts_in(series, "Instances")),
+        )
 
     def series_of_study(self, study_orthanc_id: str) -> tuple[str, ...]:
         """All series of a study; raises ResourceGone."""

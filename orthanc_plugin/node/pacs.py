@@ -86,6 +86,17 @@ class StudyFacts:
     """Seconds since 1970 by Orthanc's clock: when its newest image came."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesGlance:
+    """What a single request tells of a series that may still be growing."""
+
+    study_orthanc_id: str
+    modality: str
+    manufacturer: str
+    instances: frozenset[str]
+    """Orthanc's ids of all that is of it by now."""
+
+
 class SendState(StrEnum):
     """Where an asynchronous send stands."""
 
@@ -119,11 +130,8 @@ class Pacs(Protocol):
     def series_of_instance(self, instance_orthanc_id: str) -> str:
         """The series an instance belongs to; raises ResourceGone."""
 
-    def instances_of_series(self, series_orthanc_id: str) -> frozenset[str]:
-        """All that is of a series by now; raises ResourceGone."""
-
-    def study_of_series(self, series_orthanc_id: str) -> str:
-        """The study a series belongs to; raises ResourceGone."""
+    def glance(self, series_orthanc_id: str) -> SeriesGlance:
+        """A series as it is by now; raises ResourceGone."""
 
     def series_of_study(self, study_orthanc_id: str) -> tuple[str, ...]:
         """All series of a study; raises ResourceGone."""

@@ -1,10 +1,30 @@
-"""Keeps Orthanc from recycling what is not done yet: a patient with an open job is protected, and free again afterwards."""
+"""Keeps Orthanc from recycling what is not done yet: from its first slice on until no job of it is open."""
 
 from orthanc_plugin.node.job_states import JobState
 from orthanc_plugin.node.journal import Journal
+from orthanc_plugin.node.journal_database import transaction
 from orthanc_plugin.node.pacs import Pacs, RequestRefused, ResourceGone
 
 OPEN = (JobState.QUEUED, JobState.RUNNING, JobState.COMPUTED)
+
+
+class ArrivingStudies:
+    """The journal's table `arriving`: studies that the intake has seen and not decided on yet."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._connection = journal.connection
+        self._kept: frozenset[str] | None = None
+
+    def keep(self, studies: frozenset[str]) -> None:
+        """These and no others; with the first call whatever a dead node left is forgotten."""
+        if studies == self._kept:
+            return
+        with transaction(self._connection):
+            self._connection.execute("DELETE FROM arriving")
+            self._connection.executemany(
+                "INSERT INTO arriving VALUES (?)", [(one,) for one in sorted(studies)]
+            )
+        self._kept = studies
 
 
 class Protector:
@@ -22,7 +42,7 @@ class Protector:
             try:
                 self._protect(study)
             except (ResourceGone, RequestRefused):
-                # Deleted meanwhile, or refused: asked again at the next step while its job is open.
+                # Deleted meanwhile, or refused: asked again at the next step while it is not done.
                 continue
         for study in sorted(protected - open_studies):
             self._free(study)
@@ -66,6 +86,8 @@ class Protector:
 
     def _open_studies(self) -> set[str]:
         rows = self._connection.execute(
-            "SELECT DISTINCT study_orthanc_id FROM jobs WHERE state IN (?, ?, ?)", OPEN
+            "SELECT study_orthanc_id FROM jobs WHERE state IN (?, ?, ?)"
+            " UNION SELECT study_orthanc_id FROM arriving",
+            OPEN,
         )
         return {str(row["study_orthanc_id"]) for row in rows}

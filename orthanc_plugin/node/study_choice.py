@@ -20,7 +20,7 @@ from orthanc_plugin.node.demographics import DemographicsSeal
 from orthanc_plugin.node.job_key import EngineIdentity
 from orthanc_plugin.node.job_states import JobState
 from orthanc_plugin.node.journal import Job, Journal, Submission
-from orthanc_plugin.node.pacs import Pacs, ResourceGone, SeriesFacts
+from orthanc_plugin.node.pacs import Pacs, ResourceGone, SeriesFacts, SeriesGlance
 from orthanc_plugin.node.profile_rules import RulesOf
 from orthanc_plugin.node.settings import LatePolicy
 from orthanc_plugin.node.submissions import submission_of
@@ -63,7 +63,7 @@ class Wish:
     """Of a series that would be taken if they came."""
 
 
-def skip_reason(facts: SeriesFacts) -> str | None:
+def skip_reason(facts: SeriesFacts | SeriesGlance) -> str | None:
     """Why a series takes no part in the choice at all."""
     if facts.manufacturer == OWN_MANUFACTURER:
         return "own-result"

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from orthanc_plugin.node.arrivals import CURSOR, PAGE
 from orthanc_plugin.node.delivery_journal import OPEN_STATES
-from orthanc_plugin.node.intake import CURSOR, PAGE
 from orthanc_plugin.node.job_states import DeliveryState, JobState
 from orthanc_plugin.node.journal import NODE, Journal
 from orthanc_plugin.node.logs import Logger, StudyPseudonyms
@@ -114,9 +114,7 @@ class RetentionRule:
     def _has_any(self, series: tuple[str, ...], arriving: frozenset[str] | None) -> bool:
         if arriving is None:
             return True
-        return bool(arriving) and any(
-            arriving & self._pacs.instances_of_series(one) for one in series
-        )
+        return bool(arriving) and any(arriving & self._pacs.glance(one).instances for one in series)
 
     def _arriving(self) -> frozenset[str] | None:
         """A node that was away for long meets images that are old, and yet were never looked at."""

@@ -165,7 +165,10 @@ def test_a_series_knows_its_instances(scene: Scene) -> None:
     series_id = scene.pacs.series_of_instance(ids[0])
     facts = scene.pacs.series_facts(series_id)
 
-    assert scene.pacs.instances_of_series(series_id) == set(ids)
+    glance = scene.pacs.glance(series_id)
+
+    assert glance.instances == set(ids)
+    assert (glance.modality, glance.manufacturer) == ("CT", "Maker")
     assert facts.sop_uids == dict(
         zip(ids, [str(IMAGE.SOPInstanceUID), str(OTHER.SOPInstanceUID)], strict=True)
     )
@@ -180,7 +183,7 @@ def test_a_study_knows_its_series(scene: Scene) -> None:
     instance = scene.pacs.store_instance(dicom_bytes(IMAGE))
 
     series = scene.pacs.series_of_instance(instance)
-    study = scene.pacs.study_of_series(series)
+    study = scene.pacs.glance(series).study_orthanc_id
 
     assert scene.pacs.series_of_study(study) == (series,)
     assert scene.pacs.series_facts(series).study_orthanc_id == study
@@ -221,7 +224,7 @@ def test_what_is_not_there_is_gone(scene: Scene) -> None:
     with pytest.raises(ResourceGone):
         scene.pacs.series_facts("no-such-id")
     with pytest.raises(ResourceGone):
-        scene.pacs.study_of_series("no-such-id")
+        scene.pacs.glance("no-such-id")
     with pytest.raises(ResourceGone):
         scene.pacs.series_of_study("no-such-id")
     with pytest.raises(ResourceGone):
@@ -293,7 +296,7 @@ def test_a_send_nobody_remembers_is_unknown(scene: Scene) -> None:
 def test_a_patient_is_protected_and_free_again(scene: Scene) -> None:
     orthanc_id = scene.pacs.store_instance(dicom_bytes(IMAGE))
     series = scene.pacs.series_of_instance(orthanc_id)
-    patient = scene.pacs.patient_of_study(scene.pacs.study_of_series(series))
+    patient = scene.pacs.patient_of_study(scene.pacs.glance(series).study_orthanc_id)
     seen = [scene.pacs.is_protected(patient)]
     for wanted in (True, True, False):
         scene.pacs.protect(patient, is_protected=wanted)

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import pytest
 from orthanc_plugin.inside.configuration import PluginConfiguration
 from orthanc_plugin.inside.disk_space import DiskMarks
 from orthanc_plugin.inside.guard import Admission
-from orthanc_plugin.inside.supervisor import Supervisor, node_environment
+from orthanc_plugin.inside.supervisor import NEWS_PAUSE_S, Supervisor, node_environment
 
 STAND_IN = """#!{python}
 import os
@@ -85,12 +86,12 @@ def test_many_events_become_few_lines(scene: Scene) -> None:
     scene.supervisor.start()
     scene.wait(lambda: len(scene.lines()) == 2)
 
-    for _ in range(500):
+    for _ in range(130):
         scene.supervisor.wake()
-    scene.wait(lambda: len(scene.lines()) > 2)
-    time.sleep(0.8)
+        time.sleep(0.01)
+    scene.wait(lambda: len(scene.lines()) > 3)
 
-    assert 1 <= len(scene.lines()) - 2 <= 2
+    assert len(scene.lines()) - 2 <= 3
 
 
 def test_a_node_that_ended_is_started_again(scene: Scene) -> None:
@@ -117,3 +118,31 @@ def test_the_node_does_not_inherit_what_steers_an_interpreter() -> None:
     inherited = node_environment({"PATH": "/bin", "PYTHONPATH": "/x", "PYTHONHOME": "/y"})
 
     assert inherited == {"PATH": "/bin"}
+
+
+def test_a_supervisor_at_rest_uses_no_processor_time(scene: Scene) -> None:
+    scene.supervisor.start()
+    scene.wait(lambda: len(scene.lines()) == 2)
+    (thread,) = (one for one in threading.enumerate() if one.name == "habitus-supervisor")
+    schedule = Path(f"/proc/self/task/{thread.native_id}/status")
+
+    def switches() -> int:
+        """How often the thread went to sleep, and so was woken (Linux proc(5))."""
+        lines = dict(line.split(":", 1) for line in schedule.read_text().splitlines())
+        return int(lines["voluntary_ctxt_switches"])
+
+    time.sleep(0.3)
+    before = switches()
+    time.sleep(1.0)
+
+    assert switches() - before <= 2
+
+
+def test_the_first_news_after_a_rest_is_told_at_once(scene: Scene) -> None:
+    scene.supervisor.start()
+    scene.wait(lambda: len(scene.lines()) == 2)
+    began_s = time.monotonic()
+    scene.supervisor.wake()
+    scene.wait(lambda: len(scene.lines()) == 3)
+
+    assert time.monotonic() - began_s < NEWS_PAUSE_S / 2

@@ -13,14 +13,20 @@ from inference.domain.errors import HabitusError
 from orthanc_plugin.node.delivery_journal import ObjectUids
 from orthanc_plugin.node.destinations import Destination
 from orthanc_plugin.node.orthanc_pacs import OrthancPacs
-from orthanc_plugin.node.pacs import ChangePage, RequestRefused, SendState, SeriesFacts
+from orthanc_plugin.node.pacs import (
+    ChangePage,
+    RequestRefused,
+    SendState,
+    SeriesFacts,
+    SeriesGlance,
+)
 
 UIDS = ObjectUids(study_uid="1.2", series_uid="1.3", sop_uid="1.4")
 CALLS: dict[str, tuple[Callable[[OrthancPacs], object], type]] = {
     "last_change": (lambda pacs: pacs.last_change(), int),
     "changes": (lambda pacs: pacs.changes(0, 10), ChangePage),
     "series_of_instance": (lambda pacs: pacs.series_of_instance("a"), str),
-    "instances_of_series": (lambda pacs: pacs.instances_of_series("a"), frozenset),
+    "glance": (lambda pacs: pacs.glance("a"), SeriesGlance),
     "series_of_study": (lambda pacs: pacs.series_of_study("a"), tuple),
     "series_facts": (lambda pacs: pacs.series_facts("a"), SeriesFacts),
     "store_instance": (lambda pacs: pacs.store_instance(b""), str),

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 from pydicom.dataset import Dataset
 
-from orthanc_plugin.node.intake import CURSOR
+from orthanc_plugin.node.arrivals import CURSOR
 from orthanc_plugin.node.job_states import JobState
 from orthanc_plugin.node.journal import Journal
 from orthanc_plugin.node.pacs import PacsUnavailable
@@ -309,15 +309,3 @@ def test_no_text_of_a_header_reaches_the_journal(scene: Scene) -> None:
     settle(scene, intake)
 
     assert SECRET not in "".join(scene.journal.connection.iterdump())
-
-
-def test_orthanc_is_asked_once_for_the_series_of_many_slices(scene: Scene) -> None:
-    intake = scene.intake()
-    slices = ct_series(40)
-    fill(scene.pacs, slices[:30])
-    intake.step(ENGINE)
-    fill(scene.pacs, slices[30:])
-    intake.step(ENGINE)
-
-    assert scene.pacs.instances_asked == 2
-    assert intake.moving == 1

@@ -8,7 +8,7 @@ import pytest
 from orthanc_plugin.node.job_states import JobState
 from orthanc_plugin.node.journal import Job, Journal, Verdict
 from orthanc_plugin.node.pacs import PacsUnavailable
-from orthanc_plugin.node.protection import Protector
+from orthanc_plugin.node.protection import ArrivingStudies, Protector
 from orthanc_plugin.node.submissions import submission_of
 from tests.dicom_peers import PATIENT_ID, ct_series
 from tests.fakes import ENGINE, FakePacs, fill
@@ -101,3 +101,31 @@ def test_an_orthanc_that_is_away_is_waited_for(scene: Scene) -> None:
 
     with pytest.raises(PacsUnavailable):
         scene.step()
+
+
+def test_a_patient_is_protected_from_the_first_slice_on(scene: Scene) -> None:
+    ids = fill(scene.pacs, ct_series(2, seed="one"))
+    study = scene.pacs.glance(scene.pacs.series_of_instance(ids[0])).study_orthanc_id
+    arriving = ArrivingStudies(scene.journal)
+    arriving.keep(frozenset({study}))
+    seen = [scene.step()]
+    scene.queue("one")
+    arriving.keep(frozenset())
+    seen.append(scene.step())
+    scene.end()
+    seen.append(scene.step())
+
+    assert seen == [{PATIENT}, {PATIENT}, set()]
+
+
+def test_a_study_that_came_to_rest_without_a_job_is_free_again_also_after_a_crash(
+    scene: Scene,
+) -> None:
+    ids = fill(scene.pacs, ct_series(2, seed="one"))
+    study = scene.pacs.glance(scene.pacs.series_of_instance(ids[0])).study_orthanc_id
+    ArrivingStudies(scene.journal).keep(frozenset({study}))
+    scene.step()
+    # A fresh process, which finds that nothing moves.
+    ArrivingStudies(scene.journal).keep(frozenset())
+
+    assert scene.step() == set()

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 
+from orthanc_plugin.node.arrivals import CURSOR
 from orthanc_plugin.node.destinations import Destination
-from orthanc_plugin.node.intake import CURSOR, LONGEST_PAUSE_S, NEXT_BEST_TRIES
+from orthanc_plugin.node.intake import LONGEST_PAUSE_S, NEXT_BEST_TRIES
 from orthanc_plugin.node.job_states import JobState
 from orthanc_plugin.node.journal import Journal
 from orthanc_plugin.node.settings import LatePolicy
