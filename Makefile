@@ -204,6 +204,9 @@ bench-read: .venv/.dev ## CPU time of reading 300 slices, ours with every check 
 .PHONY: bench-ingest
 bench-ingest: setup-dev ## Orthanc's CPU time for 300 slices with the plugin and without; REST while the engine works
 	$(SUDO) env OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.ingest --out docs/results/ingest.md
+.PHONY: bench-first
+bench-first: .venv/.dev ## what each network's first run costs beside later ones
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.first_inference --out docs/results/first-inference.md
 .PHONY: bench-at-rest
 bench-at-rest: setup-dev ## Orthanc's CPU time while nothing comes in, with the plugin and without
 	$(SUDO) env OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.at_rest --out docs/results/at-rest.md

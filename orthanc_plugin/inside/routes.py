@@ -157,7 +157,7 @@ class Routes:
         silent_s, engine = self._silent_s(), self._fact("engine")
         if silent_s is None or silent_s > SILENT_AFTER_S:
             raise _node_not_started()
-        if not engine or engine["state"] != "ready":
+        if not engine or engine["state"] not in ("ready", "resting"):
             raise Refused(
                 503,
                 "engine-not-ready",

@@ -83,6 +83,8 @@ class Node:
         self._seal = DemographicsSeal(secret)
         self._spool = Spool(settings.spool_folder)
         self._engines = [EngineProcess(settings.engine) for _ in range(settings.engine.workers)]
+        self._wanted = [threading.Event() for _ in self._engines]
+        """Set where a worker's engine has, or soon will have, something to do."""
         self._worker: Worker | None = None
         """The one that takes every job."""
         self._is_ending = threading.Event()
@@ -98,7 +100,10 @@ class Node:
         for number, engine in enumerate(self._engines):
             is_for_stat = 0 < number == len(self._engines) - 1
             work = partial(
-                self._work, engine, least_priority=STAT_ONLY if is_for_stat else EVERY_PRIORITY
+                self._work,
+                engine,
+                self._wanted[number],
+                least_priority=STAT_ONLY if is_for_stat else EVERY_PRIORITY,
             )
             threading.Thread(target=work, name=f"worker-{number}", daemon=True).start()
         for name, loop in (
@@ -139,7 +144,7 @@ class Node:
     def _identity_of(self, profile: str) -> EngineIdentity | None:
         return self._worker.identity_of(profile) if self._worker is not None else None
 
-    def _work(self, engine: EngineProcess, least_priority: int) -> None:
+    def _work(self, engine: EngineProcess, wanted: threading.Event, least_priority: int) -> None:
         bench = Bench(
             journal=self._journal(),
             pacs=self._pacs(),
@@ -148,19 +153,22 @@ class Node:
             seal=self._seal,
             log=self._log,
             has_room=self._has_room,
+            wanted=wanted,
         )
         worker = Worker(bench, self._in_force, least_priority)
         if engine is self._engines[0]:
             self._worker = worker
         while not self._is_ending.is_set():
-            if not worker.ensure_engine():
+            if worker.rests():
+                worker.pause(WORKER_POLL_S)
+            elif not worker.ensure_engine():
                 time.sleep(ENGINE_RETRY_S)
             elif worker.step():
                 self._outbox_news.set()
                 # Of a rejected series the next best may be due.
                 self._news.set()
             else:
-                time.sleep(WORKER_POLL_S)
+                worker.pause(WORKER_POLL_S)
 
     def _has_room(self) -> bool:
         settings = self._in_force()
@@ -174,7 +182,9 @@ class Node:
             # Once the engine has loaded, the profile is known to be a good one.
             if (identity := self._identity()) is not None:
                 intake = intake or self._intake()
-                intake.step(identity)
+                if intake.step(identity) or intake.is_expecting:
+                    for wanted in self._wanted:
+                        wanted.set()
 
         def pause() -> None:
             poll_s = self._in_force().intake.poll_s

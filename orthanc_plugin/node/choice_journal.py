@@ -133,6 +133,15 @@ class ChoiceJournal:
         ).fetchall()
         return tuple(row["study"] for row in rows if not self.taken(row["study"]))
 
+    def studies_noted(self, reason: str, since: float) -> tuple[str, ...]:
+        """Studies of which a series was not taken for this reason, the oldest first."""
+        rows = self._journal.connection.execute(
+            "SELECT study_orthanc_id AS study FROM skipped WHERE reason = ? AND seen_at >= ?"
+            " GROUP BY study_orthanc_id ORDER BY min(seen_at), study",
+            (reason, since),
+        )
+        return tuple(row["study"] for row in rows)
+
     def give_up(self, study_orthanc_id: str, reason: str) -> None:
         """Nothing left of a study is tried by itself any more."""
         self._journal.connection.execute(

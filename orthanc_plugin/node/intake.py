@@ -24,6 +24,10 @@ LONGEST_PAUSE_S = 3600.0
 """Between two questions about a study that Orthanc refuses to show."""
 NO_RULE = "no-rule"
 """There are rules, and none fits the study."""
+RULES = "rules"
+"""Fact: a digest of those that every study without a rule has been put to."""
+AT_ONCE = 5
+"""Studies that are put to changed rules at one step: what arrives does not wait for all of them."""
 NEXT_BEST_TRIES = 10
 """Refusals after which the next best series of a study is given up."""
 
@@ -67,6 +71,8 @@ class Intake:
         self._arrivals = Arrivals(
             chooser.pacs, chooser.journal, settings.quiet_s, self._patience, log
         )
+        self._rules = ""
+        self._reconsidered: list[str] = []
         self._arriving = ArrivingStudies(chooser.journal)
 
     def step(self, engine: EngineIdentity) -> int:
@@ -90,6 +96,7 @@ class Intake:
         for study in self._chooser.notes.studies_without_result():
             if not self._patience.is_waiting(study):
                 submitted += self._submit_next_best(study, engine)
+        submitted += self._reconsider()
         self._arriving.keep(self._arrivals.image_studies)
         self._arrivals.save_cursor()
         return submitted
@@ -107,6 +114,8 @@ class Intake:
     def pause_s(self, *, is_woken: bool = False) -> float:
         """How long the next step may wait; longer where somebody tells when something comes."""
         longest_s = max(WOKEN_POLL_S, self._settings.poll_s) if is_woken else self._settings.poll_s
+        if self._reconsidered:
+            return self._settings.poll_s
         until_quiet_s = self._arrivals.next_quiet_s()
         if until_quiet_s is None:
             return longest_s
@@ -205,9 +214,54 @@ class Intake:
             self._chooser.notes.give_up(study, NEXT_BEST_FAILED)
         return submitted
 
-    def _queue(self, wanted: Submission) -> int:
+    def _reconsider(self) -> int:
+        """Put what no rule fitted to the rules again once these have changed; some studies at a step."""
+        if self._router is None:
+            return 0
+        rules = self._router.rules_digest
+        if rules != self._rules:
+            self._rules = rules
+            # A journal that knows of no rules yet has nothing to put to others.
+            is_other = self._journal.fact(RULES) not in (None, rules)
+            since = self._journal.clock() - self._settings.reconsider_h * 3600.0
+            self._reconsidered = (
+                list(self._chooser.notes.studies_noted(NO_RULE, since)) if is_other else []
+            )
+            if self._reconsidered:
+                self._log.info("studies-reconsidered", count=len(self._reconsidered))
+        submitted = sum(self._put_again(study) for study in self._reconsidered[:AT_ONCE])
+        # Only now: after a crash all of them are looked at once more, which submits none twice.
+        if not self._reconsidered and self._journal.fact(RULES) != rules:
+            self._journal.set_fact(RULES, rules)
+        return submitted
+
+    def _put_again(self, study: str) -> int:
+        assert self._router is not None
+        if study in self._arrivals.image_studies:
+            # It is put to them when it comes to rest.
+            self._reconsidered.remove(study)
+            return 0
+        if self._patience.is_waiting(study):
+            return 0
+        try:
+            # Noted anew, it would be looked at for ever; so the note stays as old as it is.
+            way = self._router.way(self._chooser.images(study))
+            wish = Wish(submissions=()) if way is None else self._chosen(study, way, may_wait=False)
+        except ResourceGone:
+            wish = Wish(submissions=())
+        except RequestRefused as error:
+            self._log.warning("series-not-read", reason=error.code)
+            if self._patience.refused(study) < NEXT_BEST_TRIES:
+                self._reconsidered.append(self._reconsidered.pop(self._reconsidered.index(study)))
+                return 0
+            wish = Wish(submissions=())
+        self._patience.forget(study)
+        self._reconsidered.remove(study)
+        return sum(self._queue(one, why="rules-changed") for one in wish.submissions)
+
+    def _queue(self, wanted: Submission, why: str = "") -> int:
         submission = fresh_submission(self._journal, wanted)
-        if submission is None or self._journal.submit(submission, for_study=True) is None:
+        if submission is None or self._journal.submit(submission, for_study=True, why=why) is None:
             return 0
         self._log.info(
             "job-queued",

@@ -101,14 +101,19 @@ class Journal:
         return None if row is None else _job(row)
 
     def submit(
-        self, submission: Submission, actor: str = NODE, *, for_study: bool = False
+        self,
+        submission: Submission,
+        actor: str = NODE,
+        *,
+        for_study: bool = False,
+        why: str = "",
     ) -> str | None:
         """Queue a job and supersede the older ones of its series, or of its whole study; None where it is known."""
         with transaction(self.connection):
             if self.job(submission.key) is not None:
                 return None
             self._insert(submission)
-            self._audit(actor, "queued", submission.key)
+            self._audit(actor, "queued", submission.key, why)
             place = Place(
                 key=submission.key,
                 series_uid=submission.series_uid,
@@ -132,6 +137,14 @@ class Journal:
                     (opening, JobState.QUEUED, now, row["window"]),
                 ).rowcount
         return held
+
+    def has_ready(self, least_priority: int = EVERY_PRIORITY) -> bool:
+        """Whether there is a job to take."""
+        row = self.connection.execute(
+            "SELECT 1 FROM jobs WHERE state = ? AND run_at <= ? AND priority >= ? LIMIT 1",
+            (JobState.QUEUED, self.clock(), least_priority),
+        ).fetchone()
+        return row is not None
 
     def take(self, lease_s: float, least_priority: int = EVERY_PRIORITY) -> Job | None:
         """The next job, now running under a new fence; highest priority first, then oldest."""

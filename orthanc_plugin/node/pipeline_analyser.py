@@ -7,6 +7,7 @@ from pathlib import Path
 
 from inference.domain.analysis_profile import load_profile
 from inference.domain.report_options import ReportOptions
+from inference.engine.warm_up import warm_up
 from inference.pipeline import CODE_VERSION, Models, RunIdentity, analyse_folder, load_models
 from orthanc_plugin.node.analysis_port import AnalysisRequest, LoadRequest, Progress
 from orthanc_plugin.node.job_key import EngineIdentity
@@ -39,9 +40,10 @@ class PipelineAnalyser:
 
 
 def load(request: LoadRequest) -> PipelineAnalyser:
-    """Verify and load the models of the profile; raises ModelUnusable."""
+    """Verify and load the models of the profile, and run each once; raises ModelUnusable or InferenceFailed."""
     profile = load_profile(request.profile)
     models = load_models(profile, request.providers, request.models_folder)
+    warm_up(models.loaded)
     identity = EngineIdentity(
         profile_hash=choices_hash(profile.content_hash, request.report.content_hash),
         models=tuple(sorted((use.name, use.sha256) for use in models.uses)),

@@ -1,5 +1,6 @@
 """The way of a study: what Orthanc knows of its CT series is put to the rules in force."""
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -69,6 +70,12 @@ class Router:
         """What analyses by a profile (empty: the engine's own); None where it is not loaded."""
         own = self._in_force().engine.profile
         return self._identity_of("" if profile == own else profile)
+
+    @property
+    def rules_digest(self) -> str:
+        """Another one whenever a study may go another way."""
+        settings = self._in_force()
+        return hashlib.sha256(repr((settings.rules, settings.time_zone)).encode()).hexdigest()[:16]
 
     def names_of(self, profile: str) -> frozenset[str]:
         """Under which ways name a profile: the engine's own has two."""

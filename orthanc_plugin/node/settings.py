@@ -69,6 +69,9 @@ class IntakeSettings:
     incomplete_wait_s: SecondsOrNone = 120.0
     """A quiet study whose best series has gaps waits so long for the slices between before it is taken as it is;
     the reader then refuses it with a code. 0 waits for nothing."""
+    reconsider_h: SecondsOrNone = 24.0
+    """Hours; studies that no rule fitted are put to the rules again when these have changed, if they came to rest within this
+    time. 0: never."""
     late: LatePolicy = LatePolicy.RECOMPUTE
     """What comes after a result: "recompute" gives a new result that supersedes the old one, "note" shows it on the page
     and leaves the result as it is. A corrected patient gives a new one all the same."""
@@ -99,6 +102,9 @@ class EngineSettings:
     """A child that served so many jobs makes room for a fresh one."""
     recycle_growth_bytes: CountOrNone = 2 * 1024**3
     """So does one that holds so much more memory than after its first job; 0: it may grow to its limit."""
+    idle_unload_s: SecondsOrNone = 0.0
+    """A child that had no work for so long is ended, so that its memory (a GPU's too) is free for others; it is started again
+    as soon as the first slice of a CT series is seen, long before the quiet time is over. 0: it stays."""
     workers: Count = 1
     """Engine children that work side by side on this machine. From 2 on, one of them takes stat jobs only, so that a stat
     job never waits for another job to end; each holds the models in memory (a GPU's too) of its own."""

@@ -1,8 +1,10 @@
 """The worker: takes one job after the other from the journal to published results; the one broad except is here."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from inference.domain.errors import HabitusError
@@ -41,7 +43,7 @@ from orthanc_plugin.node.superseding import predecessors
 LEASE_S = 60.0
 PACS_RETRY_S = 5.0
 ENGINE_FACT = "engine"
-"""What the page shows of the engine: {"state": "ready" | "unusable" | "lost", …}."""
+"""What the page shows of the engine: {"state": "ready" | "resting" | "unusable" | "lost", …}."""
 
 MODEL_CODES = frozenset(
     {"model-unusable", "manifest-invalid", "checksum-mismatch", "configuration-invalid"}
@@ -61,6 +63,9 @@ class Bench:
     log: Logger
     has_room: Callable[[], bool] = lambda: True
     """Whether the disk takes the results of one more job."""
+    wanted: threading.Event = field(default_factory=threading.Event)
+    """Set by any thread: something is arriving, or was queued."""
+    clock: Callable[[], float] = time.monotonic
 
 
 class Worker:
@@ -74,7 +79,9 @@ class Worker:
         self._least_priority = least_priority
         self._deliveries = DeliveryJournal(bench.journal)
         self.identity: EngineIdentity | None = None
-        """Of the engine as last loaded; None until then."""
+        """Of the engine as last loaded, also while it rests; None until then."""
+        self._is_resting = False
+        self._used_s = bench.clock()
 
     @property
     def _settings(self) -> EngineSettings:
@@ -87,23 +94,42 @@ class Worker:
         """Of a loaded profile (empty: the engine's own); None until the engine has loaded it."""
         return self._bench.engine.identity_of(profile) if self.identity is not None else None
 
+    def pause(self, limit_s: float) -> None:
+        """Until somebody wants the engine, or for so long."""
+        if self._bench.wanted.wait(limit_s):
+            self._bench.wanted.clear()
+            self._touch()
+
+    def rests(self) -> bool:
+        """End a child that had no work for engine.idle_unload_s; True as long as nobody wants it again."""
+        idle_s = self._settings.idle_unload_s
+        self._configure()
+        if not idle_s or self.identity is None or self._has_work():
+            self._touch()
+        elif not self._is_resting and self._bench.clock() - self._used_s >= idle_s:
+            self._bench.engine.stop()
+            self._is_resting = True
+            self._note_engine("resting", self.identity)
+            self._bench.log.info("engine-resting")
+        return self._is_resting
+
     def ensure_engine(self) -> bool:
         """Have a loaded engine child; False (and a fact for the page) where that fails."""
-        if self._bench.engine.configure(self._in_force()):
-            self.identity = None
+        self._configure()
         if self.identity is not None and self._bench.engine.is_running():
             return True
         started = self._bench.engine.start()
         if isinstance(started, EngineIdentity):
             self.identity = started
-            self._note_engine({"state": "ready", "models": [list(m) for m in started.models]})
+            self._touch()
+            self._note_engine("ready", started)
             self._bench.log.info("engine-ready", pid=self._bench.engine.pid)
             return True
         if isinstance(started, Refused):
             fact = {"state": "unusable", "reason": started.code, "detail": started.sentence}
         else:
             fact = {"state": "lost", "reason": started.reason, "detail": started.where}
-        self._note_engine(fact)
+        self._bench.journal.set_fact(ENGINE_FACT, json.dumps(fact))
         self._bench.log.error("engine-not-started", reason=fact["reason"])
         return False
 
@@ -113,10 +139,8 @@ class Worker:
             self._bench.log.warning("lease-ran-out", count=count)
         if not self._bench.has_room():
             return False
-        clock = SiteClock(zone_name=self._in_force().time_zone)
-        journal = self._bench.journal
-        journal.hold_until_open(lambda window: clock.opening_s(window, journal.clock()))
-        job = journal.take(LEASE_S, self._least_priority)
+        self._hold_until_open()
+        job = self._bench.journal.take(LEASE_S, self._least_priority)
         if job is None:
             return False
         self._bench.log.info("job-started", job=job.key, attempt=job.attempts)
@@ -138,7 +162,25 @@ class Worker:
         finally:
             self._bench.spool.close_work(job.key, job.fence)
             self._retire_spent_engine()
+            self._touch()
         return True
+
+    def _configure(self) -> None:
+        if self._bench.engine.configure(self._in_force()):
+            # Its identity is not known before it was loaded.
+            self.identity = None
+
+    def _touch(self) -> None:
+        self._is_resting, self._used_s = False, self._bench.clock()
+
+    def _hold_until_open(self) -> None:
+        clock = SiteClock(zone_name=self._in_force().time_zone)
+        journal = self._bench.journal
+        journal.hold_until_open(lambda window: clock.opening_s(window, journal.clock()))
+
+    def _has_work(self) -> bool:
+        self._hold_until_open()
+        return self._bench.journal.has_ready(self._least_priority) and self._bench.has_room()
 
     def _run(self, job: Job) -> None:
         if self.identity_of(job.submission.route.profile) != job.submission.engine:
@@ -268,7 +310,8 @@ class Worker:
         if reason := self._bench.engine.retire_if_spent():
             self._bench.log.info("engine-recycled", reason=reason)
 
-    def _note_engine(self, fact: Mapping[str, object]) -> None:
+    def _note_engine(self, state: str, engine: EngineIdentity) -> None:
+        fact = {"state": state, "models": [list(model) for model in engine.models]}
         self._bench.journal.set_fact(ENGINE_FACT, json.dumps(fact))
 
 

@@ -129,3 +129,36 @@ def test_a_stat_job_does_not_wait_for_a_long_one_where_there_are_two_workers(
 
     assert states == [("rest", "queued"), ("rest", "running"), ("trauma", "done")]
     assert took_s < 20.0
+
+
+def test_rules_that_are_read_again_by_rest_take_what_no_rule_fitted(tmp_path: Path) -> None:
+    with orthanc(tmp_path, settings=SETTINGS + RULES, further=KNOWN) as node, receiver():
+
+        def reload() -> dict[str, object]:
+            answer = node.session.post(
+                f"{node.url}/habitus/settings/reload",
+                json={},
+                headers={"X-Requested-With": "test"},
+                timeout=10.0,
+            )
+            node.outcome(answer)
+            return dict(node.get(f"/habitus/commands/{answer.json()['command']}"))
+
+        path = tmp_path / "habitus.toml"
+        good = path.read_text()
+        wait_for(lambda: bool(node.get("/habitus/status")["engine"]), 60.0, "the engine")
+        send(ct_series(3))
+        wait_for(lambda: bool(node.get("/habitus/not-taken")), 30.0, "a study that no rule fits")
+        told = [reload()]
+        path.write_text(good + "[[rules]]\nname = 'rest'\ncaling = 'X'\n")
+        told.append(reload())
+        path.write_text(good + "[[rules]]\nname = 'rest'\n")
+        told.append(reload())
+        (job,) = node.wait_for_jobs(["done"])
+        history = node.get(f"/habitus/jobs/{job['key']}")["history"]
+        left = node.get("/habitus/not-taken")
+
+    assert [each["outcome"] for each in told] == ["unchanged", "refused", "in-force"]
+    assert "caling" in str(told[1]["detail"])
+    assert (job["rule"], left) == ("rest", [])
+    assert ("queued", "rules-changed") in [(each["event"], each["detail"]) for each in history]

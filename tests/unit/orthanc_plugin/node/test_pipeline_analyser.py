@@ -6,6 +6,8 @@ import pytest
 
 from inference.domain.errors import ConfigurationInvalid, ModelUnusable
 from inference.domain.report_options import ReportOptions, SrTitle
+from inference.engine.model_store import SHIPPED_MODELS
+from orthanc_plugin.node import pipeline_analyser
 from orthanc_plugin.node.analysis_port import LoadRequest
 from orthanc_plugin.node.pipeline_analyser import choices_hash, load, source_hash
 from tests.fakes import write
@@ -47,3 +49,16 @@ def test_another_report_title_is_another_job() -> None:
     hashes = {choices_hash("profile", ReportOptions(title=title).content_hash) for title in SrTitle}
 
     assert len(hashes) == len(SrTitle)
+
+
+def test_every_network_has_run_before_the_first_series(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+    monkeypatch.setattr(
+        pipeline_analyser,
+        "warm_up",
+        lambda predictors: ran.extend(one.manifest.name for one in predictors),
+    )
+
+    load(request(SHIPPED_MODELS, "l3-small"))
+
+    assert ran == ["l3-level", "l3-tissue"]
