@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from orthanc_plugin.node.arrivals import CURSOR, PAGE
 from orthanc_plugin.node.delivery_journal import DeliveryJournal, ObjectUids, ResultFile
 from orthanc_plugin.node.destinations import Destination
-from orthanc_plugin.node.intake import CURSOR, PAGE
 from orthanc_plugin.node.job_states import DeliveryState, JobState
 from orthanc_plugin.node.journal import Job, Journal, Verdict
 from orthanc_plugin.node.logs import StudyPseudonyms
