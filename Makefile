@@ -23,6 +23,7 @@ ORTHANC ?=
 ORTHANC_USER ?=
 ORTHANC_PASSWORD_FILE ?=
 OHIF_PORT ?= 8180
+SBOM ?= sbom
 PIP := pip install --quiet --disable-pip-version-check
 
 .PHONY: help
@@ -173,9 +174,9 @@ audit: .venv-audit/.done ## known vulnerabilities of every pinned package (asks 
 	  if [ -n "$$failed" ]; then echo "audit: vulnerable, or not wholly audited:$$failed"; exit 1; fi
 .PHONY: sbom
 sbom: .venv-audit/.done ## what a node consists of, as CycloneDX: sbom/node-cpu.cdx.json, sbom/node-gpu.cdx.json
-	@mkdir -p sbom
-	@for kind in cpu gpu; do .venv-audit/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o sbom/node-$$kind.cdx.json requirements/$$kind.txt; done
-	@ls -l sbom
+	@mkdir -p $(SBOM)
+	@for kind in cpu gpu; do .venv-audit/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o $(SBOM)/node-$$kind.cdx.json requirements/$$kind.txt; done
+	@ls -l $(SBOM)
 
 # ---- models
 

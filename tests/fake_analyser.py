@@ -26,6 +26,7 @@ from inference.domain.seg_encoding import role_in
 from orthanc_plugin.node.analysis_port import AnalysisRequest, LoadRequest, Progress
 from orthanc_plugin.node.job_key import EngineIdentity
 
+SLOW_S = 3.0
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
     "1f15c4890000000d49444154789c6360000002000001e221bc330000000049454e44ae426082"
@@ -52,7 +53,7 @@ class FakeAnalyser:
             for path in sorted(request.series_folder.iterdir())
         ]
         progress("fake stage", 0.5)
-        self._behave(headers[0])
+        self._behave(min(headers, key=lambda header: int(header.InstanceNumber)))
         files = {
             named: request.out_folder / f"{named}.dcm"
             for role in ("seg-tissues", "sr")
@@ -118,7 +119,7 @@ def _print(header: Dataset) -> None:
 
 
 def _slow(_: Dataset) -> None:
-    time.sleep(3.0)
+    time.sleep(SLOW_S)
 
 
 def _hang(_: Dataset) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
@@ -14,8 +13,6 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.uid import JPEG2000Lossless
 
 from inference.engine.model_store import SHIPPED_MODELS
-from orthanc_plugin.inside.guard import Admission
-from orthanc_plugin.inside.routes import KEY, Routes
 from tests.canary.images import Canaries
 from tests.canary.traces import (
     ProcessWatch,
@@ -37,6 +34,7 @@ from tests.orthanc_process import (
     wait_for,
     why_not,
 )
+from tests.rest_routes import rest_calls
 
 pytestmark = [pytest.mark.orthanc, pytest.mark.skipif(bool(why_not()), reason=why_not())]
 
@@ -105,19 +103,11 @@ class Scene:
         """Every answer of every route that changes nothing."""
         keys = [job["key"] for job in self.node.jobs()]
         traces: list[Trace] = []
-        for path in sorted({path for key in keys for path in readable_paths(key)}):
+        readable = [call.path for call in rest_calls() if call.method == "GET"]
+        for path in sorted({path.format(key=key) for key in keys for path in readable}):
             answer = self.node.session.get(self.node.url + path, timeout=10)
             traces += answer_texts(answer)
         return traces
-
-
-def readable_paths(key: str) -> Iterator[str]:
-    """One for each route that answers GET."""
-    nothing: Any = None
-    for pattern, methods in Routes(nothing, nothing, nothing, nothing, Admission()).table().items():
-        path = pattern.replace(KEY, key).replace("([a-z0-9-]{1,40})", "l3").replace("\\.", ".")
-        if "GET" in methods and "(" not in path:
-            yield path
 
 
 @contextmanager
