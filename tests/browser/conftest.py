@@ -1,12 +1,14 @@
 """One node and one browser for all tests here; tests that hinder the node put it right again."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
 
 from tests.dicom_peers import receiver
 from tests.orthanc_process import (
@@ -34,6 +36,16 @@ BY_HAND = "by hand"
 def needs() -> str:
     """Why nothing can be clicked here; empty where it can."""
     return why_not() or ("" if CHROMIUM.exists() else "needs chromium: make test-page brings it")
+
+
+def store(node: OrthancProcess, images: Sequence[Dataset]) -> None:
+    """By REST: pynetdicom's sender now and then loses an answer to its own other thread, most of all beside a browser."""
+    for image in images:
+        with DicomBytesIO() as file:
+            image.save_as(file, enforce_file_format=True)
+            node.session.post(
+                f"{node.url}/instances", data=file.getvalue(), timeout=10
+            ).raise_for_status()
 
 
 def night_window() -> str:

@@ -6,9 +6,9 @@ pytest.importorskip("playwright", reason="needs playwright: make test-page bring
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import BY_HAND, needs
+from tests.browser.conftest import BY_HAND, needs, store
 from tests.browser.watched_page import WAIT_MS, WatchedPage
-from tests.dicom_peers import ct_series, send
+from tests.dicom_peers import ct_series
 from tests.orthanc_process import OrthancProcess, wait_for
 
 pytestmark = [pytest.mark.orthanc, pytest.mark.skipif(bool(needs()), reason=needs())]
@@ -19,7 +19,7 @@ def untaken(node: OrthancProcess, seed: str) -> str:
     images = ct_series(3, seed=seed)
     for image in images:
         image.StudyDescription = BY_HAND
-    assert send(images) == [0] * 3
+    store(node, images)
     uid = str(images[0].SeriesInstanceUID)
     (found,) = node.session.post(f"{node.url}/tools/lookup", data=uid, timeout=10).json()
     return str(found["ID"])
@@ -37,6 +37,12 @@ def click(tab: WatchedPage, level: str, identifier: str, says: str) -> None:
     expect(button).to_have_count(1, timeout=WAIT_MS)
     button.click()
     expect(shown.locator(".habitus-said")).to_contain_text(says, timeout=WAIT_MS)
+
+
+def is_shown(tab: WatchedPage, level: str) -> None:
+    """Until jQuery Mobile has changed to that page and is at rest."""
+    expect(tab.page.locator(f"#{level}.ui-page-active")).to_be_visible(timeout=WAIT_MS)
+    expect(tab.page.locator("html.ui-mobile-rendering, .ui-page.in, .ui-page.out")).to_have_count(0)
 
 
 def analysed(node: OrthancProcess, series: str) -> list[str]:
@@ -74,11 +80,13 @@ def test_the_button_is_there_once_however_often_the_page_is_shown(
     study = study_of(node, series)
     operator.open(f"/app/explorer.html#study?uuid={study}")
     buttons = operator.page.locator("#study .habitus-analyse")
+    is_shown(operator, "study")
     expect(buttons).to_have_count(1, timeout=WAIT_MS)
     operator.page.goto(f"{node.url}/app/explorer.html#series?uuid={series}")
+    is_shown(operator, "series")
     expect(operator.page.locator("#series .habitus-analyse")).to_have_count(1, timeout=WAIT_MS)
     operator.page.go_back()
-    expect(operator.page.locator("#study")).to_be_visible(timeout=WAIT_MS)
+    is_shown(operator, "study")
 
     expect(buttons).to_have_count(1, timeout=WAIT_MS)
     link = operator.page.locator("#study .habitus-link a")

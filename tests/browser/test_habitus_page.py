@@ -13,9 +13,9 @@ pytest.importorskip("playwright", reason="needs playwright: make test-page bring
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import DISK_MB, NIGHT, needs
+from tests.browser.conftest import DISK_MB, NIGHT, needs, store
 from tests.browser.watched_page import WatchedPage
-from tests.dicom_peers import ct_series, send
+from tests.dicom_peers import ct_series
 from tests.orthanc_process import OrthancProcess, child_pids, wait_for
 
 pytestmark = [pytest.mark.orthanc, pytest.mark.skipif(bool(needs()), reason=needs())]
@@ -29,7 +29,7 @@ def sent(node: OrthancProcess, seed: str, description: str | None = None) -> dic
     images = ct_series(3, seed=seed)
     for image in images:
         image.StudyDescription = description or image.StudyDescription
-    assert send(images) == [0] * 3
+    store(node, images)
 
     def new() -> list[dict[str, Any]]:
         return [job for job in node.jobs() if job["key"] not in before]
