@@ -132,7 +132,7 @@ faults: setup-dev ## 60 studies under 200 kills and other faults, by hand: nothi
 	$(SUDO) env OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults --studies 60 --kills 200 --seed 1 --out docs/results/faults.md
 .PHONY: test-page
 test-page: setup-dev system-browser .venv/.browser ## the button in Orthanc Explorer and the Habitus page, clicked in a headless browser
-	$(SUDO) env PYTHONDONTWRITEBYTECODE=1 $(PYTEST) -p no:cacheprovider -q -rs tests/browser
+	$(SUDO) env PYTHONDONTWRITEBYTECODE=1 $(PYTEST) -p no:cacheprovider -q -rs -n 2 --dist loadfile tests/browser
 .PHONY: test-ohif
 test-ohif: setup-dev system-browser .venv/.browser .viewer/.installed ## the demo's results in OHIF, in a headless browser
 	$(SUDO) env PYTHONDONTWRITEBYTECODE=1 $(PYTEST) -p no:cacheprovider -q -rs tests/viewer
