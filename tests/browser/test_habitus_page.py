@@ -157,6 +157,18 @@ def test_refused_settings_are_told_with_the_mistake(
     wait_for(lambda: is_in("in-force"), 20.0, "the former settings")
 
 
+def test_an_engine_that_rests_is_told(node: OrthancProcess, viewer: WatchedPage) -> None:
+    path = node.folder / "habitus.toml"
+    good = path.read_text()
+    path.write_text(good.replace("[engine]", "[engine]\nidle_unload_s = 0.5"))
+    viewer.open(PAGE)
+    viewer.summary_has("engine resting")
+    path.write_text(good)
+    done(node, "wakes it")
+
+    viewer.summary_has("engine ready")
+
+
 def test_an_engine_that_cannot_load_is_told_with_what_to_do(
     node: OrthancProcess, viewer: WatchedPage
 ) -> None:
