@@ -19,7 +19,7 @@ from inference.domain.seg_encoding import SegEncoding
 from orthanc_plugin.node.destinations import Destination
 from orthanc_plugin.node.orthanc_pacs import OrthancPacs
 from orthanc_plugin.node.pacs import SendState
-from tests.dicom_peers import SUCCESS, receiver
+from tests.dicom_peers import SUCCESS, receiver, store
 from tests.orthanc_process import (
     DICOM_PORT,
     SENDER,
@@ -97,7 +97,7 @@ def offered(content: bytes) -> bool:
     if not association.is_established:
         return False
     try:
-        return bool(association.send_c_store(labelmap).get("Status") == SUCCESS)
+        return store(association, labelmap) == SUCCESS
     except ValueError:
         # No presentation context was accepted.
         return False
