@@ -17,7 +17,6 @@ from tests.orthanc_process import (
     child_pids,
     orthanc,
     private_network,
-    standalone_node,
     wait_for,
     why_not,
 )
@@ -54,17 +53,6 @@ def wait_for_stage(node: OrthancProcess, stage: str) -> None:
         15.0,
         f"a job in stage {stage}",
     )
-
-
-def test_a_series_comes_back_as_results_at_the_pacs(node: OrthancProcess) -> None:
-    with receiver() as pacs:
-        statuses = send(ct_series(5))
-        (job,) = node.wait_for_jobs(["done"])
-
-    assert statuses == [0] * 5
-    assert job["instance_count"] == 5
-    assert len(pacs.received) == 2
-    assert {d["state"] for d in job["deliveries"]} == {"confirmed"}
 
 
 def test_results_are_in_our_own_archive_and_start_no_job(node: OrthancProcess) -> None:
@@ -159,60 +147,6 @@ def test_a_killed_engine_costs_one_try_and_the_job_completes(node: OrthancProces
     assert len(pacs.received) == 2
 
 
-def test_a_killed_orthanc_takes_the_node_along_and_a_restart_completes_the_job(
-    node: OrthancProcess,
-) -> None:
-    node.behaviour.write_text("hang-once")
-    with receiver() as pacs:
-        send(ct_series(3))
-        wait_for_stage(node, "fake stage")
-        node_pid, engine = node.node_pid(), engine_pid(node)
-        node.kill()
-        wait_for(
-            lambda: not any(Path(f"/proc/{pid}").exists() for pid in (node_pid, engine)),
-            5.0,
-            "node and engine to be gone",
-        )
-        node.start()
-        (job,) = node.wait_for_jobs(["done"])
-
-    assert job["attempts"] == 1
-    assert len(pacs.received) == 2
-
-
-def test_a_node_of_its_own_unit_survives_orthanc_and_finishes_the_running_job(
-    tmp_path: Path,
-) -> None:
-    with (
-        orthanc(tmp_path, node="standalone") as running,
-        standalone_node(running) as process,
-        receiver() as pacs,
-    ):
-        running.behaviour.write_text("slow")
-        send(ct_series(3))
-        wait_for_stage(running, "fake stage")
-        running.kill()
-        running.start()
-        (job,) = running.wait_for_jobs(["done"])
-        still_runs = process.poll() is None
-        status = running.get("/habitus/status")
-
-    assert still_runs
-    assert (job["attempts"], len(pacs.received)) == (1, 2)
-    assert status["node"]["supervised"] is False
-    assert process.returncode == 0
-
-
-def test_a_second_node_on_the_same_data_folder_is_refused(node: OrthancProcess) -> None:
-    # Only a node that has its engine surely holds the folder; the two would race for it otherwise.
-    wait_for(lambda: bool(node.get("/habitus/status")["engine"]), 30.0, "the first node at work")
-    with standalone_node(node) as second:
-        code = second.wait(60.0)
-
-    assert code == 2
-    assert "in use by another node" in node.log_path.read_text()
-
-
 def test_a_job_past_its_wall_clock_limit_is_killed_and_given_up(tmp_path: Path) -> None:
     with orthanc(tmp_path, job_wall_clock_s=0.5) as running, receiver():
         running.behaviour.write_text("hang")
@@ -230,29 +164,6 @@ def test_orthanc_killed_before_the_series_was_quiet_loses_nothing(node: OrthancP
         (job,) = node.wait_for_jobs(["done"])
 
     assert job["instance_count"] == 4
-
-
-def test_a_killed_node_is_started_again(node: OrthancProcess) -> None:
-    victim = node.node_pid()
-    assert victim is not None
-
-    os.kill(victim, signal.SIGKILL)
-
-    wait_for(lambda: node.node_pid() not in (None, victim), 10.0, "another node")
-    with receiver():
-        send(ct_series(3))
-        node.wait_for_jobs(["done"])
-
-
-def test_orthanc_stops_cleanly_and_so_does_the_node(node: OrthancProcess) -> None:
-    wait_for(lambda: engine_pid(node) is not None, 10.0, "the engine")
-    pids = (node.node_pid(), engine_pid(node))
-
-    node.stop()
-
-    assert node.process is not None
-    assert node.process.returncode == 0
-    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
 def test_a_poison_job_is_dead_after_three_tries_and_the_next_one_runs(

@@ -2,17 +2,17 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, nullcontext
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.dicom_peers import ct_series, receiver, send
+from tests.lives import LIVES, life
 from tests.orthanc_process import (
     OrthancProcess,
     orthanc,
     private_network,
-    standalone_node,
     wait_for,
     why_not,
 )
@@ -26,19 +26,11 @@ def _network() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(params=["embedded", "standalone"])
+@pytest.fixture(params=LIVES)
 def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OrthancProcess]:
     """The contract is one for both lives."""
-    with (
-        orthanc(tmp_path, node=request.param) as running,
-        standalone_node(running) if request.param == "standalone" else nullcontext(),
-    ):
-        wait_for(
-            lambda: running.session.get(f"{running.url}/habitus/health/ready", timeout=5).ok,
-            150.0,
-            "a node that is ready",
-        )
-        yield running
+    with life(request.param, tmp_path) as one:
+        yield one.orthanc
 
 
 def test_a_job_is_cancelled_had_again_and_sent_again(node: OrthancProcess) -> None:
