@@ -22,7 +22,7 @@ examples:
   habitus synth ct/                             write a synthetic CT series with known truth
   habitus synth study/soft --seed 4             a study of two series, to try explain on: same seed,
   habitus synth study/lung --seed 4 --series-number 3 --kernel B60f       same patient and study
-  habitus synth ct/ --maps labels.nii.gz names.json   painted from an anatomy label map of yours
+  habitus synth ct/ --template anatomy.npz      painted from an anatomy label map of yours
   habitus run ct/ --out results/                SEG, SR, numbers and pictures of a CT series
   habitus run ct/ --out results/ --json         the same, the numbers as JSON on standard output
   habitus run ct/ --out results/ --profile l3   body composition only

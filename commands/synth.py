@@ -31,12 +31,10 @@ def add_options(synth: argparse.ArgumentParser) -> None:
         help="part of the body",
     )
     synth.add_argument(
-        "--maps",
-        nargs=2,
+        "--template",
         type=Path,
-        metavar=("LABELS", "NAMES"),
-        help="paint from an anatomy label map (NIfTI) and its JSON table of TotalSegmentator's names, on the map's "
-        "own grid",
+        metavar="FILE",
+        help="paint from an anatomy label map of yours: a file that python -m training.templates build wrote",
     )
     header = synth.add_argument_group("what the headers say (default: what fits the body)")
     header.add_argument(
@@ -83,11 +81,8 @@ def _between(low: float, high: float, kind: Callable[[str], float]) -> Callable[
 def write_synthetic(options: argparse.Namespace) -> int:
     """habitus synth"""
     from inference.domain.errors import ConfigurationInvalid
-    from training.synthetic.demo_series import (
-        truth_text,
-        write_demo_series,
-        write_painted_maps,
-    )
+    from training.synthetic.demo_series import truth_text, write_demo_series
+    from training.templates.series import TemplateOrder, write_template_series
 
     check_writable(options.folder)
     if options.folder.exists() and any(options.folder.iterdir()):
@@ -111,19 +106,28 @@ def write_synthetic(options: argparse.Namespace) -> int:
         )
         if value is not None
     }
-    if options.maps:
-        labels, names = options.maps
-        write_painted_maps(
-            options.folder, labels=labels, names=names, seed=options.seed, changes=changes
+    shape = (options.pixels, options.pixels)
+    spacing_mm = (options.slice_mm, options.pixel_mm, options.pixel_mm)
+    if options.template:
+        truth = write_template_series(
+            options.folder,
+            TemplateOrder(
+                template=options.template,
+                seed=options.seed,
+                field=options.field,
+                shape_rc=shape,
+                spacing_mm=spacing_mm,
+            ),
+            changes,
         )
-        return 0
-    truth = write_demo_series(
-        options.folder,
-        seed=options.seed,
-        field=options.field,
-        shape_rc=(options.pixels, options.pixels),
-        spacing_mm=(options.slice_mm, options.pixel_mm, options.pixel_mm),
-        changes=changes,
-    )
+    else:
+        truth = write_demo_series(
+            options.folder,
+            seed=options.seed,
+            field=options.field,
+            shape_rc=shape,
+            spacing_mm=spacing_mm,
+            changes=changes,
+        )
     sys.stdout.write(truth_text(truth))
     return 0

@@ -10,6 +10,7 @@ from inference.domain.errors import HabitusError
 CONFIGS = Path(__file__).parent / "configs"
 EXAMPLES = """examples:
   python -m training pool --kind torso --out runs/pool --count 200 --workers 8
+  python -m training pool --kind templates --template a.npz --template b.npz --out runs/pool --count 400 --workers 8
   python -m training train training/configs/organs.toml --pool runs/pool --out runs/organs --seconds 1200
   python -m training train training/configs/organs.toml --pool runs/pool --out runs/organs --seconds 1200 --resume
   python -m training train training/configs/organs.toml --pool runs/pool --out runs/finer --seconds 1200 \
@@ -41,7 +42,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     pool = commands.add_parser("pool", help="make training examples")
-    pool.add_argument("--kind", choices=("torso", "slices", "both"), default="both")
+    pool.add_argument("--kind", choices=("torso", "slices", "both", "templates"), default="both")
+    pool.add_argument(
+        "--template",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a template to paint from (python -m training.templates build); may be repeated",
+    )
     pool.add_argument("--out", type=Path, required=True, help="folder of the pool")
     pool.add_argument("--count", type=int, default=0, help="anatomies; 0: as time allows")
     pool.add_argument("--workers", type=int, default=1, help="processes per kind")
@@ -93,9 +102,9 @@ def _add_shared(parser: argparse.ArgumentParser) -> None:
 
 
 def _pool(options: argparse.Namespace) -> None:
-    from training.pool import KINDS, PoolOrder, make_pools
+    from training.pool import PoolOrder, make_pools
 
-    kinds = KINDS if options.kind == "both" else (options.kind,)
+    kinds = ("torso", "slices") if options.kind == "both" else (options.kind,)
     orders = [
         PoolOrder(
             kind=kind,
@@ -104,6 +113,7 @@ def _pool(options: argparse.Namespace) -> None:
             first_seed=options.seed,
             count=options.count,
             seconds=options.seconds,
+            templates=tuple(options.template) if kind == "templates" else (),
         )
         for kind in kinds
     ]

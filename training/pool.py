@@ -14,6 +14,7 @@ import numpy as np
 
 from inference.domain.errors import ConfigurationInvalid, InferenceFailed
 from inference.domain.volume import Volume
+from training.pool_painted import PAINTED, write_painted
 from training.pool_samples import (
     THICKNESS_MM,
     TISSUE_SHAPE_RC,
@@ -41,7 +42,7 @@ REPORT_EVERY_S = 10.0
 FAILURES_BEFORE_GIVING_UP = 20
 """Failed processes that are more than the examples made: the generator is broken, not a seed."""
 
-KINDS = ("torso", "slices")
+KINDS = ("torso", "slices", "templates")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +56,14 @@ class PoolOrder:
     count: int
     """Anatomies; 0: as many as the time allows."""
     seconds: float | None
+    templates: tuple[Path, ...] = ()
+    """Files of python -m training.templates build; for the kind "templates"."""
 
     def __post_init__(self) -> None:
         rules = {
             f"kind {self.kind!r}": self.kind in KINDS,
+            f"kind templates and {len(self.templates)} templates": (self.kind == "templates")
+            == bool(self.templates),
             f"{self.workers} workers": self.workers >= 1,
             "neither a count nor seconds": self.count > 0 or self.seconds is not None,
             f"seeds from {self.first_seed}": 0 <= self.first_seed < FIRST_UNSEEN_SEED - self.count,
@@ -101,12 +106,17 @@ class _Crew:
         self._workers = [self._start() for _ in range(order.workers)]
 
     def _seeds(self) -> list[int]:
-        kind = TorsoSample if self.order.kind == "torso" else SliceSample
-        return [seed_of(path) for path in sample_files(self.order.out, kind)]
+        kind = SliceSample if self.order.kind == "slices" else TorsoSample
+        is_painted = self.order.kind == "templates"
+        paths = sample_files(self.order.out, kind)
+        return [seed_of(path) for path in paths if (PAINTED in path.stem) is is_painted]
 
     def _start(self) -> SpawnProcess:
-        arguments = (self.order.kind, self.order.out, self._next_seed, self._last_seed)
-        process = self._context.Process(target=work, args=(*arguments, self._deadline), daemon=True)
+        process = self._context.Process(
+            target=work,
+            args=(self.order, self._next_seed, self._last_seed, self._deadline),
+            daemon=True,
+        )
         process.start()
         return process
 
@@ -144,7 +154,7 @@ class _Crew:
 
 
 def work(
-    kind: str, out: Path, next_seed: "Synchronized[int]", last_seed: int, deadline: float | None
+    order: PoolOrder, next_seed: "Synchronized[int]", last_seed: int, deadline: float | None
 ) -> None:
     """One process: seeds from the counter until they or the time are used up; any error ends the process."""
     # A trainer's own process must not starve while the pool grows beside it.
@@ -159,10 +169,13 @@ def work(
             next_seed.value += 1
         if seed >= last_seed:
             return
-        if kind == "torso":
-            write_torso(seed, out)
-        else:
-            write_slices(seed, out)
+        match order.kind:
+            case "torso":
+                write_torso(seed, order.out)
+            case "slices":
+                write_slices(seed, order.out)
+            case _:
+                write_painted(seed, order.out, order.templates)
 
 
 def write_torso(seed: int, out: Path) -> None:

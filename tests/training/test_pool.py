@@ -7,6 +7,8 @@ import pytest
 
 from inference.domain.errors import ConfigurationInvalid
 from inference.domain.volume import Volume, affine_from_axes
+from inference.stages.projections import LANDMARKS
+from tests.unit.training.templates.tiny_torso import tiny_template
 from training.pool import FIRST_UNSEEN_SEED, PoolOrder, make_pools, write_torso
 from training.pool_samples import landmark_z_mm, projection_sample, random_field
 from training.samples import (
@@ -133,6 +135,8 @@ def test_a_pool_goes_on_after_its_last_seed(tmp_path: Path) -> None:
         ({"workers": 0}, "0 workers"),
         ({"count": 0}, "neither a count nor seconds"),
         ({"first_seed": FIRST_UNSEEN_SEED}, "seeds from"),
+        ({"kind": "templates"}, "0 templates"),
+        ({"templates": (Path("a.npz"),)}, "1 templates"),
     ],
 )
 def test_an_order_that_makes_no_sense_is_refused(
@@ -140,3 +144,25 @@ def test_an_order_that_makes_no_sense_is_refused(
 ) -> None:
     with pytest.raises(ConfigurationInvalid, match=named):
         order(tmp_path, **changes)
+
+
+def test_painted_patients_lie_beside_the_procedural_ones(tmp_path: Path) -> None:
+    template = tmp_path / "tiny.npz"
+    tiny_template().write(template)
+    SliceSample(hu=np.zeros((1, 4, 4), np.int16), labels=np.zeros((1, 4, 4), np.uint8)).write(
+        tmp_path / "slices" / "000007.npz"
+    )
+
+    made = make_pools([order(tmp_path, kind="templates", templates=(template,), count=1)])
+
+    assert made == {"templates": 1}
+    torsos = sample_files(tmp_path, TorsoSample)
+    assert [path.stem for path in torsos] == ["000000-painted-0", "000000-painted-1"]
+    first, second = (TorsoSample.read(path) for path in torsos)
+    np.testing.assert_array_equal(first.labels > 0, second.labels > 0)
+    assert (first.hu != second.hu).mean() > 0.3
+    slices = SliceSample.read(sample_files(tmp_path, SliceSample)[0])
+    assert slices.hu.shape[1:] == TISSUE.spatial_shape
+    assert set(np.unique(slices.labels)) == {0, 1, 2, 3}
+    rows = ProjectionSample.read(sample_files(tmp_path, ProjectionSample)[0]).landmark_rows
+    assert np.isfinite(rows).all() or np.isnan(rows[LANDMARKS.index("L5")])

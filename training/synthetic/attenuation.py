@@ -82,6 +82,11 @@ PLAIN_HU: dict[Tissue, float] = {
     Tissue.TRACHEA: -985,
     Tissue.LIVER_VESSEL: 42,
     Tissue.AIRWAY_VESSEL: 20,
+    Tissue.INTERCOSTAL: 30,
+    Tissue.RIB_LEVEL_MUSCLE: 46,
+    Tissue.METAL: 3000,
+    Tissue.BONE_CEMENT: 1300,
+    Tissue.AORTIC_CALCIFICATION: 550,
 }
 """Unenhanced Hounsfield units of every class."""
 

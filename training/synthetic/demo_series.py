@@ -19,8 +19,7 @@ from training.synthetic.case import (
     explicit_field,
     make_case,
 )
-from training.synthetic.from_maps import case_from_maps
-from training.synthetic.labels import COMPARTMENT_LUT, ORGAN_LUT
+from training.synthetic.labels import COMPARTMENT_LUT, ORGAN_LUT, Labels
 from training.synthetic.series import SeriesHeader, write_series
 from training.synthetic.truth import WINDOWS_HU, analytic_truth, organ_truth_ml
 
@@ -86,15 +85,6 @@ def write_case(
     write_series(Volume(hu=case.volume.hu, affine_lps=affine), header, folder)
 
 
-def write_painted_maps(
-    folder: Path, *, labels: Path, names: Path, seed: int, changes: Mapping[str, Any]
-) -> None:
-    """A CT series painted from a user's anatomy label map (NIfTI and its table of names)."""
-    painted = case_from_maps(labels, names, seed=seed)
-    header = SeriesHeader(seed=seed, series_description="Synthetic, painted from a label map")
-    write_series(painted.volume, replace(header, **changes), folder)
-
-
 def header_of(case: SyntheticCase, seed: int, field: str) -> SeriesHeader:
     """Demographics that fit the anatomy."""
     anatomy = case.anatomy
@@ -127,25 +117,28 @@ def shape_truth_of(case: SyntheticCase) -> SeriesTruth:
 
 def truth_of(case: SyntheticCase) -> SeriesTruth:
     """Counted on the painted voxels."""
-    volume = case.volume
-    organs = ORGAN_LUT[case.tissue_labels]
-    counts = np.bincount(organs.ravel(), minlength=len(Structure) + 1)
+    return counted_truth(case.volume, case.tissue_labels, case.l3_z_mm)
+
+
+def counted_truth(volume: Volume, tissue_labels: Labels, l3_z_mm: float | None) -> SeriesTruth:
+    """Organs by label; tissues at the middle of L3 by HU window in their compartment."""
+    counts = np.bincount(ORGAN_LUT[tissue_labels].ravel(), minlength=len(Structure) + 1)
     organ_ml = {
         structure: float(counts[label]) * volume.voxel_ml
         for label, structure in enumerate(tuple(Structure)[:14], start=1)
         if counts[label]
     }
-    if case.l3_z_mm is None:
+    if l3_z_mm is None:
         return SeriesTruth(l3_z_mm=None, area_cm2={}, organ_ml=organ_ml)
-    k = round((case.l3_z_mm - volume.affine_lps[2, 3]) / volume.spacing_mm[0])
-    compartments, hu = COMPARTMENT_LUT[case.tissue_labels[k]], volume.hu[k]
+    k = round((l3_z_mm - volume.affine_lps[2, 3]) / volume.spacing_mm[0])
+    compartments, hu = COMPARTMENT_LUT[tissue_labels[k]], volume.hu[k]
     pixel_cm2 = volume.spacing_mm[1] * volume.spacing_mm[2] / 100
     area_cm2 = {
         structure: float(((compartments == label) & (hu >= low) & (hu <= high)).sum()) * pixel_cm2
         for structure in SHOWN_TISSUES
         for label, (low, high) in (WINDOWS_HU[structure],)
     }
-    return SeriesTruth(l3_z_mm=case.l3_z_mm + TABLE_HEIGHT_MM, area_cm2=area_cm2, organ_ml=organ_ml)
+    return SeriesTruth(l3_z_mm=l3_z_mm + TABLE_HEIGHT_MM, area_cm2=area_cm2, organ_ml=organ_ml)
 
 
 def truth_text(truth: SeriesTruth) -> str:

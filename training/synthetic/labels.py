@@ -77,6 +77,11 @@ class Tissue(IntEnum):
     TRACHEA = 62
     LIVER_VESSEL = 63
     AIRWAY_VESSEL = 64
+    INTERCOSTAL = 65
+    RIB_LEVEL_MUSCLE = 66
+    METAL = 67
+    BONE_CEMENT = 68
+    AORTIC_CALCIFICATION = 69
 
 
 ORGANS: dict[int, tuple[Tissue, ...]] = {
@@ -84,7 +89,7 @@ ORGANS: dict[int, tuple[Tissue, ...]] = {
     2: (Tissue.KIDNEY_RIGHT, Tissue.KIDNEY_RIGHT_MEDULLA),
     3: (Tissue.SPLEEN,),
     4: (Tissue.PANCREAS,),
-    5: (Tissue.AORTA,),
+    5: (Tissue.AORTA, Tissue.AORTIC_CALCIFICATION),
     6: (Tissue.INFERIOR_VENA_CAVA,),
     7: (Tissue.ADRENAL_RIGHT,),
     8: (Tissue.ADRENAL_LEFT,),
@@ -107,8 +112,11 @@ MUSCLES: tuple[Tissue, ...] = (
     Tissue.GLUTEAL,
 )
 
+RIB_LEVEL: tuple[Tissue, ...] = (Tissue.INTERCOSTAL, Tissue.RIB_LEVEL_MUSCLE)
+"""Muscle between and upon the ribs: some references count it, some leave it out."""
+
 COMPARTMENTS: dict[int, tuple[Tissue, ...]] = {
-    1: (*MUSCLES, Tissue.INTERMUSCULAR_FAT, Tissue.FASCIA),
+    1: (*MUSCLES, *RIB_LEVEL, Tissue.INTERMUSCULAR_FAT, Tissue.FASCIA),
     2: (Tissue.SUBCUTANEOUS_FAT,),
     3: (Tissue.VISCERAL_FAT,),
 }

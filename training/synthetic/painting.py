@@ -177,7 +177,7 @@ def _clean(labels: Labels, acquisition: Acquisition, grid: Grid, seed: int) -> A
     hu = table[labels]
     if acquisition.texture == 0:
         return hu
-    fine_table, coarse_table = _amplitudes(acquisition)
+    fine_table, coarse_table = texture_tables(acquisition)
     fine = wave_field((seed, TEXTURE_SEED), waves=40, wavelength_mm=(5, 14), rms=1.0)
     coarse = wave_field((seed, TEXTURE_SEED + 1), waves=20, wavelength_mm=(18, 60), rms=1.0)
     x, y, z = (grid.axis_mm(axis).astype(np.float32) for axis in (2, 1, 0))
@@ -190,7 +190,7 @@ def _clean(labels: Labels, acquisition: Acquisition, grid: Grid, seed: int) -> A
     return hu
 
 
-def _amplitudes(acquisition: Acquisition) -> tuple[Array, Array]:
+def texture_tables(acquisition: Acquisition) -> tuple[Array, Array]:
     """HU of fine and coarse texture per label."""
     tables = []
     for amplitudes in (FINE, COARSE):

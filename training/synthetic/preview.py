@@ -23,9 +23,9 @@ def preview(volume: Volume, z_mm: float) -> Picture:
     row = round(float(np.flatnonzero(body.any(1)).mean())) if body.any() else hu.shape[1] // 2
     return beside(
         [
-            _scaled(hu[k], row_mm, column_mm),
-            _scaled(hu[::-1, row, :], slice_mm, column_mm),
-            _scaled(hu[::-1, :, hu.shape[2] // 2], slice_mm, row_mm),
+            scaled(hu[k], row_mm, column_mm),
+            scaled(hu[::-1, row, :], slice_mm, column_mm),
+            scaled(hu[::-1, :, hu.shape[2] // 2], slice_mm, row_mm),
         ]
     )
 
@@ -44,9 +44,10 @@ def below(upper: Picture, lower: Picture) -> Picture:
     return np.concatenate(rows, axis=0)
 
 
-def _scaled(
+def scaled(
     plane: npt.NDArray[np.int16] | npt.NDArray[np.float32], row_mm: float, column_mm: float
 ) -> Picture:
+    """A plane in grey, resized to PIXEL_MM."""
     low, high = WINDOW_HU
     grey = np.clip((plane.astype(np.float32) - low) / (high - low) * 255, 0, 255).astype(np.uint8)
     size = (round(plane.shape[1] * column_mm / PIXEL_MM), round(plane.shape[0] * row_mm / PIXEL_MM))

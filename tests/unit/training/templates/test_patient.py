@@ -1,0 +1,175 @@
+"""The spine grammar: what is counted, where it stands, and that the label map shows what the truth says."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.unit.training.templates.tiny_torso import tiny_template
+from training.synthetic.labels import Labels, Tissue
+from training.synthetic.torso import Grid
+from training.templates.body_plan import BodyPlan, sample_body
+from training.templates.geometry import label_map
+from training.templates.patient import Patient, assembled, patient_of
+from training.templates.spine_plan import SpinePlan, SpineRanges, sample_spine
+
+PLAIN = SpineRanges(
+    lumbar_weights=(0.0, 1.0, 0.0), sacralised=0, short_ribs=0, missing_ribs=0, scoliosis=0,
+    kyphosis=0, fracture=0, fusion=0,
+)  # fmt: skip
+STEP_MM = 2.0
+BODY_BONE = (Tissue.VERTEBRA_TRABECULAR, Tissue.VERTEBRA_CORTICAL, Tissue.BONE_CEMENT)
+
+
+def plans(seed: int, ranges: SpineRanges = PLAIN) -> tuple[BodyPlan, SpinePlan]:
+    template = tiny_template()
+    body = sample_body(np.random.default_rng((seed, 1)))
+    spine = sample_spine(np.random.default_rng((seed, 2)), tuple(template.body_names), ranges)
+    return body, spine
+
+
+def patient(seed: int, **ranges: object) -> Patient:
+    return assembled(tiny_template(), *plans(seed, replace(PLAIN, **ranges)))  # type: ignore[arg-type]  # values of mixed types
+
+
+def spine_block(whole: Patient) -> tuple[Labels, Grid]:
+    """Labels about the spine only."""
+    low, high = whole.reach_mm
+    line = np.array([v.centre_lps_mm for v in whole.vertebrae.values()])
+    x, y = line[:, 0].mean(), line[:, 1].mean()
+    side = 2 * round((np.ptp(line[:, :2], axis=0).max() + 90) / STEP_MM / 2)
+    grid = Grid(
+        shape=(int((high - low) / STEP_MM), side, side),
+        spacing_mm=(STEP_MM,) * 3,
+        origin_lps_mm=(float(x - side / 2 * STEP_MM), float(y - side / 2 * STEP_MM), low),
+    )
+    return label_map(whole, grid), grid
+
+
+def core(labels: Labels, grid: Grid, middle: tuple[float, float, float]) -> np.ndarray:
+    """z of body bone in a column about a point, as far as it is one piece."""
+    z, y, x = (grid.axis_mm(axis) for axis in range(3))
+    near = np.ix_(np.arange(len(z)), np.abs(y - middle[1]) < 5, np.abs(x - middle[0]) < 5)
+    bone = np.isin(labels[near], BODY_BONE).mean(axis=(1, 2)) > 0.5
+    start = int(np.abs(z - middle[2]).argmin())
+    first = last = start
+    while first > 0 and bone[first - 1]:
+        first -= 1
+    while last < len(z) - 1 and bone[last + 1]:
+        last += 1
+    return z[first : last + 1] if bone[start] else np.zeros(0)
+
+
+@pytest.mark.parametrize(
+    "ranges",
+    [
+        {},
+        {"lumbar_weights": (1.0, 0.0, 0.0)},
+        {"lumbar_weights": (0.0, 0.0, 1.0), "lumbarised": 1.0},
+        {"scoliosis": 1.0, "scoliosis_mm": (18.0, 18.0)},
+        {"kyphosis": 1.0},
+    ],
+    ids=["plain", "four", "six", "scoliosis", "kyphosis"],
+)
+def test_bone_stands_where_the_truth_says(ranges: dict[str, object]) -> None:
+    whole = patient(3, **ranges)
+    labels, grid = spine_block(whole)
+
+    for name in ("L1", "L2", "L3", "T12"):
+        vertebra = whole.vertebrae[name]
+        z = core(labels, grid, vertebra.centre_lps_mm)
+        assert len(z), name
+        assert z.mean() == pytest.approx(vertebra.centre_lps_mm[2], abs=2.0), name
+        assert np.ptp(z) + STEP_MM == pytest.approx(
+            vertebra.z_high_mm - vertebra.z_low_mm, abs=6.5
+        ), name
+
+
+@pytest.mark.parametrize("count", [4, 5, 6])
+def test_lumbar_bodies_are_counted_from_the_last_rib_down(count: int) -> None:
+    weights = tuple(float(n == count) for n in (4, 5, 6))
+    whole = patient(8, lumbar_weights=weights)
+    names = [name for name in whole.vertebrae if name.startswith("L")]
+
+    assert whole.spine.lumbar_count == count
+    assert names == [f"L{n}" for n in range(count, 0, -1)]
+    z = [v.centre_lps_mm[2] for v in whole.vertebrae.values()]
+    assert z == sorted(z)
+    low, high = (whole.vertebrae[n] for n in ("L4", "L3"))
+    assert low.z_high_mm < high.z_low_mm
+
+
+def test_between_two_bodies_lies_a_disc() -> None:
+    whole = patient(4)
+    labels, grid = spine_block(whole)
+    l3, l4 = whole.vertebrae["L3"], whole.vertebrae["L4"]
+    z = (l3.z_low_mm + l4.z_high_mm) / 2
+    k, r, c = (
+        int(np.abs(grid.axis_mm(axis) - value).argmin())
+        for axis, value in enumerate((z, l3.centre_lps_mm[1], l3.centre_lps_mm[0]))
+    )
+
+    assert labels[k, r, c] == Tissue.DISC
+
+
+def test_a_fractured_body_loses_height_in_front() -> None:
+    body, spine = plans(5)
+    broken = tuple(replace(v, wedge=0.5) if v.name == "L3" else v for v in spine.vertebrae)
+    healthy, hurt = (
+        assembled(tiny_template(), body, s) for s in (spine, replace(spine, vertebrae=broken))
+    )
+
+    heights = [np.subtract(*p.l3_extent_mm[::-1]) for p in (healthy, hurt)]
+
+    assert heights[1] == pytest.approx(0.75 * heights[0], rel=0.02)
+    labels, grid = spine_block(hurt)
+    assert np.ptp(core(labels, grid, hurt.vertebrae["L3"].centre_lps_mm)) < 0.9 * heights[0]
+
+
+def test_heights_of_lumbar_bodies_vary_against_ribs_and_pelvis() -> None:
+    shares = []
+    for seed in range(30):
+        v = patient_of(tiny_template(), seed, PLAIN).vertebrae
+        shares.append(
+            (v["L3"].centre_lps_mm[2] - v["S1"].centre_lps_mm[2])
+            / (v["T12"].centre_lps_mm[2] - v["S1"].centre_lps_mm[2])
+        )
+
+    assert np.std(shares) > 0.01
+
+
+def test_missing_last_ribs_are_not_in_the_map() -> None:
+    body, spine = plans(6)
+    amounts = []
+    for reach in ((1.0, 1.0), (0.0, 0.0)):
+        whole = assembled(tiny_template(), body, replace(spine, rib12_reach=reach))
+        z = whole.vertebrae["T12"].z_low_mm
+        grid = Grid(
+            shape=(14, 110, 130),
+            spacing_mm=(3.0, 3.0, 3.0),
+            origin_lps_mm=(-193.5, -163.5, z - 18),
+        )
+        amounts.append(
+            int(np.isin(label_map(whole, grid), (Tissue.RIB_CORTICAL, Tissue.RIB_TRABECULAR)).sum())
+        )
+
+    assert amounts[1] < 0.6 * amounts[0]
+
+
+def test_screws_are_metal() -> None:
+    body, spine = plans(7)
+    fused = tuple(replace(v, has_screws=v.name in ("L3", "L4")) for v in spine.vertebrae)
+
+    labels, grid = spine_block(assembled(tiny_template(), body, replace(spine, vertebrae=fused)))
+    z = grid.axis_mm(0)[np.flatnonzero((labels == Tissue.METAL).any(axis=(1, 2)))]
+
+    assert len(z) > 20
+
+
+def test_the_same_seed_gives_the_same_patient() -> None:
+    first, again, other = (patient_of(tiny_template(), seed) for seed in (11, 11, 12))
+
+    assert first.body == again.body
+    assert first.spine == again.spine
+    assert first.vertebrae == again.vertebrae
+    assert first.body != other.body

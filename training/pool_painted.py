@@ -1,0 +1,66 @@
+"""Examples painted from templates: one patient, several scans, slices of every region; beside the procedural torso's."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from training.pool_samples import (
+    THICKNESS_MM,
+    TISSUE_SHAPE_RC,
+    TISSUE_STEP_MM,
+    TORSO_SHAPE_RC,
+    TORSO_STEP_MM,
+    projection_sample,
+    random_field,
+    slice_levels_mm,
+    slice_sample,
+    torso_sample,
+)
+from training.templates.case import grid_for, scanned
+from training.templates.patient import Patient, patient_of
+from training.templates.scan import sample_scan
+from training.templates.template import Template
+
+PAINTED = "-painted-"
+"""Part of the name of every file made here."""
+SCANS_PER_PATIENT = 2
+RANDOM_FIELDS_PER_SCAN = 3
+
+
+@lru_cache(maxsize=16)
+def opened(path: Path) -> Template:
+    """Once per process."""
+    return Template.read(path)
+
+
+def write_painted(seed: int, out: Path, templates: tuple[Path, ...]) -> None:
+    """All examples of one patient; templates take turns."""
+    patient = patient_of(opened(templates[seed % len(templates)]), seed)
+    rng = np.random.default_rng((seed, 5))
+    _write_torsos(seed, out, patient, rng)
+    _write_slices(seed, out, patient, rng)
+
+
+def _write_torsos(seed: int, out: Path, patient: Patient, rng: np.random.Generator) -> None:
+    grid = grid_for(patient.reach_mm, TORSO_STEP_MM, TORSO_SHAPE_RC, rng)
+    for number in range(SCANS_PER_PATIENT):
+        case = scanned(patient, sample_scan(rng), grid)
+        fields = [case.volume]
+        fields += [random_field(case.volume, rng) for _ in range(RANDOM_FIELDS_PER_SCAN)]
+        for place, field in enumerate(fields):
+            sample = projection_sample(field, patient.vertebrae)
+            sample.write(out / "projections" / f"{seed:06d}{PAINTED}{number}-{place}.npz")
+        torso = torso_sample(case.volume, case.tissue_labels)
+        torso.write(out / "torso" / f"{seed:06d}{PAINTED}{number}.npz")
+
+
+def _write_slices(seed: int, out: Path, patient: Patient, rng: np.random.Generator) -> None:
+    images, labels = [], []
+    for z_mm in slice_levels_mm(patient.vertebrae, rng):
+        spacing_mm = (float(rng.uniform(*THICKNESS_MM)), *TISSUE_STEP_MM)
+        grid = grid_for((z_mm, z_mm), spacing_mm, TISSUE_SHAPE_RC, rng)
+        case = scanned(patient, sample_scan(rng), grid)
+        images.append(case.volume.hu[0])
+        labels.append(case.tissue_labels[0])
+    slice_sample(images, labels).write(out / "slices" / f"{seed:06d}{PAINTED}0.npz")

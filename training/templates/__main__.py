@@ -1,0 +1,87 @@
+"""Templates from anatomy label maps, and a look at what is painted from them."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from inference.domain.errors import HabitusError
+
+EXAMPLES = """examples:
+  python -m training.templates build DIR --out anatomy.npz --attribution "TotalSegmentator dataset, CC BY 4.0"
+  python -m training.templates build maps/s0001_labels.nii.gz --out anatomy.npz
+  python -m training.templates preview --template anatomy.npz --cases 12 --out cases.png
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse, run, and turn our own errors into exit codes."""
+    options = _parser().parse_args(arguments)
+    try:
+        {"build": _build, "preview": _preview}[options.command](options)
+    except HabitusError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_status
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m training.templates",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    build = commands.add_parser("build", help="label maps in TotalSegmentator's class names")
+    build.add_argument("source", type=Path, help="folder, or a .nii.gz with its .json beside it")
+    build.add_argument("--out", type=Path, required=True)
+    build.add_argument("--attribution", default="", help="source and licence; kept in the file")
+    build.add_argument("--step-mm", type=float, default=1.5, help="the finest step kept")
+    preview = commands.add_parser("preview", help="painted cases as one PNG")
+    preview.add_argument("--template", type=Path, action="append", required=True, metavar="FILE")
+    preview.add_argument("--out", type=Path, required=True)
+    preview.add_argument("--cases", type=int, default=12)
+    preview.add_argument("--seed", type=int, default=1)
+    preview.add_argument("--columns", type=int, default=2)
+    preview.add_argument("--variants", action="store_true", help="unusual spines only")
+    preview.add_argument("--whole", action="store_true", help="never a cut field")
+    preview.add_argument("--beside", type=Path, help="a real CT (NIfTI) to show first")
+    preview.add_argument("--beside-slice", type=int, default=0, help="its axial slice")
+    return parser
+
+
+def _build(options: argparse.Namespace) -> None:
+    from training.templates.build import build
+
+    template = build(options.source, options.attribution, options.step_mm)
+    template.write(options.out)
+    names = " ".join(str(name) for name in template.body_names)
+    sys.stdout.write(f"{options.out}: {template.frame.shape}, {names}\n")
+
+
+def _preview(options: argparse.Namespace) -> None:
+    from PIL import Image
+
+    from training.templates.maps import read_nifti
+    from training.templates.preview import real_row, rows, sheet
+    from training.templates.spine_plan import USUAL, VARIANTS
+    from training.templates.template import Template
+
+    templates = [Template.read(path) for path in options.template]
+    seeds = range(options.seed, options.seed + options.cases)
+    ranges = VARIANTS if options.variants else USUAL
+    pictures = []
+    if options.beside:
+        real = read_nifti(options.beside)
+        pictures.append(real_row(real.hu.astype("float32"), real.spacing_mm, options.beside_slice))
+    for picture, said in rows(templates, seeds, ranges=ranges, is_whole=options.whole):
+        sys.stdout.write(f"{said}\n")
+        pictures.append(picture)
+    image = Image.fromarray(sheet(pictures, options.columns))
+    image.save(options.out, optimize=True)
+    sys.stdout.write(f"{options.out}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
