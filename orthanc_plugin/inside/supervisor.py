@@ -23,6 +23,8 @@ HEALTHY_AFTER_S = 60.0
 """A node that lived so long starts again without a long pause."""
 STOP_GRACE_S = 5.0
 NEWS_PAUSE_S = 1.0
+SILENCE_S = 0.15
+"""Nothing new for so long: what was coming may have come to its end, and the quiet time begins with the node's look."""
 """Between two lines to the node: it reads all that came since, and each look costs Orthanc a little."""
 
 
@@ -56,6 +58,7 @@ class Supervisor:
         self._log = log
         self._stop = threading.Event()
         self._news = threading.Event()
+        self._newest_s = 0.0
         self._ended = threading.Event()
         """The process that is watched, or all of this."""
         self._lock = threading.Lock()
@@ -78,6 +81,7 @@ class Supervisor:
 
     def wake(self) -> None:
         """Tell the node that something arrived; many calls become one line."""
+        self._newest_s = time.monotonic()
         self._news.set()
 
     def condition(self) -> NodeCondition:
@@ -154,13 +158,26 @@ class Supervisor:
             self._news.set()
 
         threading.Thread(target=await_end, name="habitus-node-end", daemon=True).start()
+        is_short = False
         while not self._stop.is_set():
             self._news.wait()
             self._news.clear()
             if self._stop.is_set() or ended.is_set():
                 return
             self._write({"command": "wake"})
-            ended.wait(NEWS_PAUSE_S)
+            # Slices with gaps between them would else end every pause.
+            is_short = self._pause(ended, may_be_short=not is_short)
+
+    def _pause(self, ended: threading.Event, *, may_be_short: bool) -> bool:
+        """Let news gather; whether it was cut short because no more was coming."""
+        until_s = time.monotonic() + NEWS_PAUSE_S
+        while (left_s := until_s - time.monotonic()) > 0:
+            if ended.wait(min(left_s, SILENCE_S) if may_be_short else left_s):
+                return False
+            is_silent = time.monotonic() - self._newest_s >= SILENCE_S
+            if may_be_short and is_silent and self._news.is_set():
+                return True
+        return False
 
     def _end(self) -> None:
         process = self._process

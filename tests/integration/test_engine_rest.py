@@ -1,4 +1,7 @@
-"""An idle engine with a real Orthanc: its process is gone, and the first slice of a study brings it back."""
+"""What the first slice of a study does with a real Orthanc, long before the quiet time is over.
+
+The idle engine, whose process is gone, is brought back, and the patient is protected from recycling.
+"""
 
 from pathlib import Path
 
@@ -48,3 +51,23 @@ def test_an_engine_that_rests_is_loaded_again_while_the_study_still_arrives(
     assert len(loaded) == 1
     assert too_early == []
     assert len(pacs.received) == 2
+
+
+def test_a_patient_is_protected_from_the_first_slice_until_the_results_are_delivered(
+    tmp_path: Path,
+) -> None:
+    with private_network(), orthanc(tmp_path, settings=RESTING) as node, receiver():
+        wait_for(lambda: bool(node.get("/habitus/status")["engine"]), 60.0, "the engine")
+        send(ct_series(3))
+        (patient,) = node.get("/patients")
+
+        def is_protected() -> bool:
+            path = f"{node.url}/patients/{patient}/protected"
+            return node.session.get(path, timeout=5).text.strip() == "1"
+
+        wait_for(is_protected, QUIET_S - 2.0, "protection within the quiet time")
+        too_early = node.jobs()
+        node.wait_for_jobs(["done"], 60.0)
+        wait_for(lambda: not is_protected(), 30.0, "its end")
+
+    assert too_early == []

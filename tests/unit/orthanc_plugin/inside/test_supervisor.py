@@ -14,7 +14,7 @@ import pytest
 from orthanc_plugin.inside.configuration import PluginConfiguration
 from orthanc_plugin.inside.disk_space import DiskMarks
 from orthanc_plugin.inside.guard import Admission
-from orthanc_plugin.inside.supervisor import NEWS_PAUSE_S, Supervisor, node_environment
+from orthanc_plugin.inside.supervisor import NEWS_PAUSE_S, SILENCE_S, Supervisor, node_environment
 
 STAND_IN = """#!{python}
 import os
@@ -92,6 +92,30 @@ def test_many_events_become_few_lines(scene: Scene) -> None:
     scene.wait(lambda: len(scene.lines()) > 3)
 
     assert len(scene.lines()) - 2 <= 3
+
+
+def test_events_with_gaps_between_them_become_few_lines_too(scene: Scene) -> None:
+    scene.supervisor.start()
+    scene.wait(lambda: len(scene.lines()) == 2)
+
+    for _ in range(9):
+        scene.supervisor.wake()
+        time.sleep(2.4 * SILENCE_S)
+
+    assert len(scene.lines()) - 2 <= 6
+
+
+def test_the_end_of_what_came_is_told_soon(scene: Scene) -> None:
+    scene.supervisor.start()
+    scene.wait(lambda: len(scene.lines()) == 2)
+
+    for _ in range(10):
+        scene.supervisor.wake()
+        time.sleep(0.01)
+    ended_s = time.monotonic()
+    scene.wait(lambda: len(scene.lines()) == 4)
+
+    assert time.monotonic() - ended_s < NEWS_PAUSE_S * 0.7
 
 
 def test_a_node_that_ended_is_started_again(scene: Scene) -> None:
