@@ -91,5 +91,9 @@ def test_an_impossible_ae_title_is_refused(options: OrthancOptions, title: str) 
         configuration_of(replace(options, ae_title=title), "secret")
 
 
-def test_orthanc_is_started_without_nagle() -> None:
-    assert environment_of({"PATH": "/bin"}) == {"PATH": "/bin", "TCP_NODELAY": "1"}
+def test_orthanc_is_started_without_nagle_and_with_few_arenas() -> None:
+    assert environment_of({"PATH": "/bin"}) == {
+        "PATH": "/bin",
+        "TCP_NODELAY": "1",
+        "MALLOC_ARENA_MAX": "2",
+    }
