@@ -43,14 +43,6 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     pool = commands.add_parser("pool", help="make training examples")
     pool.add_argument("--kind", choices=("torso", "slices", "both", "templates"), default="both")
-    pool.add_argument(
-        "--template",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="a template to paint from (python -m training.templates build); may be repeated",
-    )
     pool.add_argument("--out", type=Path, required=True, help="folder of the pool")
     pool.add_argument("--count", type=int, default=0, help="anatomies; 0: as time allows")
     pool.add_argument("--workers", type=int, default=1, help="processes per kind")
@@ -58,6 +50,8 @@ def _parser() -> argparse.ArgumentParser:
         "--seed", type=int, default=0, help="first seed; a pool goes on after its last"
     )
     pool.add_argument("--seconds", type=float, help="time limit")
+
+    _add_templates(pool)
 
     train = commands.add_parser("train", help="train one network")
     train.add_argument("config", type=Path)
@@ -87,8 +81,20 @@ def _parser() -> argparse.ArgumentParser:
     everything.add_argument(
         "--configs", type=Path, default=CONFIGS, help="folder of the three configurations"
     )
+    _add_templates(everything)
     _add_shared(everything)
     return parser
+
+
+def _add_templates(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--template",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a template to paint from (python -m training.templates build); may be repeated",
+    )
 
 
 def _add_shared(parser: argparse.ArgumentParser) -> None:
@@ -158,6 +164,7 @@ def _all(options: argparse.Namespace) -> None:
             code_revision=options.revision or _revision(),
             configs=options.configs,
             most_anatomies=options.most_anatomies,
+            templates=tuple(options.template),
         )
     )
     for name, path in checkpoints.items():

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inference.domain.errors import InferenceFailed
-from training.samples import Sample, SliceSample, TorsoSample, sample_files
+from training.pool_painted import PAINTED
+from training.samples import SliceSample, TorsoSample, sample_files
 from training.specification import CHECKPOINT_NAME
 
 MODELS = {"organs": "organs.toml", "l3-level": "l3_level.toml", "l3-tissue": "l3_tissue.toml"}
 POLL_S = 0.5
+PAINTED_SHARE = 0.6
 LATENESS_S = 20.0
 """A child that overruns its own time by more is ended."""
 
@@ -33,6 +35,8 @@ class Everything:
     configs: Path
     most_anatomies: int
     """Ends the growth: 16 MB each, on disk and on the accelerator."""
+    templates: tuple[Path, ...] = ()
+    """Anatomies to paint from, beside the procedural torso."""
 
 
 def train_everything(order: Everything) -> dict[str, Path]:
@@ -59,20 +63,35 @@ def train_everything(order: Everything) -> dict[str, Path]:
 
 
 def _fill_pool(order: Everything, pool: Path) -> list[subprocess.Popen[bytes]]:
-    """One pool process per kind; torsos feed two networks and cost more, so they get two thirds of the workers."""
+    """One pool process per kind; torsos feed two networks and cost more, so they get two thirds of the workers.
+
+    Painted patients feed all three: with templates they get most of the workers.
+    """
     if order.workers < 1:
         return []
-    torso_workers = max(1, round(order.workers * 2 / 3))
-    crews = {"torso": torso_workers, "slices": max(1, order.workers - torso_workers)}
-    kinds: dict[str, type[Sample]] = {"torso": TorsoSample, "slices": SliceSample}
+    crews: dict[str, int] = {}
+    if order.templates:
+        crews["templates"] = max(1, round(order.workers * PAINTED_SHARE))
+    others = order.workers - sum(crews.values())
+    if others > 0 or not crews:
+        torso_workers = max(1, round(others * 2 / 3))
+        crews |= {"torso": torso_workers, "slices": max(1, others - torso_workers)}
     arguments = ["--out", str(pool), "--seed", str(order.seed), "--seconds", str(order.seconds)]
+    for template in order.templates:
+        arguments += ["--template", str(template)]
     processes = []
     for kind, workers in crews.items():
-        missing = order.most_anatomies - len(sample_files(pool, kinds[kind]))
+        missing = order.most_anatomies - _made(pool, kind)
         if missing > 0:
             size = ["--count", str(missing), "--workers", str(workers)]
             processes.append(_python("pool", "--kind", kind, *size, *arguments))
     return processes
+
+
+def _made(pool: Path, kind: str) -> int:
+    """Files of a kind."""
+    files = sample_files(pool, SliceSample if kind == "slices" else TorsoSample)
+    return sum((PAINTED in path.stem) is (kind == "templates") for path in files)
 
 
 def _start_trainings(

@@ -68,6 +68,9 @@ class TrainConfig:
     heaviest_label: float = 1.0
     """Most that a voxel of a rare label weighs in the cross entropy of the organs; 1: all weigh the same."""
 
+    repainted_share: float = 0.0
+    """Of the examples of tissue and organs: those that are painted anew from their fine labels at every step."""
+
     def __post_init__(self) -> None:
         expected = specification(self.task).spatial_shape
         rules = {
@@ -78,6 +81,7 @@ class TrainConfig:
             f"sd {self.sd}": self.sd > 0,
             f"heaviest_label {self.heaviest_label}": self.heaviest_label >= 1,
             f"average_decay {self.average_decay}": 0 <= self.average_decay < 1,
+            f"repainted_share {self.repainted_share}": 0 <= self.repainted_share <= 1,
             f"validation_share {self.validation_share}": 0 < self.validation_share < 1,
         }
         for found, holds in rules.items():

@@ -40,9 +40,11 @@ def torso_sample(volume: Volume, tissue_labels: npt.NDArray[np.uint8]) -> TorsoS
     """A torso on the organ network's grid, reduced as the node reduces a scan, with labels and its body's middle."""
     coarse = resample(volume, ORGANS.spacing_mm)
     centre_mm = body_centre_mm(body_mask(coarse.hu), coarse.affine_lps)
+    tissues = nearest_labels(tissue_labels, volume, coarse)
     return TorsoSample(
         hu=np.rint(coarse.hu).astype(np.int16),
-        labels=nearest_labels(ORGAN_LUT[tissue_labels], volume, coarse),
+        labels=ORGAN_LUT[tissues],
+        tissues=tissues,
         body_centre=index_at(coarse.affine_lps, centre_mm).astype(np.float32),
     )
 
@@ -110,8 +112,9 @@ def slice_sample(
     hu: Sequence[npt.NDArray[np.int16]], tissue_labels: Sequence[npt.NDArray[np.uint8]]
 ) -> SliceSample:
     """Slices with their compartments."""
+    tissues = np.stack(tissue_labels)
     return SliceSample(
-        hu=np.stack(hu).astype(np.int16), labels=COMPARTMENT_LUT[np.stack(tissue_labels)]
+        hu=np.stack(hu).astype(np.int16), labels=COMPARTMENT_LUT[tissues], tissues=tissues
     )
 
 

@@ -1,12 +1,16 @@
 """What a pool holds: examples as uncompressed npz files, written whole or not at all; importable without torch."""
 
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+
+
+def _none() -> npt.NDArray[np.uint8]:
+    return np.zeros(0, np.uint8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -17,13 +21,14 @@ class Sample:
     def read(cls, path: Path) -> Self:
         """The sample in a file; never unpickles."""
         with np.load(path, allow_pickle=False) as stored:
-            return cls(**{field.name: stored[field.name] for field in fields(cls)})
+            held = [f.name for f in fields(cls) if f.name in stored.files]
+            return cls(**{name: stored[name] for name in held})
 
     def write(self, path: Path) -> None:
         """Write beside the place and rename, so that a reader never meets half a file."""
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{os.getpid()}")
-        arrays: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        arrays: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         with partial.open("wb") as file:
             np.savez(file, **arrays)
         partial.replace(path)
@@ -39,6 +44,8 @@ class TorsoSample(Sample):
     """Output channel of the organ network per voxel."""
     body_centre: npt.NDArray[np.float32]
     """Index (slice, row, column) of the body's middle."""
+    tissues: npt.NDArray[np.uint8] = field(default_factory=_none)
+    """Fine tissue per voxel, so that the torso can be painted anew; empty in pools that lack it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -59,6 +66,8 @@ class SliceSample(Sample):
     """[example, row, column]"""
     labels: npt.NDArray[np.uint8]
     """Output channel of the tissue network per pixel."""
+    tissues: npt.NDArray[np.uint8] = field(default_factory=_none)
+    """Fine tissue per pixel, as of TorsoSample."""
 
 
 SAMPLE_FOLDERS: dict[type[Sample], str] = {

@@ -15,7 +15,9 @@ from training import augment
 from training.config import Augmentation, TrainConfig
 from training.losses import landmark_curves, landmark_loss, segmentation_loss
 from training.networks import build_network
+from training.samples import SliceSample, TorsoSample
 from training.specification import SPECIFICATIONS
+from training.synthetic.labels import COMPARTMENT_LUT, ORGAN_LUT, Tissue
 from training.tasks.organs import cut
 from training.tasks.registry import open_task
 
@@ -168,3 +170,45 @@ def test_a_perfect_segmentation_costs_almost_nothing() -> None:
 
     assert segmentation_loss(right, labels) < 0.01
     assert segmentation_loss(-right, labels) > 1.0
+
+
+@pytest.mark.parametrize("task", ["l3-tissue", "organs"])
+def test_repainted_examples_differ_in_hu_and_keep_their_labels(
+    task: str, tiny_configs: dict[str, TrainConfig], tmp_path: Path
+) -> None:
+    write_with_tissues(tmp_path)
+    config = replace(tiny_configs[task], augmentation=STILL)
+    batches = []
+    for share in (0.0, 1.0):
+        opened = open_task(replace(config, repainted_share=share), tmp_path, CPU)
+        opened.grow()
+        # Drawing a scan moves the host's numbers: only the first example of a batch is the same.
+        batches.append(opened.batch(augment.chance_for(CPU, 5)))
+
+    (stored, (true,)), (painted, (again,)) = batches
+
+    assert torch.equal(true[0] > 0, again[0] > 0) or task == "organs"
+    assert not torch.allclose(stored[0], painted[0])
+    liver = painted[again[:, None].expand_as(painted) == 1]
+    assert float(liver.mean()) > float(painted[again[:, None].expand_as(painted) == 0].mean())
+    assert torch.isfinite(painted).all()
+
+
+def write_with_tissues(pool: Path) -> None:
+    """Boxes of liver or muscle in air, with their fine labels."""
+    for seed in range(4):
+        tissues = np.zeros((40, 36, 44), np.uint8)
+        tissues[8:30, 8:28, 8:34] = Tissue.LIVER
+        TorsoSample(
+            hu=np.where(tissues > 0, 50, -1000).astype(np.int16),
+            labels=ORGAN_LUT[tissues],
+            tissues=tissues,
+            body_centre=np.array([20, 18, 22], np.float32),
+        ).write(pool / "torso" / f"{seed:06d}.npz")
+        plane = np.zeros((2, 96, 96), np.uint8)
+        plane[:, 20:70, 20:70] = Tissue.PSOAS
+        SliceSample(
+            hu=np.where(plane > 0, 50, -1000).astype(np.int16),
+            labels=COMPARTMENT_LUT[plane],
+            tissues=plane,
+        ).write(pool / "slices" / f"{seed:06d}.npz")

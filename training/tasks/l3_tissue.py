@@ -20,12 +20,14 @@ from training.config import TrainConfig
 from training.losses import segmentation_loss
 from training.samples import SliceSample
 from training.specification import TISSUE
+from training.tasks.repaint import Repainter
 from training.tasks.scores import DiceCount
-from training.tasks.store import ExampleStore
+from training.tasks.store import Example, ExampleStore
 
 SHORTEST_FIELD = 0.65
 """Part of the grid's side that a narrow field of view still fills."""
 VALIDATION_SLICES_AT_ONCE = 8
+SLICE_MM = 3.0
 
 
 class TissueTask:
@@ -35,6 +37,7 @@ class TissueTask:
         self._config = config
         self._device = device
         self._store = ExampleStore(pool, SliceSample, config, device)
+        self._repainter = Repainter(config.repainted_share, device)
 
     def grow(self) -> None:
         self._store.grow()
@@ -49,9 +52,9 @@ class TissueTask:
         planes, masks = [], []
         for example in self._store.drawn(chance.choice(len(self._store.training), count)):
             index = chance.choice(len(example["hu"]), 1)[0]
-            planes.append(example["hu"][index].to(self._device))
+            planes.append(self._plane(example, index, chance))
             masks.append(example["labels"][index].to(self._device))
-        hu, labels = torch.stack(planes)[:, None].float(), torch.stack(masks)[:, None]
+        hu, labels = torch.stack(planes)[:, None], torch.stack(masks)[:, None]
         reach = config.augmentation.shift_mm / TISSUE.spacing_mm[0]
         matrix, shift = random_affine(count, 2, config.augmentation, chance, max_shift=reach)
         grid = affine_grid(matrix, shift, hu.shape[2:], config.input_shape)
@@ -61,6 +64,12 @@ class TissueTask:
             shortest = round(SHORTEST_FIELD * hu.shape[axis])
             hu, labels = end_field(hu, labels, axis, shortest, config.augmentation, chance)
         return normalise_varied(hu, config, chance), (labels[:, 0],)
+
+    def _plane(self, example: Example, index: int, chance: Chance) -> Tensor:
+        if self._repainter.takes(example, chance):
+            tissues = example["tissues"][index : index + 1]
+            return self._repainter.hu(tissues, (SLICE_MM, *TISSUE.spacing_mm), chance)[0].float()
+        return example["hu"][index].to(self._device).float()
 
     def loss(self, logits: Tensor, targets: tuple[Tensor, ...]) -> Tensor:
         return segmentation_loss(logits, targets[0])

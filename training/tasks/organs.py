@@ -23,6 +23,7 @@ from training.config import TrainConfig
 from training.losses import balanced_segmentation_loss
 from training.samples import TorsoSample
 from training.specification import ORGANS
+from training.tasks.repaint import Repainter
 from training.tasks.scores import DiceCount
 from training.tasks.store import Example, ExampleStore
 
@@ -45,6 +46,7 @@ class OrganTask:
         self._config = config
         self._device = device
         self._store = ExampleStore(pool, TorsoSample, config, device)
+        self._repainter = Repainter(config.repainted_share, device)
         self._shape = config.input_shape
         # A rotated and shrunk patch reaches beyond itself; without the margin it would meet air.
         self._outer = tuple(n + 2 * (n // 6) for n in self._shape)
@@ -59,7 +61,7 @@ class OrganTask:
         config, count = self._config, self._config.batch_size
         indices = chance.choice(len(self._store.training), count)
         patches = [self._patch(example, chance) for example in self._store.drawn(indices)]
-        hu = torch.stack([patch for patch, _ in patches]).float()
+        hu = torch.stack([patch.float() for patch, _ in patches])
         labels = torch.stack([patch for _, patch in patches])
         matrix, shift = random_affine(count, 3, config.augmentation, chance, max_shift=0.5)
         grid = affine_grid(matrix, shift, self._outer, self._shape)
@@ -93,6 +95,11 @@ class OrganTask:
         offset = chance.host.uniform(-reach, reach, 3).tolist()
         centre = [middle + by for middle, by in zip(centre, offset, strict=True)]
         hu, labels = cut(example, centre, self._outer)
+        if self._repainter.takes(example, chance):
+            _, tissues = cut(example | {"labels": example["tissues"]}, centre, self._outer)
+            return self._repainter.hu(tissues[0], ORGANS.spacing_mm, chance)[None], labels.to(
+                self._device
+            )
         return hu.to(self._device), labels.to(self._device)
 
     def _middle(self, example: Example) -> list[float]:

@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, run, and turn our own errors into exit codes."""
     options = _parser().parse_args(arguments)
     try:
-        {"build": _build, "preview": _preview}[options.command](options)
+        {"build": _build, "preview": _preview, "benchmark": _benchmark}[options.command](options)
     except HabitusError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_status
@@ -48,6 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     preview.add_argument("--whole", action="store_true", help="never a cut field")
     preview.add_argument("--beside", type=Path, help="a real CT (NIfTI) to show first")
     preview.add_argument("--beside-slice", type=int, default=0, help="its axial slice")
+    speed = commands.add_parser("benchmark", help="patients and paintings per second of CPU time")
+    speed.add_argument("--template", type=Path, action="append", required=True, metavar="FILE")
     return parser
 
 
@@ -81,6 +83,14 @@ def _preview(options: argparse.Namespace) -> None:
     image = Image.fromarray(sheet(pictures, options.columns))
     image.save(options.out, optimize=True)
     sys.stdout.write(f"{options.out}\n")
+
+
+def _benchmark(options: argparse.Namespace) -> None:
+    from training.templates.benchmark import benchmark
+    from training.templates.template import Template
+
+    for line in benchmark([Template.read(path) for path in options.template]):
+        sys.stdout.write(f"{line}\n")
 
 
 if __name__ == "__main__":

@@ -118,7 +118,7 @@ def _noise(scan: Scan, grid: Grid, kit: Arrays) -> Array:
     mm = scan.acquisition.noise_correlation_mm
     along = scan.noise_along_z if grid.shape[0] > 1 else 0.0
     noise = kit.blur(noise, (along, mm / grid.spacing_mm[1], mm / grid.spacing_mm[2]))
-    noise = noise * (scan.acquisition.noise_hu / float(noise.std()))
+    noise = noise * (scan.acquisition.noise_hu / noise.std())
     x, y = (kit.put(grid.axis_mm(axis).astype(np.float32)) for axis in (2, 1))
     return noise * (
         0.8 + 0.4 * kit.xp.exp(-(x[None, None, :] ** 2 + y[None, :, None] ** 2) / 130.0**2)
