@@ -7,6 +7,8 @@ from pathlib import Path
 
 from inference.domain.errors import HabitusError
 
+GREYS = 32
+"""Of a shrunk picture: noise makes others large."""
 EXAMPLES = """examples:
   python -m training.templates build DIR --out anatomy.npz --attribution "TotalSegmentator dataset, CC BY 4.0"
   python -m training.templates build maps/s0001_labels.nii.gz --out anatomy.npz
@@ -46,6 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     preview.add_argument("--columns", type=int, default=2)
     preview.add_argument("--variants", action="store_true", help="unusual spines only")
     preview.add_argument("--whole", action="store_true", help="never a cut field")
+    preview.add_argument(
+        "--shrink", type=float, default=1.0, help="size of the picture, as a share"
+    )
     preview.add_argument("--beside", type=Path, help="a real CT (NIfTI) to show first")
     preview.add_argument("--beside-slice", type=int, default=0, help="its axial slice")
     speed = commands.add_parser("benchmark", help="patients and paintings per second of CPU time")
@@ -81,6 +86,9 @@ def _preview(options: argparse.Namespace) -> None:
         sys.stdout.write(f"{said}\n")
         pictures.append(picture)
     image = Image.fromarray(sheet(pictures, options.columns))
+    if options.shrink < 1:
+        size = [max(1, round(side * options.shrink)) for side in image.size]
+        image = image.resize((size[0], size[1]), Image.Resampling.LANCZOS).quantize(GREYS)
     image.save(options.out, optimize=True)
     sys.stdout.write(f"{options.out}\n")
 

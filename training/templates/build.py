@@ -51,7 +51,7 @@ def template_of(maps: NamedMap, attribution: str, finest_mm: float = FINEST_MM) 
     cavity = cavity_of(frame, viscera, spine, (centre, hull), step_mm)
     fill_chest(frame, viscera, known, step_mm)
     fill_pelvis(frame, known, step_mm)
-    fill_bed(frame, viscera, spine, step_mm)
+    fill_bed(frame, spine, step_mm)
     return Template(
         step_mm=np.array(step_mm),
         frame=frame,

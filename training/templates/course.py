@@ -22,7 +22,8 @@ SPINE_REACH_MM = 85.0
 SPINE_BEHIND_MM = 40.0
 LIMIT_STEPS = 2
 KNOT_JITTER_MM = 8.0
-LEVEL_OF_L3 = 0
+DISC_MM = (3.0, 14.0)
+LOWEST_DISC_MM = 8.0
 ROUNDS = 10
 """Of the search for the point that the bend maps onto the spine's bed."""
 
@@ -147,21 +148,25 @@ def stack_of(template: Template, body: BodyPlan, spine: SpinePlan) -> list[Slot]
         source = template.index_of(plan.source)
         height = float(template.body_height_mm[source]) * body.stature * plan.height
         height *= (1 - plan.crush) * (1 - plan.wedge / 2)
-        gap = _disc_mm(template, source) * plan.disc_below * body.stature
-        gap = max(gap, SHORTEST_DISC_MM)
+        gap = _gap_mm(template, source, plan.disc_below) * body.stature
         slots.append(Slot(z_mm=top + gap + height / 2, height_mm=height, gap_below_mm=gap))
         top += gap + height
     return slots
 
 
-def _disc_mm(template: Template, source: int) -> float:
-    """The source's disc: between it and the next lower body of the template."""
+def _gap_mm(template: Template, source: int, factor: float) -> float:
+    """The source's disc times a factor: between it and the next lower body of the template.
+
+    Bodies are measured along z. The end plates of L5 and S1 slope so much that the one may begin above where the other
+    ends: there a factor moves the body by its share of a usual disc.
+    """
     z, height = template.body_centre_mm[:, 2], template.body_height_mm
     if source + 1 < len(z):
         below = z[source + 1] + height[source + 1] / 2
-    else:
-        below = float(template.s1_mm[2] + template.s1_height_mm / 2)
-    return float(np.clip(z[source] - height[source] / 2 - below, 3.0, 14.0))
+        disc = np.clip(z[source] - height[source] / 2 - below, *DISC_MM)
+        return max(float(disc) * factor, SHORTEST_DISC_MM)
+    below = float(template.s1_mm[2] + template.s1_height_mm / 2)
+    return float(z[source] - height[source] / 2 - below) + (factor - 1) * LOWEST_DISC_MM
 
 
 def _frame_knots(

@@ -15,6 +15,8 @@ RIB_BREADTH_MM = 2.6
 CLOSING_MM = 7.0
 WIDE_CLOSING_MM = 14.0
 PELVIC_LINING_MM = 4.0
+THIGH_MM = 38.0
+"""How far the thigh's muscles reach from the femur at the map's lower end; less towards the hip."""
 WIDENED = (Tissue.ERECTOR_SPINAE, Tissue.PSOAS)
 WIDENED_MM = 1.6
 QUADRATUS_MM = (17.0, 7.5)
@@ -138,20 +140,14 @@ def fill_pelvis(frame: Codes, known: Mask, step_mm: float) -> None:
     frame[:top][free & (to_bone < PELVIC_LINING_MM)] = Tissue.GLUTEAL
     femur = frame[:top] == Tissue.FEMUR_TRABECULAR
     if femur.any():
-        to_femur = _far_mm(femur, step_mm)
-        thigh = free & (to_femur > 5) & (to_femur < 34)
-        frame[:top][thigh & _below_the_hip(femur)] = Tissue.GLUTEAL
+        slices = np.flatnonzero(femur.any(axis=(1, 2)))
+        share = (slices[-1] - np.arange(top)) / max(1, slices[-1] - slices[0])
+        reach_mm = THIGH_MM * np.clip(1.4 * share - 0.2, 0, 1)
+        thigh = free & (_far_mm(femur, step_mm) < reach_mm[:, None, None])
+        frame[:top][thigh & (frame[:top] == 0)] = Tissue.GLUTEAL
 
 
-def _below_the_hip(femur: Mask) -> Mask:
-    """Slices in the lower half of what there is of the femora."""
-    slices = np.flatnonzero(femur.any(axis=(1, 2)))
-    middle = (slices[0] + slices[-1]) / 2
-    lower: Mask = (np.arange(len(femur)) < middle)[:, None, None] & np.ones_like(femur)
-    return lower
-
-
-def fill_bed(frame: Codes, viscera: Codes, spine: Mask, step_mm: float) -> None:
+def fill_bed(frame: Codes, spine: Mask, step_mm: float) -> None:
     """What lies where the vertebrae were, so that others can be set: the muscle or fat next to them."""
     box = ndimage.find_objects(spine.astype(np.uint8))[0]
     wide = tuple(slice(max(s.start - 8, 0), s.stop + 8) for s in box)
@@ -163,7 +159,6 @@ def fill_bed(frame: Codes, viscera: Codes, spine: Mask, step_mm: float) -> None:
         frame[wide][within] = taken[within]
     left = spine & (frame == 0)
     frame[left] = Tissue.INTERMUSCULAR_FAT
-    viscera[spine] = 0
 
 
 def _far_mm(mask: Mask, step_mm: float) -> npt.NDArray[np.float64]:

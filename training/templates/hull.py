@@ -13,7 +13,7 @@ HULL_SMOOTH_MM = 11.0
 WAIST_MM = 90.0
 CENTRE_SMOOTH_MM = 60.0
 FEWEST_HULL_POINTS = 12
-RIB_REACH_MM = 20.0
+RIB_REACH_MM, RIB_EDGE_MM = 20.0, 16.0
 NO_HULL_OF = (Tissue.FEMUR_TRABECULAR, Tissue.FEMUR_CORTICAL)
 FLANK_RAD = float(np.radians(102))
 """From here backwards the cavity leaves the convex hull."""
@@ -69,16 +69,19 @@ def _radii(
     return np.asarray(reach.min(axis=0), np.float64)
 
 
-def ribbed_of(frame: Codes, centre: Float, hull: Float, step_mm: float) -> Codes:
-    """Directions in which ribs or what is between them lie within RIB_REACH_MM of the hull."""
+def ribbed_of(frame: Codes, centre: Float, hull: Float, step_mm: float) -> Float:
+    """0..1: whether ribs or what is between them lie within RIB_REACH_MM of the hull."""
     result = np.zeros(hull.shape, np.uint8)
     rib = np.isin(frame, (Tissue.RIB_TRABECULAR, Tissue.INTERCOSTAL))
     k, bins, radius = _polar(rib, centre, step_mm)
     outer = radius > hull[k, bins] - RIB_REACH_MM
     result[k[outer], bins[outer]] = 1
-    return np.asarray(
-        ndimage.binary_closing(np.pad(result, 6, mode="wrap"), iterations=4)[6:-6, 6:-6], np.uint8
+    closed = ndimage.binary_closing(np.pad(result, 6, mode="wrap"), iterations=4)[6:-6, 6:-6]
+    # The wall thins out towards the ribs; where they end at once the body would have a step.
+    smooth = ndimage.gaussian_filter(
+        closed.astype(np.float32), (RIB_EDGE_MM / step_mm, 3.0), mode=("nearest", "wrap")
     )
+    return np.asarray(smooth, np.float32)
 
 
 def _polar(

@@ -13,7 +13,7 @@ from inference.domain.errors import UnreadableInput
 Codes = npt.NDArray[np.uint8]
 Float = npt.NDArray[np.float32]
 
-FORM = 3
+FORM = 4
 """Number of this layout; another one is refused."""
 ANGLES = 256
 """Directions in which the hull is measured; bin 0 points to the back, the middle bin to the front."""
@@ -45,8 +45,8 @@ class Template:
     """[slice, ANGLES] from the centre line to the convex hull of everything labelled."""
     cavity_mm: Float
     """[slice, ANGLES] the same, but from the flanks to the spine along the front of the back's muscles."""
-    ribbed: Codes
-    """[slice, ANGLES] 1 where ribs lie just inside the hull."""
+    ribbed: Float
+    """[slice, ANGLES] 0..1: how surely ribs lie just inside the hull."""
     rib12_mm: npt.NDArray[np.float64]
     """How far to the right and to the left of the spine the last ribs reach."""
     body_names: npt.NDArray[np.str_]

@@ -109,7 +109,7 @@ def _box_mm(vertebra: PlacedVertebra, template: Template) -> tuple[np.ndarray, n
     box = template.body_box_mm[vertebra.source].copy()
     half = template.body_height_mm[vertebra.source] / 2
     stretch = max(vertebra.scale[2], 0.2)
-    box[0, 2] = min(box[0, 2], -half - (vertebra.gap_below_mm + S1_SLOPE_MM) / stretch)
+    box[0, 2] = min(box[0, 2], -half - (max(vertebra.gap_below_mm, 0.0) + S1_SLOPE_MM) / stretch)
     box[1, 2] = max(box[1, 2], half + vertebra.gap_above_mm / stretch)
     corners = np.array(
         [[box[i, 0], box[j, 1], box[k, 2]] for i in (0, 1) for j in (0, 1) for k in (0, 1)]
@@ -154,7 +154,9 @@ def _set_disc(block: _Block, template: Template, arrays: PartArrays, kit: Arrays
     z = _body_z(block, template, kit)
     stretch = vertebra.scale[2] * (1 - vertebra.plan.wedge / 2)
     is_lowest = vertebra.plan.source == LOWEST_SOURCE
-    below_mm = vertebra.gap_below_mm + S1_SLOPE_MM if is_lowest else vertebra.gap_below_mm / 2
+    below_mm = (
+        max(vertebra.gap_below_mm, 0.0) + S1_SLOPE_MM if is_lowest else vertebra.gap_below_mm / 2
+    )
     down = half + (below_mm + DISC_OVERLAP_MM) / stretch
     up = half + (vertebra.gap_above_mm / 2 + DISC_OVERLAP_MM) / stretch
     rim = half - RIM_MM

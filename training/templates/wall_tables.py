@@ -101,13 +101,14 @@ def _muscle(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Thickness, kind and layering of the muscle layer."""
     wall = body.wall
-    ribbed = template.ribbed[rows] > 0
+    rib_share = template.ribbed[rows]
+    ribbed = rib_share > 0.5
     rising = np.clip((DEGREES - wall.front_deg) / 22, 0, 1) ** 0.8
     ending = np.clip((wall.back_deg - DEGREES) / 24, 0, 1) ** 0.7
     by_level = np.interp(level, [-4.2, -2.6, -1, 1, 2.5, 4.5], [0.1, 0.7, 1, 0.95, 0.5, 0.2])
     lateral = wall.lateral_mm * rising * ending * by_level
     # On the ribs the flat muscles end one by one: what covers them is thin.
-    lateral = np.where(ribbed, lateral * 0.4, lateral)
+    lateral = lateral * (1 - 0.6 * rib_share)
     from_midline = np.abs(cavity * SIN)
     q = (from_midline - wall.alba_mm / 2) / wall.rectus_width_mm
     is_front = (COS > 0) & (DEGREES < 75)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.unit.training.templates.tiny_torso import STEP_MM as TEMPLATE_STEP_MM
 from tests.unit.training.templates.tiny_torso import tiny_template
 from training.synthetic.labels import Labels, Tissue
 from training.synthetic.torso import Grid
@@ -110,6 +111,15 @@ def test_between_two_bodies_lies_a_disc() -> None:
     )
 
     assert labels[k, r, c] == Tissue.DISC
+
+
+def test_discs_are_as_high_as_planned() -> None:
+    whole = patient(4)
+    plan = {v.name: v for v in whole.spine.vertebrae}
+    for name, below in (("L3", "L4"), ("L2", "L3")):
+        gap = whole.vertebrae[name].z_low_mm - whole.vertebrae[below].z_high_mm
+        wanted = TEMPLATE_STEP_MM * plan[name].disc_below * whole.body.stature
+        assert gap == pytest.approx(wanted, abs=1.0)
 
 
 def test_a_fractured_body_loses_height_in_front() -> None:
