@@ -149,14 +149,16 @@ def test_an_order_that_makes_no_sense_is_refused(
 def test_painted_patients_lie_beside_the_procedural_ones(tmp_path: Path) -> None:
     template = tmp_path / "tiny.npz"
     tiny_template().write(template)
-    SliceSample(hu=np.zeros((1, 4, 4), np.int16), labels=np.zeros((1, 4, 4), np.uint8)).write(
-        tmp_path / "slices" / "000007.npz"
-    )
+    TorsoSample(
+        hu=np.zeros((1, 4, 4), np.int16),
+        labels=np.zeros((1, 4, 4), np.uint8),
+        body_centre=np.zeros(3, np.float32),
+    ).write(tmp_path / "torso" / "000007.npz")
 
     made = make_pools([order(tmp_path, kind="templates", templates=(template,), count=1)])
 
     assert made == {"templates": 1}
-    torsos = sample_files(tmp_path, TorsoSample)
+    torsos = [path for path in sample_files(tmp_path, TorsoSample) if "painted" in path.stem]
     assert [path.stem for path in torsos] == ["000000-painted-0", "000000-painted-1"]
     first, second = (TorsoSample.read(path) for path in torsos)
     np.testing.assert_array_equal(first.labels > 0, second.labels > 0)

@@ -48,12 +48,15 @@ def test_paint_is_the_same_in_torch() -> None:
     assert np.percentile(differ, 99.5) <= 1.0
 
 
-def test_noise_in_torch_has_its_strength_and_its_seed() -> None:
+def test_noise_in_torch_follows_its_seed() -> None:
     grid = Grid(shape=(4, 60, 60), spacing_mm=(3.0, 1.0, 1.0), origin_lps_mm=(150, 150, 0))
     scan = sample_scan(np.random.default_rng(1))
     labels = KIT.zeros(grid.shape)
 
-    first, again = (paint([labels], scan, grid, KIT) for _ in range(2))
+    other = replace(scan, seed=scan.seed + 1)
+
+    first, again, different = (paint([labels], s, grid, KIT) for s in (scan, scan, other))
 
     assert torch.equal(first, again)
+    assert not torch.equal(first, different)
     assert float(first.float().std()) > 0

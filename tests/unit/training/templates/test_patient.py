@@ -1,6 +1,7 @@
 """The spine grammar: what is counted, where it stands, and that the label map shows what the truth says."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,6 +112,22 @@ def test_between_two_bodies_lies_a_disc() -> None:
     )
 
     assert labels[k, r, c] == Tissue.DISC
+
+
+@pytest.mark.parametrize(
+    ("variant", "axis"), [({"scoliosis_mm": 25.0}, 0), ({"kyphosis_mm": 25.0}, 1)]
+)
+def test_a_bent_spine_leaves_its_line(variant: dict[str, Any], axis: int) -> None:
+    body, spine = plans(9)
+    straight = replace(spine, scoliosis_mm=0.0, scoliosis_length_mm=400.0, scoliosis_phase=0.5)
+    lines = [
+        np.array(
+            [v.centre_lps_mm[axis] for v in assembled(tiny_template(), body, s).vertebrae.values()]
+        )
+        for s in (straight, replace(straight, **variant))
+    ]
+
+    assert np.ptp(lines[1] - lines[0]) > 8
 
 
 def test_discs_are_as_high_as_planned() -> None:
