@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from inference.domain.measurement import OrganResult, Report
     from inference.domain.series_choice import ConsideredSeries
 
+ROOT = Path(__file__).parent
+
 EXAMPLES = """\
 examples:
   habitus synth ct/                             write a synthetic CT series with known truth
@@ -60,6 +62,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except HabitusError as error:
         sys.stderr.write(f"habitus: {error}\n")
         return error.exit_status
+    except ModuleNotFoundError as error:
+        if not (name := (error.name or "").partition(".")[0]) or (ROOT / name).exists():
+            raise
+        sys.stderr.write(
+            f"habitus: found an environment without {name}; wanted everything that it runs on. Run make setup here, and wait for its end.\n"
+        )
+        return 1
     except MemoryError:
         sys.stderr.write(
             "habitus: found too little memory for this series; wanted more. Close other programs or use a larger machine.\n"

@@ -54,6 +54,7 @@ def show_verdicts(options: argparse.Namespace) -> int:
     from orthanc_plugin.doctor.orthanc_file import read_orthanc_configuration
     from orthanc_plugin.node.orthanc_pacs import OrthancPacs
     from orthanc_plugin.node.settings_file import load_settings
+    from orthanc_plugin.node.settings_types import MOST
     from orthanc_plugin.node.study_retention import RetentionRule
 
     settings = load_settings(options.settings)
@@ -62,6 +63,12 @@ def show_verdicts(options: argparse.Namespace) -> int:
         rule = replace(rule, studies_days=options.days)
     if options.also_without_results:
         rule = replace(rule, also_without_results=True)
+    if options.days is not None and not 0 < options.days <= MOST:
+        raise ConfigurationInvalid(
+            found=f"--days {options.days:g}",
+            wanted=f"more than 0, at most {MOST:g}",
+            advice="Such as --days 365.",
+        )
     if not rule.studies_days > 0:
         raise ConfigurationInvalid(
             found="[retention] studies_days = 0: nothing is ever deleted",

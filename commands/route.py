@@ -45,7 +45,7 @@ examples:
   habitus route --test Modality=CT StudyDescription="CT abdomen" --at 23:30
   habitus route --settings /etc/habitus/habitus.toml --test ct/0001.dcm --json
 
-exit status: 0 the study is taken · 2 wrong arguments or settings · 3 no rule fits, it is not taken [no-rule] · 4 unreadable file
+exit status: 0 the study is taken · 2 wrong arguments or settings · 3 it is not taken: no rule fits [no-rule], or it is no CT · 4 unreadable file
 """
 
 
@@ -57,6 +57,7 @@ def show_route(options: argparse.Namespace) -> int:
     settings = load_settings(options.settings)
     at = _at(options.at, settings.time_zone)
     origins = _origins(options.test, options.calling, options.called)
+    _require_ct(origins)
     answers = list(verdicts(settings.rules, origins, at))
     fired = next((each.rule for each in answers if each.fires), None)
     if options.json:
@@ -90,11 +91,45 @@ def _origins(given: Sequence[str], calling: str, called: str) -> "list[SeriesOri
     from orthanc_plugin.node.routing import SeriesOrigin
 
     tags = {match[1]: match[2] for text in given if (match := _TAG.fullmatch(text))}
+    for keyword in tags:
+        _require_known(keyword)
     files = [texts_of_file(Path(text)) for text in given if not _TAG.fullmatch(text)]
     return [
         SeriesOrigin(calling=calling, called=called, texts=texts)
         for texts in ([tags] if tags else []) + files
     ]
+
+
+def _require_known(keyword: str) -> None:
+    from pydicom.datadict import keyword_dict
+
+    from inference.domain.errors import ConfigurationInvalid
+    from orthanc_plugin.node.settings_checks import nearest
+
+    if keyword not in keyword_dict:
+        raise ConfigurationInvalid(
+            found=f"{keyword}, which is no DICOM keyword",
+            wanted=nearest(keyword, keyword_dict),
+            advice="Write KEYWORD=VALUE with a keyword of DICOM's dictionary (PS3.6).",
+        )
+
+
+def _require_ct(origins: "Sequence[SeriesOrigin]") -> None:
+    """As the intake passes over other series before any rule is asked; a modality that is not told is taken for CT."""
+    from inference.domain.errors import StudyRejected
+    from orthanc_plugin.node.study_choice import skipped
+
+    told = [
+        (each.texts.get("Modality", "CT"), each.texts.get("Manufacturer", "")) for each in origins
+    ]
+    reasons = [skipped(modality.strip(), maker.strip()) for modality, maker in told]
+    if all(reasons):
+        raise StudyRejected(
+            reason=str(reasons[0]),
+            found=f"modality {told[0][0]!r:.20}",
+            wanted="a CT series that is no result of ours",
+            advice="No rule is asked about it, and the study is not taken.",
+        )
 
 
 def _as_json(answers: "Sequence[RuleVerdict]", fired: "Rule | None", settings: "Settings") -> str:

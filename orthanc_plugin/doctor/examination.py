@@ -23,6 +23,7 @@ from orthanc_plugin.doctor.orthanc_file import (
 from orthanc_plugin.doctor.orthanc_rest import Entrance, OrthancNotReached, OrthancRest
 from orthanc_plugin.doctor.receivers import folders, receivers
 from orthanc_plugin.inside.configuration import SECTION
+from orthanc_plugin.node.login import password_in
 from orthanc_plugin.node.pinned_certificate import fingerprint_of
 from orthanc_plugin.node.settings import OrthancAccess, Settings
 from orthanc_plugin.node.settings_file import load_settings
@@ -92,14 +93,7 @@ def entrance_of(access: OrthancAccess, whole: dict[str, Any]) -> Entrance:
     pem = access.certificate_file
     fingerprint = fingerprint_of(pem) if pem is not None else ""
     if access.password_file is not None:
-        try:
-            password = access.password_file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as exc:
-            raise ConfigurationInvalid(
-                found=f"no readable {access.password_file.name} ({type(exc).__name__})",
-                wanted="the file that [orthanc] password_file names",
-                advice="Make it, mode 600, with the password of [orthanc] user and nothing else.",
-            ) from exc
+        password = password_in(access.password_file)
         return Entrance(url=access.url, login=(access.user, password), fingerprint=fingerprint)
     users, roles = table_of(whole, "RegisteredUsers"), table_of(table_of(whole, SECTION), "Roles")
     login = next(((user, str(users[user])) for user in roles if user in users), None)

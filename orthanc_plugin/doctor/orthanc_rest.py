@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import requests
 
 from inference.domain.errors import HabitusError
+from orthanc_plugin.node.login import basic
 from orthanc_plugin.node.pinned_certificate import pin
 
 CONNECT_TIMEOUT_S = 5.0
@@ -85,7 +86,7 @@ class OrthancRest:
         self.entrance = entrance
         self._session = requests.Session()
         self._session.trust_env = False
-        self._session.auth = entrance.login
+        self._session.auth = basic(*entrance.login) if entrance.login else None
         if entrance.fingerprint:
             pin(self._session, entrance.fingerprint)
 

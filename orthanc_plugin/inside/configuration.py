@@ -127,8 +127,8 @@ def _path(section: dict[str, Any], field: str) -> Path:
 def _from_settings(settings_path: Path) -> tuple[Path, DiskMarks]:
     """As the node itself will read them; the node reports anything else that is wrong in there."""
     try:
-        table = tomllib.loads(settings_path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as exc:
+        table = tomllib.loads(settings_path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as exc:
         raise PluginMisconfigured(f"{settings_path.name} is not readable TOML") from exc
     folder, disk = table.get("data_folder"), table.get("disk")
     if not isinstance(folder, str):

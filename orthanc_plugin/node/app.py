@@ -25,6 +25,7 @@ from orthanc_plugin.node.intake import Intake
 from orthanc_plugin.node.job_key import EngineIdentity
 from orthanc_plugin.node.journal import EVERY_PRIORITY, Journal
 from orthanc_plugin.node.journal_database import require_intact
+from orthanc_plugin.node.login import password_in
 from orthanc_plugin.node.logs import Logger, StudyPseudonyms, logger, site_secret
 from orthanc_plugin.node.orthanc_pacs import OrthancPacs
 from orthanc_plugin.node.outbox import Outbox
@@ -310,8 +311,15 @@ def _await(news: threading.Event, limit_s: float) -> None:
 
 def lock_data_folder(folder: Path) -> TextIO:
     """Hold the data folder for this process alone; raises ConfigurationInvalid when another node has it."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = (folder / "node.lock").open("w")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = (folder / "node.lock").open("w")
+    except OSError as exc:
+        raise ConfigurationInvalid(
+            found=f"a data folder that cannot be written to ({type(exc).__name__})",
+            wanted="a folder of the node's user",
+            advice="Check data_folder in habitus.toml and who owns it; habitus doctor says more.",
+        ) from exc
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as exc:
@@ -360,7 +368,7 @@ def access_alone(settings: Settings) -> Access:
     fingerprint = "" if pem is None else fingerprint_of(pem)
     if orthanc.password_file is None:
         return Access(url=orthanc.url, authorization=None, fingerprint=fingerprint)
-    password = orthanc.password_file.read_text(encoding="utf-8").strip()
+    password = password_in(orthanc.password_file)
     return Access(url=orthanc.url, authorization=(orthanc.user, password), fingerprint=fingerprint)
 
 

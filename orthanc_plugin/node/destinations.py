@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 from inference.domain.seg_encoding import SegEncoding
-from orthanc_plugin.node.settings_types import FROM_FILE, Name, Text
+from orthanc_plugin.node.settings_types import FROM_FILE, FilePath, Name, Text
 
 
 class DestinationKind(StrEnum):
@@ -54,7 +53,7 @@ class Destination:
     "find": by C-FIND, QIDO-RS, a peer's lookup, or the bytes in a folder. "none": its success answer is believed."""
     seg: SegEncoding = SegEncoding.BINARY
     """In which form it gets segmentations, and the report that refers to them."""
-    password_file: Path | None = None
+    password_file: FilePath | None = None
     """Of a peer alone: a file with its password, so that the node can ask it for what was sent; Orthanc keeps its own copy
     to itself. Without it a peer that wants a password stays unverified unless verify is "none"."""
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import os
 import re
 import secrets
 import sys
@@ -101,9 +102,16 @@ class StudyPseudonyms:
 
 def site_secret(path: Path) -> bytes:
     """The site's secret, made at the first start and readable by its owner only."""
-    if not path.exists():
-        path.touch(mode=0o600)
-        path.write_bytes(secrets.token_bytes(32))
+    if not path.exists() or not path.stat().st_size:
+        # Whole or not at all: a crash here must not leave an empty key, with which anybody could look a UID up.
+        draft = path.with_suffix(".draft")
+        draft.unlink(missing_ok=True)
+        draft.touch(mode=0o600)
+        with draft.open("r+b") as file:
+            file.write(secrets.token_bytes(32))
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
     return path.read_bytes()
 
 

@@ -10,6 +10,7 @@ import requests
 
 from orthanc_plugin.node.delivery_journal import ObjectUids
 from orthanc_plugin.node.destinations import Destination, DestinationKind
+from orthanc_plugin.node.login import basic
 from orthanc_plugin.node.orthanc_answers import (
     Record,
     moment_in,
@@ -83,7 +84,7 @@ class OrthancPacs:
         if isinstance(authorization, str):
             self._session.headers["Authorization"] = authorization
         elif authorization is not None:
-            self._session.auth = authorization
+            self._session.auth = basic(*authorization)
 
     def __enter__(self) -> "OrthancPacs":
         return self

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import requests
+from requests.auth import HTTPBasicAuth
 
+from orthanc_plugin.node.login import basic
 from orthanc_plugin.node.orthanc_answers import records
 from orthanc_plugin.node.pacs import QueryRefused
 
@@ -38,10 +40,10 @@ def has_instance(peer: PeerAddress, sop_uid: str, timeout_s: float) -> bool:
     return any(row.get("Type") == "Instance" for row in records(rows))
 
 
-def _login(peer: PeerAddress) -> tuple[str, str] | None:
+def _login(peer: PeerAddress) -> HTTPBasicAuth | None:
     if peer.password_file is None:
         return None
-    return peer.user, peer.password_file.read_text(encoding="utf-8").strip()
+    return basic(peer.user, peer.password_file.read_text(encoding="utf-8").strip())
 
 
 def _no_login(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import re2
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from orthanc_plugin.node.settings_types import FROM_FILE, Name, Names, TextOrTexts
+from orthanc_plugin.node.settings_types import FROM_FILE, AeTitles, Name, Names, TextOrTexts
 from orthanc_plugin.node.site_time import Window
 
 LONGEST_PATTERN = 500
@@ -107,9 +107,9 @@ class Rule:
 
     name: Name
     """How logs, page and jobs call it."""
-    calling: TextOrTexts | None = None
+    calling: AeTitles | None = None
     """AE title of the sender, one of these. What came by HTTP has none and does not fit."""
-    called: TextOrTexts | None = None
+    called: AeTitles | None = None
     """AE title by which the sender called us, one of these."""
     tags: Mapping[str, Tag] = field(default_factory=dict)
     """DICOM keyword → what is wanted: a text, several, or a table with equals, matches, at_least or at_most. A rule fits a

@@ -12,9 +12,12 @@ from orthanc_plugin.node.settings_types import (
     FROM_FILE,
     Count,
     CountOrNone,
+    Few,
+    FilePath,
     Seconds,
     SecondsOrNone,
     Texts,
+    WebAddress,
 )
 from orthanc_plugin.node.site_time import TimeZoneName
 
@@ -42,13 +45,13 @@ class OrthancAccess:
 
     __pydantic_config__ = FROM_FILE
 
-    url: str = "http://127.0.0.1:8042"
+    url: WebAddress = "http://127.0.0.1:8042"
     """Of Orthanc's REST API."""
     user: str = ""
     """One of Orthanc's RegisteredUsers."""
-    password_file: Path | None = None
+    password_file: FilePath | None = None
     """A file that holds that user's password and nothing else."""
-    certificate_file: Path | None = None
+    certificate_file: FilePath | None = None
     """PEM file with the very certificate that Orthanc shows, where `url` is HTTPS. Without it the certificate must come from
     an issuer that Python's requests knows, and name the host."""
     timeout_s: Seconds = 30.0
@@ -84,7 +87,7 @@ class EngineSettings:
 
     __pydantic_config__ = FROM_FILE
 
-    models_folder: Path
+    models_folder: FilePath
     """The folder of the models, one folder each."""
     profile: str = "abdomen"
     """What is analysed: a file of inference/profiles."""
@@ -106,10 +109,10 @@ class EngineSettings:
     idle_unload_s: SecondsOrNone = 0.0
     """A child that had no work for so long is ended, so that its memory (a GPU's too) is free for others; it is started again
     as soon as the first slice of a CT series is seen, long before the quiet time is over. 0: it stays."""
-    workers: Count = 1
+    workers: Few = 1
     """Engine children that work side by side on this machine. From 2 on, one of them takes stat jobs only, so that a stat
     job never waits for another job to end; each holds the models in memory (a GPU's too) of its own."""
-    max_attempts: Count = 3
+    max_attempts: Few = 3
     """A job that failed so often is dead until somebody requeues it."""
     retry_backoff_s: SecondsOrNone = 2.0
     """The n-th retry waits 2ⁿ times this."""
@@ -196,7 +199,7 @@ class Settings:
 
     __pydantic_config__ = FROM_FILE
 
-    data_folder: Path
+    data_folder: FilePath
     """Journal, spool and the site's secret; on a local disk, never NFS (SQLite's locks)."""
     engine: EngineSettings
     """What analyses a series, and its limits."""

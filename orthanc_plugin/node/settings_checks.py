@@ -4,13 +4,19 @@ import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pydicom.datadict import keyword_dict
+from pydicom.datadict import dictionary_VR, keyword_dict
 
 from inference.domain.analysis_profile import profile_names
+from inference.engine.providers import PROVIDERS
 from orthanc_plugin.node.destinations import Destination, DestinationKind, Verification
 from orthanc_plugin.node.routing_rules import Mode, Priority, Rule, TagTest
-from orthanc_plugin.node.settings import Settings
+from orthanc_plugin.node.settings import DiskSettings, OrthancAccess, Settings
+from orthanc_plugin.node.settings_types import usable_path
 from orthanc_plugin.node.toml_places import Place, shown
+
+_NUMBERS = frozenset({"DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"})
+_NO_TEXT = frozenset({"AT", "OB", "OD", "OF", "OL", "OV", "OW", "SQ", "UN"})
+"""Value representations (PS3.5 6.2) that rules cannot look at: Orthanc tells no text of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +31,13 @@ class Mistake:
 def contradictions(settings: Settings) -> Iterator[Mistake]:
     """Every one."""
     yield from _unknown(settings.engine.profile, profile_names(), ("engine", "profile"))
+    for number, provider in enumerate(settings.engine.providers):
+        if provider not in PROVIDERS:
+            place = ("engine", "providers", number)
+            found = f"{shown(place)} = {provider!r:.60}"
+            yield Mistake(place=place, found=found, instead=f"one of {', '.join(PROVIDERS)}")
+    yield from _of_login(settings.orthanc)
+    yield from _of_disk(settings.disk)
     yield from _repeated([each.name for each in settings.destinations], "destinations")
     yield from _repeated([each.name for each in settings.rules], "rules")
     for number, destination in enumerate(settings.destinations):
@@ -60,6 +73,24 @@ def _repeated(names: Sequence[str], table: str) -> Iterator[Mistake]:
             )
 
 
+def _of_login(access: OrthancAccess) -> Iterator[Mistake]:
+    if access.password_file is not None and not access.user:
+        yield Mistake(
+            place=("orthanc", "password_file"),
+            found="orthanc.password_file without orthanc.user",
+            instead="both",
+        )
+
+
+def _of_disk(disk: DiskSettings) -> Iterator[Mistake]:
+    if 0 < disk.high_free_mb < disk.critical_free_mb:
+        yield Mistake(
+            place=("disk",),
+            found=f"disk.critical_free_mb = {disk.critical_free_mb:g} above disk.high_free_mb = {disk.high_free_mb:g}",
+            instead="jobs to wait before images are refused",
+        )
+
+
 def _of_destination(destination: Destination, place: Place) -> Iterator[Mistake]:
     if destination.kind is DestinationKind.FOLDER and destination.target is None:
         yield Mistake(
@@ -67,6 +98,12 @@ def _of_destination(destination: Destination, place: Place) -> Iterator[Mistake]
             found=f"a folder without {shown((*place, 'target'))}",
             instead="target to be the folder's path",
         )
+    elif destination.kind is DestinationKind.FOLDER:
+        try:
+            usable_path(destination.target)
+        except ValueError as error:
+            found = f"{shown((*place, 'target'))} = {destination.target!r:.60}"
+            yield Mistake(place=(*place, "target"), found=found, instead=str(error))
     is_modality = destination.kind is DestinationKind.MODALITY
     if destination.verify is Verification.COMMITMENT and not is_modality:
         yield Mistake(
@@ -116,12 +153,32 @@ def _of_tag(keyword: str, test: TagTest, place: Place) -> Iterator[Mistake]:
             found=f"{shown(place)}, which is no DICOM keyword",
             instead=nearest(keyword, keyword_dict),
         )
+        return
     is_range = test.at_least is not None or test.at_most is not None
     if [test.equals is not None, test.matches is not None, is_range].count(True) != 1:
         yield Mistake(
             place=place,
             found=f"{shown(place)} with no test, or with several",
             instead="a text, or one of equals, matches, at_least and at_most (the last two may stand together)",
+        )
+    kinds = set(dictionary_VR(keyword).split(" or "))
+    if kinds <= _NO_TEXT:
+        yield Mistake(
+            place=place,
+            found=f"{shown(place)}, which is never a text (VR {dictionary_VR(keyword)})",
+            instead="a tag that is a text or a number",
+        )
+    elif is_range and not kinds & _NUMBERS:
+        yield Mistake(
+            place=place,
+            found=f"a range of {shown(place)}, which is no number (VR {dictionary_VR(keyword)})",
+            instead="equals or matches",
+        )
+    if test.at_least is not None and test.at_most is not None and test.at_least > test.at_most:
+        yield Mistake(
+            place=place,
+            found=f"{shown(place)} with at_least = {test.at_least:g} above at_most = {test.at_most:g}",
+            instead="a range that some number is in",
         )
 
 

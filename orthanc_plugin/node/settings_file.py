@@ -2,8 +2,9 @@
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
+from datetime import date, datetime, time
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -26,6 +27,7 @@ _WANTED = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "greater_than_equal": "at least {ge:g}",
+    "less_than_equal": "at most {le:g}",
     "bool_type": "true or false",
     "enum": "{expected}",
     "tuple_type": "a list",
@@ -43,7 +45,7 @@ _WANTED = {
 def load_settings(path: Path) -> Settings:
     """Read and check a settings file; relative folders are taken from its own folder. Raises ConfigurationInvalid."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as exc:
         raise _invalid(f"no readable settings file {path.name}", "a text file in UTF-8") from exc
     return settings_of(text, path)
@@ -56,8 +58,13 @@ def settings_of(text: str, path: Path) -> Settings:
     except tomllib.TOMLDecodeError as exc:
         # TOMLDecodeError says line and column and quotes one character at most.
         raise _invalid(f"{path.name} that is not TOML ({exc})", "valid TOML") from exc
+    except (ValueError, RecursionError) as exc:
+        # Of a number with thousands of digits, or of lists within lists.
+        raise _invalid(f"{path.name} that nobody wrote by hand", "settings") from exc
+    if mistakes := list(_unquoted(table)):
+        raise _first(text, path, mistakes)
     try:
-        settings = _adapter().validate_json(json.dumps(_in_new_words(table), default=str))
+        settings = _adapter().validate_json(json.dumps(_in_new_words(table)))
     except ValidationError as exc:
         raise _first(text, path, [_mistake(row) for row in exc.errors()]) from exc
     if mistakes := list(contradictions(settings)):
@@ -95,9 +102,17 @@ def _renamed(destination: Any) -> Any:
     return renamed
 
 
+def _unquoted(value: Any, place: Place = ()) -> Iterator[Mistake]:
+    """Dates and times of TOML's own, which are no text: no tag would ever equal one."""
+    if isinstance(value, dict | list):
+        for key, each in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _unquoted(each, (*place, key))
+    elif isinstance(value, datetime | date | time):
+        yield Mistake(place=place, found=f"{shown(place)} = {value}", instead="a text in quotes")
+
+
 def _resolved(settings: Settings, folder: Path) -> Settings:
     """Folders and files of the settings are meant as seen from the settings file."""
-    password_file = settings.orthanc.password_file
     return replace(
         settings,
         data_folder=(folder / settings.data_folder).resolve(),
@@ -107,21 +122,26 @@ def _resolved(settings: Settings, folder: Path) -> Settings:
         orthanc=replace(
             settings.orthanc,
             url=settings.orthanc.url.rstrip("/"),
-            password_file=(folder / password_file).resolve() if password_file else None,
+            password_file=_seen_from(folder, settings.orthanc.password_file),
+            certificate_file=_seen_from(folder, settings.orthanc.certificate_file),
         ),
         destinations=tuple(_resolved_destination(each, folder) for each in settings.destinations),
     )
 
 
 def _resolved_destination(destination: Destination, folder: Path) -> Destination:
-    target, password_file = destination.target, destination.password_file
+    target = destination.target
     if destination.kind is DestinationKind.FOLDER:
         target = str((folder / destination.address).resolve())
     return replace(
         destination,
         target=target,
-        password_file=(folder / password_file).resolve() if password_file else None,
+        password_file=_seen_from(folder, destination.password_file),
     )
+
+
+def _seen_from(folder: Path, path: Path | None) -> Path | None:
+    return (folder / path).resolve() if path else None
 
 
 def _mistake(row: Mapping[str, Any]) -> Mistake:
@@ -139,7 +159,12 @@ def _mistake(row: Mapping[str, Any]) -> Mistake:
 
 
 def _wanted(kind: str, row: Mapping[str, Any]) -> str:
-    told = {**row.get("ctx", {}), "table": shown(row["loc"])}
+    place = shown(row["loc"])
+    if kind == "tuple_type" and place in ("rules", "destinations"):
+        return f"tables under [[{place}]], with two brackets"
+    if kind == "dataclass_type" and ".tags." in place:
+        return f"a text in quotes, several, or a table [{place}] such as {{ at_most = 5 }}"
+    told = {**row.get("ctx", {}), "table": place}
     return _WANTED[kind].format_map(told) if kind in _WANTED else str(row["msg"])
 
 
@@ -168,6 +193,4 @@ def _first(text: str, path: Path, mistakes: list[Mistake]) -> ConfigurationInval
 
 
 def _invalid(found: str, wanted: str, further: str = "") -> ConfigurationInvalid:
-    return ConfigurationInvalid(
-        found=found, wanted=wanted, advice=f"Mend the file and restart the node.{further}"
-    )
+    return ConfigurationInvalid(found=found, wanted=wanted, advice=f"Mend the file.{further}")

@@ -95,7 +95,7 @@ class SettingsInForce:
             if digest == self._digest:
                 self._problem = ""
                 return False
-            new = settings_of(content.decode("utf-8"), self._path)
+            new = settings_of(content.decode("utf-8-sig"), self._path)
         except (OSError, UnicodeDecodeError):
             self._problem = (
                 f"found no readable {self._path.name}; the settings read before stay in force."

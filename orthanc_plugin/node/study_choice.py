@@ -65,11 +65,16 @@ class Wish:
 
 def skip_reason(facts: SeriesFacts | SeriesGlance) -> str | None:
     """Why a series takes no part in the choice at all."""
-    if facts.manufacturer == OWN_MANUFACTURER:
+    return skipped(facts.modality, facts.manufacturer)
+
+
+def skipped(modality: str, manufacturer: str) -> str | None:
+    """The same by what is told of it."""
+    if manufacturer == OWN_MANUFACTURER:
         return "own-result"
-    if facts.modality in OWN_MODALITIES:
+    if modality in OWN_MODALITIES:
         return "result-object"
-    if facts.modality != "CT":
+    if modality != "CT":
         return "not-ct"
     return None
 

@@ -123,3 +123,29 @@ def test_a_mistake_in_the_settings_is_named_by_its_line(
 
     assert habitus.main(["route", "--settings", str(settings), "--test", "Modality=CT"]) == 2
     assert "line 10: unknown setting rules[0].caling; wanted 'calling'" in capsys.readouterr().err
+
+
+def test_a_keyword_that_dicom_does_not_know_is_no_absent_tag(
+    settings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = habitus.main(["route", "--settings", str(settings), "--test", "StudyDescripton=study"])
+
+    assert status == 2
+    assert "wanted 'StudyDescription'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("tags", "reason"),
+    [
+        (["Modality=MR"], "[not-ct]"),
+        (["Modality=SEG"], "[result-object]"),
+        (["Modality=CT", "Manufacturer=Habitus"], "[own-result]"),
+    ],
+)
+def test_what_the_intake_passes_over_is_put_to_no_rule(
+    settings: Path, capsys: pytest.CaptureFixture[str], tags: list[str], reason: str
+) -> None:
+    status = habitus.main(["route", "--settings", str(settings), "--test", *tags])
+
+    assert status == 3
+    assert reason in capsys.readouterr().err

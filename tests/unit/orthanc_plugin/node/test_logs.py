@@ -110,3 +110,12 @@ def test_the_secret_is_made_once_and_private(tmp_path: Path) -> None:
     assert first == second
     assert len(first) == 32
     assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_secret_that_a_crash_left_empty_is_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "site.secret"
+    path.touch()
+
+    assert len(site_secret(path)) == 32
+    assert site_secret(path) == site_secret(path)
+    assert path.stat().st_mode & 0o777 == 0o600

@@ -197,7 +197,10 @@ def test_every_section_is_read(tmp_path: Path) -> None:
             "rules[0].tags.StudyDescription with no test, or with several",
         ),
         (RULE + "tags.StudyDescription = {}", "rules[0].tags.StudyDescription with no test"),
-        (RULE + "tags.SliceThickness = 5", "rules[0].tags.SliceThickness = 5; wanted a table"),
+        (
+            RULE + "tags.SliceThickness = 5",
+            "rules[0].tags.SliceThickness = 5; wanted a text in quotes, several, or a table",
+        ),
         (
             RULE + "tags.SliceThickness = { at_lest = 5 }",
             "unknown setting rules[0].tags.SliceThickness.at_lest; wanted 'at_least'",
@@ -212,6 +215,53 @@ def test_every_section_is_read(tmp_path: Path) -> None:
             "line 7: rules[0].destinations with mode shadow",
         ),
         ("nonsense = 1\n[[destinations]]\nnmae = 'p'", "Further mistakes: 4."),
+        ("x = " + "[" * 3000 + "]" * 3000, "habitus.toml that nobody wrote by hand"),
+        ("x = " + "1" * 9000, "habitus.toml that nobody wrote by hand"),
+        (
+            LEAST + "[outbox]\npoll_s = 1e12",
+            "outbox.poll_s = 1000000000000.0; wanted at most 1e+09",
+        ),
+        (LEAST + "workers = 5000", "engine.workers = 5000; wanted at most 100"),
+        (
+            LEAST + "providers = ['gpu']",
+            "line 4: engine.providers[0] = 'gpu'; wanted one of tensorrt, cuda",
+        ),
+        ("data_folder = ''\n[engine]\nmodels_folder = 'm'", "data_folder = ''; wanted a path"),
+        ("data_folder = '~/d'\n[engine]\nmodels_folder = 'm'", "wanted a path without ~"),
+        ('data_folder = "d\\u0000"\n[engine]\nmodels_folder = "m"', "wanted a path"),
+        (
+            LEAST + "[[destinations]]\nname = 'p'\nkind = 'folder'\ntarget = '~/x'",
+            "line 7: destinations[0].target = '~/x'; wanted a path without ~",
+        ),
+        (LEAST + "[orthanc]\nurl = 'localhost:8042'", "wanted an address such as http://"),
+        (LEAST + "[orthanc]\nurl = 'http://u:p@h'", "a login is told by user and password_file"),
+        (LEAST + "[orthanc]\npassword_file = 'p'", "orthanc.password_file without orthanc.user"),
+        (
+            LEAST + "[disk]\ncritical_free_mb = 20000",
+            "line 4: disk.critical_free_mb = 20000 above disk.high_free_mb = 10000",
+        ),
+        (LEAST + "[rules]\nname = 'r'", "wanted tables under [[rules]], with two brackets"),
+        (
+            RULE + "calling = 'SEVENTEEN_LETTERS'",
+            "rules[0].calling = 'SEVENTEEN_LETTERS'; wanted AE",
+        ),
+        (RULE + "called = ['ER ', 'CT']", "wanted AE titles: 1 to 16 ASCII characters"),
+        (
+            RULE + "tags.StudyDate = 2026-01-31",
+            "line 6: rules[0].tags.StudyDate = 2026-01-31; wanted a text in quotes",
+        ),
+        (
+            RULE + "tags.SliceThickness = { at_least = 5, at_most = 1 }",
+            "rules[0].tags.SliceThickness with at_least = 5 above at_most = 1",
+        ),
+        (
+            RULE + "tags.StudyDescription = { at_most = 1 }",
+            "a range of rules[0].tags.StudyDescription, which is no number (VR LO)",
+        ),
+        (
+            RULE + "tags.ReferencedStudySequence = 'x'",
+            "rules[0].tags.ReferencedStudySequence, which is never a text (VR SQ)",
+        ),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, text: str, named: str) -> None:
@@ -221,6 +271,22 @@ def test_a_mistake_is_named(tmp_path: Path, text: str, named: str) -> None:
         load_settings(path)
 
     assert named in str(caught.value)
+
+
+def test_a_file_of_an_editor_that_marks_utf_8_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "habitus.toml"
+    path.write_text(LEAST, encoding="utf-8-sig")
+
+    assert load_settings(path).data_folder == tmp_path / "data"
+
+
+def test_files_of_orthanc_are_meant_as_seen_from_the_file(tmp_path: Path) -> None:
+    text = LEAST + "[orthanc]\nuser = 'u'\npassword_file = 'p'\ncertificate_file = 'c.pem'"
+
+    orthanc = load_settings(write(tmp_path / "habitus.toml", text)).orthanc
+
+    assert orthanc.password_file == tmp_path / "p"
+    assert orthanc.certificate_file == tmp_path / "c.pem"
 
 
 def test_a_missing_file_is_a_configuration_error(tmp_path: Path) -> None:

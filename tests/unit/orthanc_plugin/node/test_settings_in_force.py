@@ -153,3 +153,14 @@ def test_a_reload_tells_what_came_of_it(scene: Scene) -> None:
     ]
     assert refused == "refused"
     assert "nonsense" in why
+
+
+@pytest.mark.parametrize("text", ["x = " + "[" * 3000 + "]" * 3000, "x = " + "1" * 9000])
+def test_a_file_that_no_parser_likes_leaves_the_former_in_force(scene: Scene, text: str) -> None:
+    scene.write(text)
+
+    looks = [scene.look() for _ in range(2)]
+
+    assert looks == [False, False]
+    assert scene.fact["state"] == "refused"
+    assert "habitus.toml" in scene.fact["problem"]
