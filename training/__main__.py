@@ -1,4 +1,4 @@
-"""Command line of the training tree: python -m training pool | train | all."""
+"""Command line of the training tree: python -m training pool | train | all | paint-speed."""
 
 import argparse
 import subprocess
@@ -25,7 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse, run, and turn our own errors into exit codes."""
     options = _parser().parse_args(arguments)
     try:
-        command = {"pool": _pool, "train": _train, "all": _all}[options.command]
+        command = {"pool": _pool, "train": _train, "all": _all, "paint-speed": _paint_speed}[
+            options.command
+        ]
         command(options)
     except HabitusError as error:
         sys.stderr.write(f"{error}\n")
@@ -83,6 +85,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_templates(everything)
     _add_shared(everything)
+
+    speed = commands.add_parser("paint-speed", help="patients and paintings per second, in torch")
+    speed.add_argument("--device", default="auto", help="auto, cpu, cuda")
+    _add_templates(speed)
     return parser
 
 
@@ -169,6 +175,20 @@ def _all(options: argparse.Namespace) -> None:
     )
     for name, path in checkpoints.items():
         sys.stdout.write(f"{name}: {path}\n")
+
+
+def _paint_speed(options: argparse.Namespace) -> None:
+    import time
+
+    from training.loop import choose_device
+    from training.templates.benchmark import benchmark
+    from training.templates.template import Template
+    from training.torch_arrays import TorchArrays
+
+    device = choose_device(options.device)
+    templates = [Template.read(path) for path in options.template]
+    for line in benchmark(templates, TorchArrays(device), time.perf_counter):
+        sys.stdout.write(f"{line}\n")
 
 
 def _revision() -> str:
