@@ -14,7 +14,7 @@ from orthanc_plugin.node.job_states import (
     require_delivery_step,
     require_job_step,
 )
-from orthanc_plugin.node.journal import NODE, Job, Journal
+from orthanc_plugin.node.journal import CLOCK_TOLERANCE_S, NODE, Job, Journal
 from orthanc_plugin.node.journal_database import transaction
 
 OPEN_STATES = "'pending', 'sending', 'sent', 'sent-unverified'"
@@ -187,6 +187,15 @@ class DeliveryJournal:
         ).fetchall()
         return {str(row["destination"]) for row in rows}
 
+    def release_from_the_future(self, destination: str, longest_wait_s: float) -> int:
+        """Deliveries that would wait longer than any does, since the clock was set back: due now; their number."""
+        now = self._journal.clock()
+        return self._connection.execute(
+            "UPDATE deliveries SET next_try_at = ?"  # noqa: S608 # a constant
+            f" WHERE destination = ? AND state IN ({OPEN_STATES}) AND next_try_at > ?",
+            (now, destination, now + longest_wait_s),
+        ).rowcount
+
     def due(self, destination: str, limit: int) -> list[Delivery]:
         """Deliveries to one destination whose time has come: what is under way first, then the oldest."""
         rows = self._connection.execute(
@@ -209,10 +218,12 @@ class DeliveryJournal:
         return int(count)
 
     def age_s(self, delivery: Delivery) -> float:
-        """How long ago the receiver answered success; endless where that is not known."""
+        """How long ago the receiver answered success; endless where that is not known, or lies in the future."""
         if delivery.sent_at is None:
             return math.inf
-        return self._journal.clock() - delivery.sent_at
+        age_s = self._journal.clock() - delivery.sent_at
+        # A clock that is only kept right steps back by less.
+        return age_s if age_s > -CLOCK_TOLERANCE_S else math.inf
 
     def step(self, delivery: Delivery, step: DeliveryStep) -> bool:
         """Move a delivery on, unless it was moved by somebody else meanwhile."""

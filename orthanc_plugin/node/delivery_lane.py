@@ -8,6 +8,7 @@ from orthanc_plugin.node.delivery_journal import Delivery, DeliveryJournal, Deli
 from orthanc_plugin.node.destinations import Destination, DestinationKind
 from orthanc_plugin.node.folder_destination import FolderNotWritable, put_file
 from orthanc_plugin.node.job_states import DeliveryState
+from orthanc_plugin.node.journal import CLOCK_TOLERANCE_S
 from orthanc_plugin.node.logs import Logger
 from orthanc_plugin.node.pacs import Pacs, QueryRefused, RequestRefused, ResourceGone, SendState
 from orthanc_plugin.node.settings import OutboxSettings, Settings
@@ -50,6 +51,7 @@ class Lane:
 
     def step(self) -> float:
         """Send, poll and confirm what is due; the seconds until it is worth looking again. Raises PacsUnavailable."""
+        self._release_from_the_future()
         sending = self._deliveries.sending(self._name)
         has_moved = False
         for delivery in self._deliveries.due(self._name, BATCH):
@@ -65,6 +67,15 @@ class Lane:
         if has_moved:
             return 0.0
         return min(UNDER_WAY_POLL_S, self._settings.poll_s) if sending else self._settings.poll_s
+
+    def _release_from_the_future(self) -> None:
+        outbox = self._settings
+        waits_s = (outbox.longest_retry_s, outbox.index_wait_s, outbox.commitment_wait_s)
+        count = self._deliveries.release_from_the_future(
+            self._name, max(waits_s) + CLOCK_TOLERANCE_S
+        )
+        if count:
+            self._log.warning("clock-set-back", role="lane", destination=self._name, count=count)
 
     def _next(self, delivery: Delivery) -> DeliveryStep:
         known = {each.name: each for each in self._in_force().destinations}

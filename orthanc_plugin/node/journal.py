@@ -11,9 +11,14 @@ from orthanc_plugin.node.job_key import EngineIdentity, job_key
 from orthanc_plugin.node.job_route import DEFAULT_ROUTE, Route, route_from
 from orthanc_plugin.node.job_states import JobState, require_job_step
 from orthanc_plugin.node.journal_database import open_journal, transaction
+from orthanc_plugin.node.routing_rules import Priority
 from orthanc_plugin.node.site_time import TimeWindow, window_of
 from orthanc_plugin.node.superseding import Place, take_place
 
+CLOCK_TOLERANCE_S = 60.0
+"""By which the machine's clock may be set back without anybody taking notice."""
+LONGEST_WINDOW_WAIT_S = 25 * 3600.0
+"""A day of 25 hours has the end of summer time in it."""
 MAX_INTERRUPTIONS = 10
 """Restarts of the node during one job before the job itself is suspected."""
 
@@ -137,6 +142,16 @@ class Journal:
                     (opening, JobState.QUEUED, now, row["window"]),
                 ).rowcount
         return held
+
+    def release_from_the_future(self, longest_wait_s: float) -> int:
+        """Queued jobs that would wait longer than any job does, since the clock was set back: due now; their number."""
+        now = self.clock()
+        ranks = ", ".join(str(priority.rank) for priority in Priority)
+        return self.connection.execute(
+            "UPDATE jobs SET run_at = ? WHERE state = ?"  # noqa: S608 # numbers of ours; the index needs them named
+            f" AND priority IN ({ranks}) AND run_at > ? AND (window = '' OR run_at > ?)",
+            (now, JobState.QUEUED, now + longest_wait_s, now + LONGEST_WINDOW_WAIT_S),
+        ).rowcount
 
     def has_ready(self, least_priority: int = EVERY_PRIORITY) -> bool:
         """Whether there is a job to take."""

@@ -24,7 +24,7 @@ from orthanc_plugin.node.engine_process import (
 from orthanc_plugin.node.job_key import EngineIdentity, instance_set_hash
 from orthanc_plugin.node.job_route import receivers
 from orthanc_plugin.node.job_states import JobState
-from orthanc_plugin.node.journal import EVERY_PRIORITY, Job, Journal, Verdict
+from orthanc_plugin.node.journal import CLOCK_TOLERANCE_S, EVERY_PRIORITY, Job, Journal, Verdict
 from orthanc_plugin.node.logs import Logger, where
 from orthanc_plugin.node.operator_journal import OperatorJournal
 from orthanc_plugin.node.pacs import (
@@ -174,6 +174,11 @@ class Worker:
         self._is_resting, self._used_s = False, self._bench.clock()
 
     def _hold_until_open(self) -> None:
+        engine = self._settings
+        waits_s = (PACS_RETRY_S, engine.retry_backoff_s * 2**engine.max_attempts)
+        longest_wait_s = max(waits_s) + CLOCK_TOLERANCE_S
+        if count := self._bench.journal.release_from_the_future(longest_wait_s):
+            self._bench.log.warning("clock-set-back", role="worker", count=count)
         clock = SiteClock(zone_name=self._in_force().time_zone)
         journal = self._bench.journal
         journal.hold_until_open(lambda window: clock.opening_s(window, journal.clock()))

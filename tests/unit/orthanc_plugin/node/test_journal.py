@@ -336,3 +336,41 @@ def test_an_off_peak_job_waits_for_its_window_and_no_other_waits(
     assert first is not None
     assert (first.key, none) == (normal, None)
     assert taken(journal).key == late
+
+
+@pytest.mark.parametrize("jump_s", [120.0, 3600.0, 86400.0])
+def test_what_was_queued_before_the_clock_was_set_back_waits_no_longer_than_any(
+    journal: Journal, clock: Clock, jump_s: float
+) -> None:
+    clock.pass_s(jump_s)
+    key = journal.submit(submission())
+    clock.pass_s(-jump_s)
+
+    is_taken_before = journal.take(60.0) is not None
+    released = journal.release_from_the_future(20.0)
+
+    assert not is_taken_before
+    assert released == 1
+    assert taken(journal).key == key
+
+
+def test_a_wait_that_is_meant_is_kept(journal: Journal, clock: Clock) -> None:
+    night = Route(priority=Priority.OFF_PEAK, window=window_of("22:00-06:00"))
+    journal.submit(submission("1"))
+    journal.try_again(taken(journal), WHY, 16.0)
+    journal.submit(submission("2", route=night))
+    journal.hold_until_open(lambda _: clock.now_s + 20 * 3600.0)
+
+    assert journal.release_from_the_future(20.0) == 0
+    assert journal.take(60.0) is None
+
+
+def test_a_job_of_the_night_waits_for_one_night_at_most_after_the_clock_was_set_back(
+    journal: Journal, clock: Clock
+) -> None:
+    night = Route(priority=Priority.OFF_PEAK, window=window_of("22:00-06:00"))
+    clock.pass_s(7 * 86400.0)
+    journal.submit(submission("2", route=night))
+    clock.pass_s(-7 * 86400.0)
+
+    assert journal.release_from_the_future(20.0) == 1

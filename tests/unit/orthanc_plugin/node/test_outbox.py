@@ -212,6 +212,30 @@ def test_the_longest_wait_is_an_hour(scene: Scene) -> None:
     assert row["next_try_at"] - scene.clock.now_s <= 3600.0
 
 
+def test_a_delivery_tried_before_the_clock_was_set_back_is_tried_again(scene: Scene) -> None:
+    scene.pacs.remotes["pacs"].is_away = True
+    scene.clock.pass_s(86400.0)
+    outbox = scene.computed([PACS])
+    scene.run(outbox, 3)
+    scene.pacs.remotes["pacs"].is_away = False
+    scene.clock.pass_s(-86400.0)
+    scene.run(outbox, 5, pause_s=10.0)
+
+    assert scene.job_state == JobState.DONE
+
+
+def test_an_object_lost_before_the_clock_was_set_back_is_sent_again(scene: Scene) -> None:
+    scene.pacs.remotes["pacs"].forgets = True
+    scene.clock.pass_s(86400.0)
+    outbox = scene.computed([PACS])
+    scene.run(outbox, 3)
+    scene.pacs.remotes["pacs"].forgets = False
+    scene.clock.pass_s(-86400.0)
+    scene.run(outbox, 10, pause_s=10.0)
+
+    assert scene.job_state == JobState.DONE
+
+
 def test_a_best_effort_destination_never_blocks(scene: Scene) -> None:
     scene.pacs.remotes["research"].is_away = True
     scene.run(scene.computed([PACS, Destination(name="research", required=False)]), 4)

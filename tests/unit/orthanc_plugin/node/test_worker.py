@@ -180,6 +180,15 @@ def _wait_s(scene: Scene) -> float:
     return float(row["run_at"]) - scene.clock.now_s
 
 
+def test_a_clock_that_is_set_back_holds_up_no_job(scene: Scene) -> None:
+    scene.clock.pass_s(86400.0)
+    key = scene.queue()
+    scene.clock.pass_s(-86400.0)
+
+    assert scene.worker().step()
+    assert scene.job(key).state is JobState.COMPUTED
+
+
 def test_an_error_that_will_not_go_away_is_not_tried_again(scene: Scene) -> None:
     key = scene.queue()
     failed = replace(REJECTED, is_rejection=False, code="unreadable-input")
