@@ -25,6 +25,7 @@ from orthanc_plugin.node.pacs import (
     Change,
     ChangePage,
     CommitmentState,
+    DestinationUnknown,
     PacsUnavailable,
     QueryRefused,
     RequestRefused,
@@ -209,7 +210,7 @@ class FakePacs:
     def send(self, to: Destination, instance_orthanc_id: str) -> str:
         stored = self._stored(instance_orthanc_id)
         if to.address not in self.remotes:
-            raise ResourceGone(found="no such modality", wanted="a modality")
+            raise DestinationUnknown(found="no such modality", wanted="a modality")
         remote = self.remotes[to.address]
         job_id = f"job-{len(self._jobs)}"
         if remote.is_slow:

@@ -106,7 +106,7 @@ class Lane:
         try:
             job_id = self._start(delivery, destination)
         except ResourceGone:
-            # Deleted from our Orthanc, or the modality is unknown to it.
+            # Deleted from our Orthanc: stored there once more.
             self._deliveries.forget_stored(delivery)
             return self._again(delivery, "gone-from-orthanc")
         return DeliveryStep(

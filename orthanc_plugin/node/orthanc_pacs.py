@@ -25,6 +25,7 @@ from orthanc_plugin.node.pacs import (
     Change,
     ChangePage,
     CommitmentState,
+    DestinationUnknown,
     PacsUnavailable,
     QueryRefused,
     RequestRefused,
@@ -197,6 +198,13 @@ class OrthancPacs:
             # A deleted instance is answered by 400 here, not by 404: ask for it to tell the two apart.
             self._json("GET", f"/instances/{instance_orthanc_id}")
             raise
+        except ResourceGone as exc:
+            self._json("GET", f"/instances/{instance_orthanc_id}")
+            raise DestinationUnknown(
+                found=f"a {to.kind} that Orthanc does not know",
+                wanted="the name that Orthanc's configuration gives it",
+                advice="habitus doctor lists the names there are.",
+            ) from exc
 
     def job_state(self, orthanc_job_id: str) -> SendState:
         """How a send is doing; UNKNOWN when Orthanc has forgotten it."""

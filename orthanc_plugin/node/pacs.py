@@ -28,6 +28,13 @@ class RequestRefused(HabitusError):
 
 
 @dataclass(kw_only=True)
+class DestinationUnknown(RequestRefused):
+    """Orthanc has no modality, server or peer of that name."""
+
+    code: ClassVar[str] = "destination-unknown-to-orthanc"
+
+
+@dataclass(kw_only=True)
 class ResourceGone(HabitusError):
     """What was asked for has been deleted meanwhile."""
 

@@ -297,3 +297,28 @@ def test_a_terminal_without_our_signs_and_a_path_that_is_no_text_end_no_run(
             check=False,
         )
         assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_an_environment_that_is_not_complete_is_told_in_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lacks(_: object) -> int:
+        raise ModuleNotFoundError(name="pydantic")
+
+    monkeypatch.setattr("commands.doctor.diagnose", lacks)
+
+    assert habitus.main(["doctor"]) == 1
+    assert "without pydantic" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("days", ["-5", "nan", "0", "1e300"])
+def test_days_that_are_no_age_are_not_called_a_rule_that_is_off(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], days: str
+) -> None:
+    (tmp_path / "habitus.toml").write_text('data_folder = "d"\n[engine]\nmodels_folder = "m"\n')
+    settings = str(tmp_path / "habitus.toml")
+
+    status = habitus.main(["retention", "--dry-run", "--settings", settings, f"--days={days}"])
+
+    assert status == 2
+    assert "wanted more than 0" in capsys.readouterr().err

@@ -15,6 +15,7 @@ from orthanc_plugin.node.destinations import Destination
 from orthanc_plugin.node.orthanc_pacs import OrthancPacs
 from orthanc_plugin.node.pacs import (
     CommitmentState,
+    DestinationUnknown,
     Pacs,
     PacsUnavailable,
     QueryRefused,
@@ -280,10 +281,10 @@ def test_a_commitment_nobody_remembers_is_unknown(scene: Scene) -> None:
     assert scene.pacs.commitment_state("0") is CommitmentState.UNKNOWN
 
 
-def test_an_unknown_modality_is_gone(scene: Scene) -> None:
+def test_an_unknown_modality_is_told_from_an_instance_that_is_gone(scene: Scene) -> None:
     orthanc_id = scene.pacs.store_instance(dicom_bytes(IMAGE))
 
-    with pytest.raises(ResourceGone):
+    with pytest.raises(DestinationUnknown):
         scene.pacs.send(Destination(name="nowhere"), orthanc_id)
 
 

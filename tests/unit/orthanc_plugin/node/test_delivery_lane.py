@@ -209,3 +209,15 @@ def test_sending_by_hand_does_not_wait_for_the_next_try(scene: Scene) -> None:
     scene.run(outbox, 4)
 
     assert (before, scene.job_state) == (JobState.COMPUTED, JobState.DONE)
+
+
+def test_a_destination_that_orthanc_does_not_know_is_named_so_and_nothing_is_stored_again(
+    scene: Scene,
+) -> None:
+    del scene.pacs.remotes["pacs"]
+
+    scene.run(scene.computed([PACS]), 4, pause_s=100.0)
+
+    assert reason(scene) == "destination-unknown-to-orthanc"
+    (row,) = scene.journal.connection.execute("SELECT orthanc_id FROM results WHERE role = 'sr'")
+    assert row["orthanc_id"] is not None
