@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from orthanc_plugin.node.orthanc_config import (
     PLUGIN_LIBRARY,
@@ -92,6 +94,9 @@ class OrthancProcess:
     def start(self) -> None:
         """Start Orthanc and wait until its REST API answers."""
         self.session.trust_env = False
+        # Orthanc may close a resting connection at the very moment at which the next request goes out on it.
+        asked_again = Retry(connect=0, read=2, other=0, backoff_factor=0.1, allowed_methods=["GET"])
+        self.session.mount("http://", HTTPAdapter(max_retries=asked_again))
         self.session.auth = ("habitus", self.files.password.read_text().strip())
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(

@@ -51,7 +51,11 @@ class Scene:
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancProcess]:
-    with private_network(), orthanc(tmp_path_factory.mktemp("contract")) as process:
+    # No node: it would make results of what is stored here.
+    with (
+        private_network(),
+        orthanc(tmp_path_factory.mktemp("contract"), node="standalone") as process,
+    ):
         yield process
 
 
