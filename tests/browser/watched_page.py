@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Locator, Page, expect
 
-WAIT_MS = 20_000
+WAIT_MS = 45_000
 REPORT_BREACHES = """
 document.addEventListener('securitypolicyviolation', (event) => {
   console.error('Content Security Policy: ' + event.violatedDirective + ' ' + event.blockedURI);
