@@ -16,6 +16,7 @@ from inference.domain.errors import ConfigurationInvalid, InferenceFailed
 from inference.domain.volume import Volume
 from training.pool_painted import PAINTED, write_painted
 from training.pool_samples import (
+    RANDOM_FIELDS_PER_SCAN,
     THICKNESS_MM,
     TISSUE_SHAPE_RC,
     TISSUE_STEP_MM,
@@ -36,7 +37,6 @@ from training.synthetic.torso import label_map
 FIRST_UNSEEN_SEED = 1_000_000
 """Seeds from here on belong to evaluation."""
 SCANS_PER_TORSO = 2
-RANDOM_FIELDS_PER_SCAN = 3
 POLL_S = 0.5
 REPORT_EVERY_S = 10.0
 FAILURES_BEFORE_GIVING_UP = 20

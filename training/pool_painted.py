@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from training.pool_samples import (
+    RANDOM_FIELDS_PER_SCAN,
     THICKNESS_MM,
     TISSUE_SHAPE_RC,
     TISSUE_STEP_MM,
@@ -25,7 +26,6 @@ from training.templates.template import Template
 PAINTED = "-painted-"
 """Part of the name of every file made here."""
 SCANS_PER_PATIENT = 2
-RANDOM_FIELDS_PER_SCAN = 3
 
 
 @lru_cache(maxsize=16)

@@ -1,6 +1,7 @@
 """Deletes studies from our own Orthanc by the site's rule: old enough, every job ended, every required delivery confirmed."""
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,7 +9,7 @@ from enum import StrEnum
 from orthanc_plugin.node.arrivals import CURSOR, PAGE
 from orthanc_plugin.node.delivery_journal import OPEN_STATES
 from orthanc_plugin.node.job_states import DeliveryState, JobState
-from orthanc_plugin.node.journal import NODE, Journal
+from orthanc_plugin.node.journal import CLOCK_TOLERANCE_S, NODE, Journal
 from orthanc_plugin.node.logs import Logger, StudyPseudonyms
 from orthanc_plugin.node.pacs import Pacs, RequestRefused, ResourceGone
 from orthanc_plugin.node.settings import RetentionSettings
@@ -16,6 +17,8 @@ from orthanc_plugin.node.spool_retention import DAY_S
 
 MOST_UNREAD_PAGES = 20
 """Of /changes: an intake that is further behind is waited for."""
+CLOCK_TRIAL_S = DAY_S
+"""After a jump of the machine's clock: a wrong one would make every study old, and somebody may set it right."""
 Arriving = Callable[[], frozenset[str] | None]
 """Images that the intake has not put behind it; None where they are too many to look at."""
 _UNDER_WAY = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.COMPUTED})
@@ -159,12 +162,20 @@ class StudyRetention:
     """Follows the rule: each deletion is by Orthanc's identifier, asked for again just before, and audited."""
 
     def __init__(
-        self, pacs: Pacs, journal: Journal, pseudonyms: StudyPseudonyms, log: Logger
+        self,
+        pacs: Pacs,
+        journal: Journal,
+        pseudonyms: StudyPseudonyms,
+        log: Logger,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pacs = pacs
         self._journal = journal
         self._pseudonyms = pseudonyms
         self._log = log
+        self._monotonic = monotonic
+        self._clock_offset_s = journal.clock() - monotonic()
+        self._clock_is_trusted_at_s = monotonic()
         self._rule = RetentionRule(journal.connection, pacs, journal.clock)
 
     def step(self, in_force: Callable[[], RetentionSettings]) -> Mapping[str, int]:
@@ -173,9 +184,19 @@ class StudyRetention:
         if not in_force().studies_days:
             return counts
         for seen in self._rule.verdicts(in_force()):
+            if not self._clock_is_trusted():
+                break
             outcome = self._follow(seen, in_force())
             counts[outcome] = counts.get(outcome, 0) + 1
         return counts
+
+    def _clock_is_trusted(self) -> bool:
+        offset_s = self._journal.clock() - self._monotonic()
+        if abs(offset_s - self._clock_offset_s) > CLOCK_TOLERANCE_S:
+            self._clock_is_trusted_at_s = self._monotonic() + CLOCK_TRIAL_S
+            self._log.warning("clock-jumped", role="retention", seconds=CLOCK_TRIAL_S)
+        self._clock_offset_s = offset_s
+        return self._monotonic() >= self._clock_is_trusted_at_s
 
     def _follow(self, seen: Verdict, rule: RetentionSettings) -> str:
         """The rule may have been switched off since, and an image may have come."""

@@ -48,6 +48,14 @@ class Scene:
         self.remote.answers_queries = answers_queries
         return nullcontext()
 
+    def marker(self, series: str) -> str:
+        """As people see it."""
+        if self.process is None:
+            assert isinstance(self.pacs, FakePacs)
+            return self.pacs.markers[series]
+        url = f"{self.process.url}/series/{series}/metadata/habitus"
+        return str(self.process.session.get(url, timeout=5).text)
+
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancProcess]:
@@ -318,6 +326,8 @@ def test_a_marker_can_be_set_and_set_again(scene: Scene) -> None:
 
     scene.pacs.set_marker(series_id, "one")
     scene.pacs.set_marker(series_id, "two")
+
+    assert scene.marker(series_id) == "two"
 
 
 @pytest.mark.orthanc

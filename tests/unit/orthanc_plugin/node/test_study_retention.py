@@ -354,6 +354,36 @@ def test_a_rule_that_is_switched_off_meanwhile_deletes_nothing_more(scene: Scene
     assert retention.step(lambda: next(rules)) == {"deleted": 1, "switched-off": 1}
 
 
+@pytest.mark.parametrize("jump_s", [365 * DAY_S, -365 * DAY_S])
+def test_after_a_jump_of_the_clock_nothing_goes_for_a_day(scene: Scene, jump_s: float) -> None:
+    scene.delivered(PACS)
+    scene.grow_old()
+    boot = Clock(0.0)
+    retention = StudyRetention(scene.pacs, scene.journal, StudyPseudonyms(b"s"), scene.log, boot)
+    scene.clock.pass_s(jump_s)
+
+    at_once = retention.step(lambda: RULE)
+    for clock in (scene.clock, boot):
+        clock.pass_s(0.9 * DAY_S)
+    soon = retention.step(lambda: RULE)
+    for clock in (scene.clock, boot):
+        clock.pass_s(365 * DAY_S)
+    later = retention.step(lambda: RULE)
+
+    assert (at_once, soon, later) == ({}, {}, {"deleted": 1})
+    assert scene.log.events.count("clock-jumped") == 1
+
+
+def test_a_clock_that_is_only_kept_right_holds_up_no_deletion(scene: Scene) -> None:
+    scene.delivered(PACS)
+    scene.grow_old()
+    boot = Clock(0.0)
+    retention = StudyRetention(scene.pacs, scene.journal, StudyPseudonyms(b"s"), scene.log, boot)
+    scene.clock.pass_s(5.0)
+
+    assert retention.step(lambda: RULE) == {"deleted": 1}
+
+
 def test_a_refused_deletion_is_no_deletion(scene: Scene) -> None:
     scene.delivered(PACS)
     scene.grow_old()
