@@ -1,5 +1,6 @@
 """The plugin: registers callbacks and routes with Orthanc; each returns at once."""
 
+import atexit
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,6 @@ def start(orthanc: Any) -> None:
         orthanc.LogError(f"habitus: {error}; no node is started")
         return
     supervisor = _supervisor(orthanc, configuration)
-    orthanc.RegisterOnChangeCallback(_on_change(orthanc, supervisor))
     gate = StoreGate(
         (configuration.storage_folder, configuration.data_folder),
         configuration.disk_marks,
@@ -53,6 +53,7 @@ def start(orthanc: Any) -> None:
     )
 
     def on_store(_instance: Any) -> int:
+        supervisor.wake()
         return gate.status()
 
     _KEPT.append(on_store)
@@ -73,27 +74,15 @@ def start(orthanc: Any) -> None:
         _KEPT.append(callback)
         orthanc.RegisterRestCallback(pattern, callback)
     orthanc.ExtendOrthancExplorer((PAGE_FOLDER / "explorer_link.js").read_text(encoding="utf-8"))
+    # No callback for changes: Orthanc calls it four times for each slice, and that alone costs a seventh of taking one in.
+    atexit.register(supervisor.stop)
+    supervisor.start()
 
 
 def _supervisor(orthanc: Any, configuration: PluginConfiguration) -> Supervisor | StandaloneNode:
     if configuration.node == STANDALONE:
         return StandaloneNode()
     return Supervisor(configuration, orthanc.GenerateRestApiAuthorizationToken, orthanc.LogWarning)
-
-
-def _on_change(orthanc: Any, supervisor: Supervisor | StandaloneNode) -> Any:
-    """Changes wake the node; what changed it reads itself, so that a lost event loses nothing."""
-    kinds = orthanc.ChangeType
-
-    def on_change(change: int, _level: int, _resource: str) -> None:
-        if change == kinds.NEW_INSTANCE:
-            supervisor.wake()
-        elif change == kinds.ORTHANC_STARTED:
-            supervisor.start()
-        elif change == kinds.ORTHANC_STOPPED:
-            supervisor.stop()
-
-    return on_change
 
 
 def _rest_callback(routes: Routes, pattern: str) -> Any:

@@ -2,12 +2,14 @@
 
 import json
 import os
+import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from orthanc_plugin.inside.configuration import PluginConfiguration
 
@@ -18,6 +20,7 @@ _LAUNCH = (
 )
 _NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP")
 FIRST_PAUSE_S = 0.5
+ASK_ORTHANC_S = 0.2
 LONGEST_PAUSE_S = 30.0
 HEALTHY_AFTER_S = 60.0
 """A node that lived so long starts again without a long pause."""
@@ -95,6 +98,7 @@ class Supervisor:
         )
 
     def _run(self) -> None:
+        self._await_orthanc()
         pause_s = FIRST_PAUSE_S
         while not self._stop.is_set():
             started = time.monotonic()
@@ -110,6 +114,17 @@ class Supervisor:
             self._stop.wait(pause_s)
             pause_s = min(LONGEST_PAUSE_S, 2 * pause_s)
         self._end()
+
+    def _await_orthanc(self) -> None:
+        """Until the REST API of the Orthanc that we are in can be reached."""
+        place = urlsplit(self._configuration.orthanc_url)
+        while not self._stop.is_set():
+            try:
+                socket.create_connection((place.hostname, place.port), ASK_ORTHANC_S).close()
+            except OSError:
+                self._stop.wait(ASK_ORTHANC_S)
+            else:
+                return
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         # Never multiprocessing or fork: sys.executable is Orthanc, and this is a threaded C++ process.

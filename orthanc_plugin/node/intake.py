@@ -18,7 +18,7 @@ from orthanc_plugin.node.settings import IntakeSettings
 from orthanc_plugin.node.study_choice import StudyChooser, Wish, note_without_part, skip_reason
 from orthanc_plugin.node.submissions import fresh_submission
 
-WOKEN_POLL_S = 10.0
+WOKEN_POLL_S = 2.0
 """Between two looks at /changes where the plugin says when something comes: only for what it could not say."""
 LONGEST_PAUSE_S = 3600.0
 """Between two questions about a study that Orthanc refuses to show."""

@@ -1,29 +1,27 @@
 """The plugin's registration, with a fake of the orthanc module."""
 
+import atexit
 import gc
 import json
 import sys
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from orthanc_plugin.inside import plugin
 from orthanc_plugin.inside.configuration import PluginMisconfigured, read_configuration
+from orthanc_plugin.inside.supervisor import Supervisor
 from tests.fakes import write
 
 
 class FakeOrthanc:
     """What of the orthanc module the plugin uses."""
 
-    ChangeType = SimpleNamespace(ORTHANC_STARTED=1, ORTHANC_STOPPED=2, NEW_INSTANCE=3)
-
     def __init__(self, configuration: dict[str, Any]) -> None:
         self._configuration = configuration
-        self.on_change: Callable[[int, int, str], None] | None = None
         self.on_store: Callable[[Any], int] | None = None
         self.routes: dict[str, Any] = {}
         self.errors: list[str] = []
@@ -41,9 +39,6 @@ class FakeOrthanc:
     def LogError(self, text: str) -> None:  # noqa: N802
         self.errors.append(text)
 
-    def RegisterOnChangeCallback(self, callback: Callable[[int, int, str], None]) -> None:  # noqa: N802
-        self.on_change = callback
-
     def RegisterRestCallback(self, pattern: str, callback: Any) -> None:  # noqa: N802
         self.routes[pattern] = callback
 
@@ -52,6 +47,15 @@ class FakeOrthanc:
 
     def ExtendOrthancExplorer(self, script: str) -> None:  # noqa: N802
         self.explorer = script
+
+
+@pytest.fixture(autouse=True)
+def happened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the supervisor was asked, which starts nothing here."""
+    asked: list[str] = []
+    for name in ("start", "wake", "stop"):
+        monkeypatch.setattr(Supervisor, name, lambda _, name=name: asked.append(name))
+    return asked
 
 
 class FakeOutput:
@@ -90,7 +94,7 @@ def test_the_plugin_registers_its_routes_and_one_callback(configured: dict[str, 
 
     plugin.start(orthanc)
 
-    assert orthanc.on_change is not None
+    assert orthanc.on_store is not None
     assert "/habitus/status" in orthanc.routes
     assert "habitus-link" in orthanc.explorer
 
@@ -151,23 +155,27 @@ def test_the_short_address_is_a_redirection(configured: dict[str, Any]) -> None:
     assert output.redirection == "/habitus/index.html"
 
 
-def test_a_change_of_another_kind_does_nothing(configured: dict[str, Any]) -> None:
+def test_the_node_is_started_with_the_plugin_woken_by_each_slice_and_ended_with_python(
+    configured: dict[str, Any], happened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_the_end: list[Callable[[], None]] = []
+    monkeypatch.setattr(atexit, "register", at_the_end.append)
     orthanc = FakeOrthanc(configured)
-    plugin.start(orthanc)
-    assert orthanc.on_change is not None
 
-    orthanc.on_change(99, 0, "id")
-    orthanc.on_change(FakeOrthanc.ChangeType.NEW_INSTANCE, 0, "id")
-    orthanc.on_change(FakeOrthanc.ChangeType.ORTHANC_STOPPED, 0, "")
+    plugin.start(orthanc)
+    assert orthanc.on_store is not None
+    orthanc.on_store(None)
+    for end in at_the_end:
+        end()
+
+    assert happened == ["start", "wake", "stop"]
 
 
 def test_a_node_of_its_own_unit_is_not_started(configured: dict[str, Any]) -> None:
     configured["Habitus"]["Node"] = "standalone"
     orthanc, output = FakeOrthanc(configured), FakeOutput()
     plugin.start(orthanc)
-    assert orthanc.on_change is not None
 
-    orthanc.on_change(FakeOrthanc.ChangeType.ORTHANC_STARTED, 0, "")
     orthanc.routes["/habitus/status"](output, "/habitus/status", method="GET")
 
     assert json.loads(output.body)["node"] == {

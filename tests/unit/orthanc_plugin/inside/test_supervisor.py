@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import sys
 import threading
 import time
@@ -14,7 +15,14 @@ import pytest
 from orthanc_plugin.inside.configuration import PluginConfiguration
 from orthanc_plugin.inside.disk_space import DiskMarks
 from orthanc_plugin.inside.guard import Admission
-from orthanc_plugin.inside.supervisor import NEWS_PAUSE_S, SILENCE_S, Supervisor, node_environment
+from orthanc_plugin.inside.supervisor import (
+    ASK_ORTHANC_S,
+    NEWS_PAUSE_S,
+    SILENCE_S,
+    STOP_GRACE_S,
+    Supervisor,
+    node_environment,
+)
 
 STAND_IN = """#!{python}
 import os
@@ -34,6 +42,7 @@ with open({lines!r}, "a", buffering=1) as file:
 class Scene:
     supervisor: Supervisor
     path: Path
+    orthanc: socket.socket
 
     def lines(self) -> list[str]:
         return self.path.read_text().splitlines() if self.path.exists() else []
@@ -47,6 +56,7 @@ class Scene:
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
+    orthanc = socket.create_server(("127.0.0.1", 0))
     lines = tmp_path / "lines"
     python = tmp_path / "python"
     python.write_text(
@@ -60,13 +70,14 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
         storage_folder=tmp_path,
         disk_marks=DiskMarks(),
         certificate_sha256="5e" * 32,
-        orthanc_url="http://127.0.0.1:8042",
+        orthanc_url=f"http://127.0.0.1:{orthanc.getsockname()[1]}",
         repository_root=tmp_path,
         admission=Admission(),
     )
     supervisor = Supervisor(configuration, lambda: "Bearer token", lambda _: None)
-    yield Scene(supervisor, lines)
+    yield Scene(supervisor, lines, orthanc)
     supervisor.stop()
+    orthanc.close()
 
 
 def test_the_node_is_told_address_token_and_certificate_on_its_first_line(scene: Scene) -> None:
@@ -76,7 +87,7 @@ def test_the_node_is_told_address_token_and_certificate_on_its_first_line(scene:
     start, first = scene.lines()
     assert start.endswith(f"--parent {os.getpid()}")
     assert json.loads(first) == {
-        "url": "http://127.0.0.1:8042",
+        "url": f"http://127.0.0.1:{scene.orthanc.getsockname()[1]}",
         "token": "Bearer token",
         "certificate": "5e" * 32,
     }
@@ -170,3 +181,27 @@ def test_the_first_news_after_a_rest_is_told_at_once(scene: Scene) -> None:
     scene.wait(lambda: len(scene.lines()) == 3)
 
     assert time.monotonic() - began_s < NEWS_PAUSE_S / 2
+
+
+def test_the_node_is_started_once_orthanc_can_be_asked(scene: Scene) -> None:
+    place = scene.orthanc.getsockname()
+    scene.orthanc.close()
+    scene.supervisor.start()
+    time.sleep(3 * ASK_ORTHANC_S)
+    too_early = scene.lines()
+
+    with socket.create_server(place):
+        scene.wait(lambda: len(scene.lines()) == 2)
+
+    assert too_early == []
+
+
+def test_an_orthanc_that_ends_before_it_could_be_asked_is_not_held_up(scene: Scene) -> None:
+    scene.orthanc.close()
+    scene.supervisor.start()
+
+    began_s = time.monotonic()
+    scene.supervisor.stop()
+
+    assert time.monotonic() - began_s < STOP_GRACE_S
+    assert scene.lines() == []
