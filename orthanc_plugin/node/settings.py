@@ -167,7 +167,8 @@ class RetentionSettings:
     studies_days: SecondsOrNone = 0.0
     """Deletes a study from our own Orthanc so long after its last change, once every job of it has ended and everything of
     its results was confirmed by a destination, none left open. Never one with a dead job (cancel it to let it go), of a
-    protected patient, or with images that were not looked at, and none for a day after the machine's clock jumped. `habitus retention --dry-run` lists what would go. 0: never."""
+    protected patient, or with images that were not looked at, and none for a day after the machine's clock jumped.
+    `habitus retention --dry-run` lists what would go. 0: never."""
     also_without_results: bool = False
     """Also studies of which nobody else got a result: rejected, cancelled, in no rule, sent nowhere."""
     look_every_s: Seconds = 600.0
