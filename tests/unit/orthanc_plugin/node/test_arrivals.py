@@ -20,6 +20,10 @@ def scene(tmp_path: Path) -> Scene:
     return Scene(FakePacs(), Journal(tmp_path / "journal.db", clock), clock)
 
 
+SHORT_QUIET_S = 1.5
+"""Shorter than WOKEN_POLL_S, so that it decides."""
+
+
 def arriving(scene: Scene) -> list[str]:
     rows = scene.journal.connection.execute("SELECT study_orthanc_id FROM arriving")
     return [row["study_orthanc_id"] for row in rows]
@@ -41,11 +45,12 @@ def test_orthanc_is_asked_twice_for_the_series_of_many_slices(scene: Scene) -> N
 
 
 def test_the_quiet_time_begins_with_the_last_slice_and_not_with_the_question(scene: Scene) -> None:
+    scene.settings = replace(SETTINGS, quiet_s=SHORT_QUIET_S)
     intake = scene.intake()
     slices = ct_series(3)
     fill(scene.pacs, slices[:1])
     intake.step(ENGINE)
-    scene.clock.pass_s(QUIET_S - 1.0)
+    scene.clock.pass_s(SHORT_QUIET_S - 1.0)
     fill(scene.pacs, slices[1:])
     intake.step(ENGINE)
     scene.clock.pass_s(1.0)
@@ -54,7 +59,7 @@ def test_the_quiet_time_begins_with_the_last_slice_and_not_with_the_question(sce
     scene.clock.pass_s(left_s)
 
     assert asked == 0
-    assert left_s == QUIET_S - 1.0
+    assert left_s == SHORT_QUIET_S - 1.0
     assert intake.step(ENGINE) == 1
 
 
@@ -87,20 +92,21 @@ def test_a_second_study_is_noticed_while_the_first_still_comes(scene: Scene) -> 
 
 
 def test_how_long_the_next_look_may_wait(scene: Scene) -> None:
+    scene.settings = replace(SETTINGS, quiet_s=SHORT_QUIET_S)
     intake = scene.intake()
     nothing = [intake.pause_s(is_woken=told) for told in (False, True)]
     slices = plain_series(1, "Abdomen")
     fill(scene.pacs, [one for one in slices if one.InstanceNumber != 9])
     intake.step(ENGINE)
     arrived = [intake.pause_s(is_woken=told) for told in (False, True)]
-    scene.clock.pass_s(QUIET_S)
+    scene.clock.pass_s(SHORT_QUIET_S)
     intake.step(ENGINE)
     waits_for_a_slice = intake.pause_s(is_woken=True)
     scene.clock.pass_s(WAIT_S)
     intake.step(ENGINE)
 
     assert nothing == [SETTINGS.poll_s, WOKEN_POLL_S]
-    assert arrived == [SETTINGS.poll_s, QUIET_S]
+    assert arrived == [SETTINGS.poll_s, SHORT_QUIET_S]
     assert waits_for_a_slice == SETTINGS.poll_s
     assert intake.pause_s(is_woken=True) == WOKEN_POLL_S
 
