@@ -191,7 +191,7 @@ def write_torso(seed: int, out: Path) -> None:
         for number, field in enumerate(fields):
             sample = projection_sample(field, case.anatomy.vertebrae)
             sample.write(out / "projections" / f"{seed:06d}-{scan}-{number}.npz")
-        torso = torso_sample(volume, case.tissue_labels)
+        torso = torso_sample(volume, case.tissue_labels, case.anatomy.vertebrae)
         torso.write(out / "torso" / f"{seed:06d}-{scan}.npz")
 
 

@@ -51,7 +51,7 @@ def _write_torsos(seed: int, out: Path, patient: Patient, rng: np.random.Generat
         for place, field in enumerate(fields):
             sample = projection_sample(field, patient.vertebrae)
             sample.write(out / "projections" / f"{seed:06d}{PAINTED}{number}-{place}.npz")
-        torso = torso_sample(case.volume, case.tissue_labels)
+        torso = torso_sample(case.volume, case.tissue_labels, patient.vertebrae)
         torso.write(out / "torso" / f"{seed:06d}{PAINTED}{number}.npz")
 
 

@@ -38,8 +38,12 @@ class VertebralBody(Protocol):
     def centre_lps_mm(self) -> tuple[float, float, float]: ...
 
 
-def torso_sample(volume: Volume, tissue_labels: npt.NDArray[np.uint8]) -> TorsoSample:
-    """A torso on the organ network's grid, reduced as the node reduces a scan, with labels and its body's middle."""
+def torso_sample(
+    volume: Volume,
+    tissue_labels: npt.NDArray[np.uint8],
+    vertebrae: Mapping[str, VertebralBody],
+) -> TorsoSample:
+    """A torso on the organ network's grid, reduced as the node reduces a scan, with labels, middle and landmarks."""
     coarse = resample(volume, ORGANS.spacing_mm)
     centre_mm = body_centre_mm(body_mask(coarse.hu), coarse.affine_lps)
     tissues = nearest_labels(tissue_labels, volume, coarse)
@@ -48,6 +52,12 @@ def torso_sample(volume: Volume, tissue_labels: npt.NDArray[np.uint8]) -> TorsoS
         labels=ORGAN_LUT[tissues],
         tissues=tissues,
         body_centre=index_at(coarse.affine_lps, centre_mm).astype(np.float32),
+        landmarks=np.stack(
+            [
+                index_at(coarse.affine_lps, landmark_lps_mm(name, vertebrae)).astype(np.float32)
+                for name in LANDMARKS
+            ]
+        ),
     )
 
 
@@ -69,19 +79,26 @@ def nearest_labels(
 def projection_sample(volume: Volume, vertebrae: Mapping[str, VertebralBody]) -> ProjectionSample:
     """Projections of a field with the rows of all landmarks, in the field or not."""
     projections = project(volume)
-    z_mm = np.array([landmark_z_mm(name, vertebrae) for name in LANDMARKS])
+    z_mm = np.array([landmark_lps_mm(name, vertebrae)[2] for name in LANDMARKS])
     return ProjectionSample(
         hu=np.rint(projections.hu).astype(np.int16),
         landmark_rows=((z_mm - projections.first_row_z_mm) / ROW_MM).astype(np.float32),
     )
 
 
-def landmark_z_mm(name: str, vertebrae: Mapping[str, VertebralBody]) -> float:
-    """Patient z of a landmark; NaN where the anatomy has none (L5 of four lumbar bodies)."""
-    if name in ("L3_lower", "L3_upper"):
-        l3 = vertebrae["L3"]
-        return l3.z_low_mm if name == "L3_lower" else l3.z_high_mm
-    return vertebrae[name].centre_lps_mm[2] if name in vertebrae else float("nan")
+def landmark_lps_mm(
+    name: str, vertebrae: Mapping[str, VertebralBody]
+) -> npt.NDArray[np.float64]:
+    """Patient position of a landmark; NaN where the anatomy has none (L5 of four lumbar bodies)."""
+    vertebra = vertebrae.get(name.partition("_")[0])
+    if vertebra is None:
+        return np.full(3, np.nan)
+    x, y, z = vertebra.centre_lps_mm
+    if name.endswith("_lower"):
+        z = vertebra.z_low_mm
+    elif name.endswith("_upper"):
+        z = vertebra.z_high_mm
+    return np.array([x, y, z])
 
 
 def random_field(volume: Volume, rng: np.random.Generator) -> Volume:

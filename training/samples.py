@@ -13,6 +13,10 @@ def _none() -> npt.NDArray[np.uint8]:
     return np.zeros(0, np.uint8)
 
 
+def _unknown() -> npt.NDArray[np.float32]:
+    return np.zeros((0, 3), np.float32)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Sample:
     """Arrays that belong together; the file holds one array per field."""
@@ -46,6 +50,8 @@ class TorsoSample(Sample):
     """Index (slice, row, column) of the body's middle."""
     tissues: npt.NDArray[np.uint8] = field(default_factory=_none)
     """Fine tissue per voxel, so that the torso can be painted anew; empty in pools that lack it."""
+    landmarks: npt.NDArray[np.float32] = field(default_factory=_unknown)
+    """Index (slice, row, column) of each landmark of the L3 locator, in the field or not; NaN where the anatomy has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -10,7 +10,7 @@ from inference.domain.volume import Volume, affine_from_axes
 from inference.stages.projections import LANDMARKS
 from tests.unit.training.templates.tiny_torso import tiny_template
 from training.pool import FIRST_UNSEEN_SEED, PoolOrder, make_pools, write_torso
-from training.pool_samples import landmark_z_mm, projection_sample, random_field
+from training.pool_samples import landmark_lps_mm, projection_sample, random_field
 from training.samples import (
     ProjectionSample,
     SliceSample,
@@ -87,7 +87,7 @@ def test_landmark_rows_are_where_the_vertebrae_are() -> None:
 
 
 def test_a_missing_vertebra_has_no_row() -> None:
-    assert np.isnan(landmark_z_mm("L5", VERTEBRAE))
+    assert np.isnan(landmark_lps_mm("L5", VERTEBRAE)).all()
 
 
 @pytest.mark.parametrize("seed", range(6))
