@@ -26,10 +26,10 @@ class NetworkShapes:
 
 
 def network_shapes(checkpoint: Checkpoint) -> NetworkShapes:
-    """What goes in and what comes out; the level network's curves run over rows only."""
+    """What goes in and what comes out; curves of landmarks run over rows only."""
     spec: TaskSpecification = specification(checkpoint.config.task)
     image = checkpoint.config.input_shape
-    out_axes = image[:1] if spec.task == "l3-level" else image
+    out_axes = image[:1] if spec.gives_curves else image
     return NetworkShapes(input=(1, spec.channels, *image), output=(1, len(spec.labels), *out_axes))
 
 

@@ -86,7 +86,12 @@ def parity_inputs(config: TrainConfig, slab: Volume) -> dict[str, Float]:
     """Normalised inputs [1, channel, ...]: a CT as the node would prepare it, noise, and nothing but air."""
     spec = specification(config.task)
     shape = (1, spec.channels, *config.input_shape)
-    prepare = {"l3-level": _projections, "l3-tissue": _plane, "organs": _patch}[config.task]
+    prepare = {
+        "l3-level": _projections,
+        "l3-spine": _patch,
+        "l3-tissue": _plane,
+        "organs": _patch,
+    }[config.task]
     rng = np.random.default_rng(0)
     images = {
         "slab": prepare(slab, config).reshape(shape),
@@ -149,7 +154,7 @@ def _difference(
             wanted=f"{network_shapes(checkpoint).output}",
             advice="Nothing was written. Try the locked versions of torch and onnxruntime.",
         )
-    axis = 2 if checkpoint.config.task == "l3-level" else 1
+    axis = 2 if specification(checkpoint.config.task).gives_curves else 1
     return Difference(
         max_abs_error=float(np.abs(found - wanted).max()),
         argmax_agreement=agreement(found, wanted, axis),

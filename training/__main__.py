@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--max-steps", type=int, help="end after so many steps of this call")
     _add_shared(train)
 
-    everything = commands.add_parser("all", help="pools and all three networks in one time box")
+    everything = commands.add_parser("all", help="pools and all networks in one time box")
     everything.add_argument("--out", type=Path, default=Path("runs"))
     everything.add_argument("--seconds", type=float, default=480.0)
     everything.add_argument(

@@ -1,4 +1,4 @@
-"""Pools and all three networks within one time box: the pool grows while the networks already train on it."""
+"""Pools and all networks within one time box: the pool grows while the networks already train on it."""
 
 import os
 import subprocess
@@ -12,7 +12,12 @@ from training.pool_painted import PAINTED
 from training.samples import SliceSample, TorsoSample, sample_files
 from training.specification import CHECKPOINT_NAME
 
-MODELS = {"organs": "organs.toml", "l3-level": "l3_level.toml", "l3-tissue": "l3_tissue.toml"}
+MODELS = {
+    "organs": "organs.toml",
+    "l3-level": "l3_level.toml",
+    "l3-spine": "l3_spine.toml",
+    "l3-tissue": "l3_tissue.toml",
+}
 POLL_S = 0.5
 PAINTED_SHARE = 0.6
 LATENESS_S = 20.0
@@ -56,7 +61,7 @@ def train_everything(order: Everything) -> dict[str, Path]:
     if failed:
         raise InferenceFailed(
             found=f"trainings that ended with {failed}",
-            wanted="three checkpoints",
+            wanted="a checkpoint of each network",
             advice="Their messages stand above; --resume goes on from the last checkpoints.",
         )
     return {name: order.out / name / CHECKPOINT_NAME for name in trainings}

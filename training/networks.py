@@ -1,4 +1,4 @@
-"""The three networks: small, made of operators every ONNX runtime has, rebuilt from their class name and arguments."""
+"""The four networks: small, made of operators every ONNX runtime has, rebuilt from their class name and arguments."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -89,6 +89,54 @@ class LevelNet(nn.Module):
         ]
         rows = self.count(self.fuse(torch.cat(views, 1)))
         return self.curves(torch.relu(self.upsample(rows)))
+
+
+class SpineNet(nn.Module):
+    """Trunk Nx1xDxHxW -> one curve of logits per landmark, Nx11xD: rows and columns are pooled away at every depth."""
+
+    def __init__(
+        self,
+        *,
+        widths: Sequence[int] = (12, 24, 48, 64),
+        channels: int = 80,
+        dilations: Sequence[int] = (1, 2, 4, 8, 16, 1, 4, 16),
+    ) -> None:
+        super().__init__()
+        strides = [(1, 2, 2), (2, 2, 2), (1, 2, 2), (1, 2, 2)]
+        inputs = [1, *widths[:-1]]
+        self.blocks = nn.ModuleList(
+            _trunk_block(i, o, stride) for i, o, stride in zip(inputs, widths, strides, strict=True)
+        )
+        self.fuse = nn.Sequential(
+            nn.Dropout(0.1),
+            nn.Conv1d(2 * sum(widths[1:]), channels, 1, bias=False),
+            nn.BatchNorm1d(channels),
+            nn.ReLU(inplace=True),
+        )
+        self.count = nn.Sequential(*(_DilatedRows(channels, d) for d in dilations))
+        self.upsample = nn.ConvTranspose1d(channels, channels // 2, 2, 2)
+        self.curves = nn.Conv1d(channels // 2, len(LANDMARKS), 5, 1, 2)
+        nn.init.constant_(self.curves.bias, -4.0)
+
+    def forward(self, trunks: Tensor) -> Tensor:
+        features, rows = trunks, []
+        for depth, block in enumerate(self.blocks):
+            features = block(features)
+            if depth > 0:
+                rows += [features.mean((3, 4)), features.amax((3, 4))]
+        counted = self.count(self.fuse(torch.cat(rows, 1)))
+        return self.curves(torch.relu(self.upsample(counted)))
+
+
+def _trunk_block(channels_in: int, channels_out: int, stride: tuple[int, int, int]) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv3d(channels_in, channels_out, 3, stride, 1, bias=False),
+        nn.BatchNorm3d(channels_out),
+        nn.ReLU(inplace=True),
+        nn.Conv3d(channels_out, channels_out, (3, 1, 1), 1, (1, 0, 0), bias=False),
+        nn.BatchNorm3d(channels_out),
+        nn.ReLU(inplace=True),
+    )
 
 
 class TissueNet(nn.Module):
@@ -183,6 +231,7 @@ class OrganNet(nn.Module):
 
 NETWORKS: dict[str, type[nn.Module]] = {
     "LevelNet": LevelNet,
+    "SpineNet": SpineNet,
     "TissueNet": TissueNet,
     "OrganNet": OrganNet,
 }

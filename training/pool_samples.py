@@ -86,9 +86,7 @@ def projection_sample(volume: Volume, vertebrae: Mapping[str, VertebralBody]) ->
     )
 
 
-def landmark_lps_mm(
-    name: str, vertebrae: Mapping[str, VertebralBody]
-) -> npt.NDArray[np.float64]:
+def landmark_lps_mm(name: str, vertebrae: Mapping[str, VertebralBody]) -> npt.NDArray[np.float64]:
     """Patient position of a landmark; NaN where the anatomy has none (L5 of four lumbar bodies)."""
     vertebra = vertebrae.get(name.partition("_")[0])
     if vertebra is None:

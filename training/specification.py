@@ -1,4 +1,4 @@
-"""What each of the three networks reads and writes: shapes, steps, labels; importable without torch."""
+"""What each of the four networks reads and writes: shapes, steps, labels; importable without torch."""
 
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from inference.stages.projections import (
     ROWS,
     SAGITTAL_COLUMNS,
 )
+from inference.stages.spine_volume import TRUNK_SHAPE, TRUNK_STEP_MM
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
 
@@ -32,6 +33,11 @@ class TaskSpecification:
     """Output channels in order."""
     intended_use: str
 
+    @property
+    def gives_curves(self) -> bool:
+        """Whether the output runs over the first spatial axis only: a curve per landmark."""
+        return self.labels == LANDMARKS
+
 
 LEVEL = TaskSpecification(
     task="l3-level",
@@ -42,6 +48,17 @@ LEVEL = TaskSpecification(
     spacing_mm=(ROW_MM, COLUMN_MM),
     labels=LANDMARKS,
     intended_use="Finds the third lumbar vertebra in projections of a CT. For research use only.",
+)
+SPINE = TaskSpecification(
+    task="l3-spine",
+    network="SpineNet",
+    layout="NCZYX",
+    channels=1,
+    spatial_shape=TRUNK_SHAPE,
+    spacing_mm=(TRUNK_STEP_MM,) * 3,
+    labels=LANDMARKS,
+    intended_use="Counts vertebrae in a CT of the trunk: the second opinion on the third lumbar vertebra. "
+    "For research use only.",
 )
 TISSUE = TaskSpecification(
     task="l3-tissue",
@@ -73,7 +90,7 @@ ORGANS = TaskSpecification(
     ),
     intended_use="Thirteen abdominal organs and the portal vein on CT. For research use only.",
 )
-SPECIFICATIONS = {spec.task: spec for spec in (LEVEL, TISSUE, ORGANS)}
+SPECIFICATIONS = {spec.task: spec for spec in (LEVEL, SPINE, TISSUE, ORGANS)}
 
 
 def specification(task: str) -> TaskSpecification:

@@ -12,8 +12,8 @@ from inference.domain.errors import ChecksumMismatch, ManifestInvalid
 from inference.domain.labelmap import Structure
 
 SCHEMA_VERSION = 1
-TASKS = ("l3-level", "l3-tissue", "organs")
-LAYOUTS = {"l3-level": "NCZW", "l3-tissue": "NCYX", "organs": "NCZYX"}
+LAYOUTS = {"l3-level": "NCZW", "l3-spine": "NCZYX", "l3-tissue": "NCYX", "organs": "NCZYX"}
+TASKS = tuple(LAYOUTS)
 VERSION_PATTERN = re.compile(r"[0-9A-Za-z.+_-]{1,40}")
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 

@@ -127,6 +127,12 @@ def normalise(hu: Float, hu_window: tuple[float, float], mean: float, sd: float)
     return ((unit - np.float32(mean)) / np.float32(sd)).astype(np.float32)
 
 
+def probability_of(logits: Float) -> Float:
+    """The logistic function."""
+    result: Float = (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
+    return result
+
+
 def centred_plane(
     plane: Float, spacing_mm: tuple[float, float], centre: tuple[float, float], grid: "PlaneGrid"
 ) -> Float:

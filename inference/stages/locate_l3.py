@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from inference.domain.predictor import Predictor
 from inference.domain.volume import Volume
-from inference.stages.grids import Float, normalise
+from inference.stages.grids import Float, normalise, probability_of
 from inference.stages.projections import (
     LANDMARKS,
     ROW_MM,
@@ -47,7 +47,7 @@ def landmark_curves(volume: Volume, predictor: Predictor) -> tuple[Float, float]
     for start in window_starts(projections.rows_in_field):
         window = padded_window(projections.hu, start)
         batch = normalise(window, spec.hu_window, spec.mean, spec.sd)[None]
-        probability = _sigmoid(predictor.predict(batch)[0])
+        probability = probability_of(predictor.predict(batch)[0])
         rows = min(ROWS, projections.rows_in_field - start)
         there = slice(start, start + rows)
         curves[:, there] = np.maximum(curves[:, there], probability[:, :rows])
@@ -78,11 +78,6 @@ def level_from_curves(curves: npt.NDArray[np.float32], first_row_z_mm: float) ->
         confidence=float(height * agreement),
         flags=tuple(flags),
     )
-
-
-def _sigmoid(logits: Float) -> Float:
-    result: Float = (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
-    return result
 
 
 def _peak(curve: Float) -> tuple[float, float]:

@@ -96,12 +96,12 @@ def _fit(view: Float, columns: int, step_mm: float, centre: float) -> Float:
     return fitted
 
 
-def window_starts(rows: int) -> list[int]:
-    """First rows of the windows that cover a projection of that many rows, overlapping by half."""
-    if rows <= ROWS:
+def window_starts(rows: int, window: int = ROWS) -> list[int]:
+    """First rows of the windows that cover that many rows, overlapping by half."""
+    if rows <= window:
         return [0]
-    last = rows - ROWS
-    count = int(np.ceil(last / (ROWS // 2))) + 1
+    last = rows - window
+    count = int(np.ceil(last / (window // 2))) + 1
     return [round(i * last / (count - 1)) for i in range(count)]
 
 

@@ -33,7 +33,18 @@ def torso(rng: np.random.Generator) -> TorsoSample:
     labels[16:26, 18:30, 26:38] = 3
     hu[labels == 1] += 200
     hu[labels == 3] += 280
-    return TorsoSample(hu=hu, labels=labels, body_centre=np.array([20, 18, 22], np.float32))
+    # Bright bodies one above the other, every fourth slice, as vertebrae are.
+    landmarks = np.full((11, 3), np.nan, np.float32)
+    for place, slice_index in enumerate(range(36, 3, -4)):
+        hu[slice_index - 1 : slice_index + 1, 24:30, 16:28] = 700
+        landmarks[place] = slice_index - 0.5, 26.5, 21.5
+    landmarks[7] = np.nan
+    return TorsoSample(
+        hu=hu,
+        labels=labels,
+        body_centre=np.array([20, 18, 22], np.float32),
+        landmarks=landmarks,
+    )
 
 
 def projections(rng: np.random.Generator) -> ProjectionSample:
@@ -57,14 +68,22 @@ def slices(rng: np.random.Generator) -> SliceSample:
 
 @pytest.fixture(scope="session")
 def tiny_configs() -> dict[str, TrainConfig]:
-    """The three shipped configurations with small inputs, batches and networks."""
+    """The shipped configurations with small inputs, batches and networks."""
     level = load_config(CONFIGS / "l3_level.toml")
+    spine = load_config(CONFIGS / "l3_spine.toml")
     tissue = load_config(CONFIGS / "l3_tissue.toml")
     organs = load_config(CONFIGS / "organs.toml")
     quick: dict[str, Any] = {"warmup_steps": 2, "validation_share": 0.2, "report_every_s": 0.0}
     return {
         "l3-level": replace(
             level, batch_size=3, network={"widths": [4, 4, 8, 8], "channels": 16}, **quick
+        ),
+        "l3-spine": replace(
+            spine,
+            batch_size=3,
+            input_shape=(48, 32, 40),
+            network={"widths": [4, 8, 8, 8], "channels": 16},
+            **quick,
         ),
         "l3-tissue": replace(
             tissue, batch_size=3, input_shape=(96, 96), network={"widths": [4, 8, 8, 8, 8]}, **quick

@@ -10,7 +10,10 @@ pytest.importorskip("torch", reason="PyTorch is not installed (make test-trainin
 
 import torch
 
-from inference.stages import grids
+from inference.domain.errors import ConfigurationInvalid
+from inference.domain.volume import Volume, affine_from_axes
+from inference.stages import grids, spine_volume
+from inference.stages.spine_volume import TRUNK_STEP_MM
 from training import augment
 from training.config import Augmentation, TrainConfig
 from training.losses import landmark_curves, landmark_loss, segmentation_loss
@@ -18,6 +21,7 @@ from training.networks import build_network
 from training.samples import SliceSample, TorsoSample
 from training.specification import SPECIFICATIONS
 from training.synthetic.labels import COMPARTMENT_LUT, ORGAN_LUT, Tissue
+from training.tasks.l3_spine import SpineTask
 from training.tasks.organs import cut
 from training.tasks.registry import open_task
 
@@ -99,6 +103,64 @@ def test_landmarks_move_with_the_projection(
     assert seen.sum() > 20
     assert all(bright[n, peaks[n, k]] for n, k in seen.nonzero().tolist())
     assert not exists[:, 7].any()
+
+
+def test_landmarks_move_with_the_turned_trunk(
+    tiny_configs: dict[str, TrainConfig], box_pool: Path
+) -> None:
+    config = replace(
+        tiny_configs["l3-spine"],
+        augmentation=replace(
+            STILL, rotate_deg=12.0, scale=0.1, mirror_probability=0.5, crop_probability=1.0
+        ),
+        batch_size=16,
+    )
+    task = open_task(config, box_pool, CPU)
+    task.grow()
+
+    image, (curves, exists) = task.batch(augment.chance_for(CPU, 1))
+
+    seen = (curves.amax(2) > 0.9) & (exists > 0)
+    brightest = image[:, 0].amax((2, 3))
+    peaks = curves.argmax(2)
+    assert seen.sum() > 30
+    assert all(brightest[n, peaks[n, k]] > 3.0 for n, k in seen.nonzero().tolist())
+    assert float(curves[:, 0].amax(1).min()) == 0.0
+    assert not exists[:, 7].any()
+
+
+def test_a_pool_without_landmarks_cannot_teach_levels(
+    tiny_configs: dict[str, TrainConfig], tmp_path: Path
+) -> None:
+    write_with_tissues(tmp_path)
+    task = open_task(tiny_configs["l3-spine"], tmp_path, CPU)
+
+    with pytest.raises(ConfigurationInvalid, match="without landmarks"):
+        task.grow()
+
+
+def test_a_still_trunk_is_what_the_node_shows_its_network(
+    tiny_configs: dict[str, TrainConfig],
+) -> None:
+    rng = np.random.default_rng(1)
+    hu = rng.normal(-1000, 5, (70, 90, 100)).astype(np.float32)
+    hu[:, 20:75, 15:85] = rng.normal(40, 30, (70, 55, 70))
+    volume = Volume(
+        hu=hu,
+        affine_lps=affine_from_axes((0, 0, 0), np.eye(3)[::-1], (TRUNK_STEP_MM,) * 3),
+    )
+    trunk = spine_volume.trunk_of(volume)
+    centre = grids.body_centre_mm(grids.body_mask(hu), volume.affine_lps) / TRUNK_STEP_MM
+    example = {
+        "hu": torch.from_numpy(hu),
+        "body_centre": torch.from_numpy(np.rint(centre[::-1]).astype(np.float32) - 0.5),
+        "landmarks": torch.full((11, 3), torch.nan),
+    }
+    task = SpineTask(replace(tiny_configs["l3-spine"], input_shape=(70, 64, 80)), Path(), CPU)
+
+    window, _ = task.warped(example["hu"], example, torch.eye(3), 0.0)
+
+    np.testing.assert_allclose(window[0, 0].numpy(), trunk.hu, atol=0.1)
 
 
 def test_labels_move_with_the_volume(tiny_configs: dict[str, TrainConfig], box_pool: Path) -> None:

@@ -24,7 +24,7 @@ HISTORY = History(
 )
 
 
-@pytest.mark.parametrize("task", ["l3-level", "l3-tissue", "organs"])
+@pytest.mark.parametrize("task", ["l3-level", "l3-spine", "l3-tissue", "organs"])
 def test_a_checkpoint_comes_back_with_the_same_output(
     task: str, tiny_configs: dict[str, TrainConfig], tmp_path: Path
 ) -> None:

@@ -29,7 +29,7 @@ from training.networks import build_network
 from training.specification import CHECKPOINT_NAME, specification
 
 pytestmark = pytest.mark.torch
-TASKS = ("l3-level", "l3-tissue", "organs")
+TASKS = ("l3-level", "l3-spine", "l3-tissue", "organs")
 FILES = {"MODEL_CARD.md", CHECKPOINT_NAME, "manifest.json", "model.onnx"}
 HISTORY = History(
     step=7,

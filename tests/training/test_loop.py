@@ -16,7 +16,7 @@ from training.loop import METRICS_NAME, Run, train
 from training.specification import CHECKPOINT_NAME
 
 pytestmark = pytest.mark.torch
-TASKS = ("l3-level", "l3-tissue", "organs")
+TASKS = ("l3-level", "l3-spine", "l3-tissue", "organs")
 
 
 def losses(out: Path) -> list[float]:

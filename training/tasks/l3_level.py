@@ -19,12 +19,11 @@ from training.augment import Chance, normalise, normalise_varied, vary_hu, warp_
 from training.config import TrainConfig
 from training.losses import landmark_curves, landmark_loss
 from training.samples import ProjectionSample
+from training.tasks.level_scores import LevelCount
 from training.tasks.store import Example, ExampleStore
 
 BUMP_SD_ROWS = 2.0
 SHORTEST_FIELD_ROWS = 30
-SEEN = 0.5
-"""A curve above this is a landmark, one below is none."""
 
 
 class LevelTask:
@@ -63,25 +62,12 @@ class LevelTask:
         return landmark_loss(logits, *targets)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        l3 = LANDMARKS.index("L3")
-        errors_mm, false_alarms, absent = [], 0, 0
+        count, l3 = LevelCount(ROW_MM), LANDMARKS.index("L3")
         for number, example in enumerate(self._store.validation):
             window, row = self._window(example, from_below=number % 2 == 0)
             curve = network(normalise(window, self._config))[0, l3].float().sigmoid()
-            if 0 <= row < min(self._rows, example["hu"].shape[1]):
-                found = int(curve.argmax())
-                errors_mm.append(abs(found - row) * ROW_MM if curve[found] > SEEN else math.inf)
-            else:
-                absent += 1
-                false_alarms += int(curve.max() > SEEN)
-        within = sum(error <= 10.0 for error in errors_mm) / max(1, len(errors_mm))
-        return {
-            "l3_present": float(len(errors_mm)),
-            "l3_within_10_mm": within,
-            "l3_missed": sum(map(math.isinf, errors_mm)) / max(1, len(errors_mm)),
-            "l3_absent": float(absent),
-            "l3_false_alarms": false_alarms / max(1, absent),
-        }
+            count.add(curve, row, example["hu"].shape[1])
+        return count.scores()
 
     def _stack(self, examples: list[Example]) -> tuple[Tensor, Tensor, Tensor]:
         """HU [n, channel, row, column] padded to the tallest, rows in field [n, 1], landmark rows [n, landmark]."""

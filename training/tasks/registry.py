@@ -7,6 +7,7 @@ import torch
 
 from training.config import TrainConfig
 from training.tasks.l3_level import LevelTask
+from training.tasks.l3_spine import SpineTask
 from training.tasks.l3_tissue import TissueTask
 from training.tasks.organs import OrganTask
 from training.tasks.task import Task
@@ -15,5 +16,10 @@ from training.tasks.task import Task
 def open_task(config: TrainConfig, pool: Path, device: torch.device) -> Task:
     """The task of a configuration over a pool; nothing is read before grow()."""
     kinds: dict[str, Callable[[TrainConfig, Path, torch.device], Task]]
-    kinds = {"l3-level": LevelTask, "l3-tissue": TissueTask, "organs": OrganTask}
+    kinds = {
+        "l3-level": LevelTask,
+        "l3-spine": SpineTask,
+        "l3-tissue": TissueTask,
+        "organs": OrganTask,
+    }
     return kinds[config.task](config, pool, device)
