@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inference.domain.errors import InferenceFailed
-from training.pool_painted import PAINTED
+from training.origins import PAINTED
 from training.samples import SliceSample, TorsoSample, sample_files
 from training.specification import CHECKPOINT_NAME
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from inference.domain.errors import ConfigurationInvalid, InferenceFailed
 from inference.domain.volume import Volume
-from training.pool_painted import PAINTED, write_painted
+from training.origins import PAINTED, record_templates
+from training.pool_painted import write_painted
 from training.pool_samples import (
     RANDOM_FIELDS_PER_SCAN,
     THICKNESS_MM,
@@ -77,6 +78,8 @@ class PoolOrder:
 
 def make_pools(orders: Sequence[PoolOrder]) -> dict[str, int]:
     """Make pools side by side; the number of anatomies of each kind now in the pool."""
+    for order in orders:
+        record_templates(order.out, order.templates)
     crews = [_Crew(order) for order in orders]
     reported = time.monotonic()
     while [crew for crew in crews if crew.is_working()]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from training.origins import PAINTED
 from training.pool_samples import (
     RANDOM_FIELDS_PER_SCAN,
     THICKNESS_MM,
@@ -23,8 +24,6 @@ from training.templates.patient import Patient, patient_of
 from training.templates.scan import sample_scan
 from training.templates.template import Template
 
-PAINTED = "-painted-"
-"""Part of the name of every file made here."""
 SCANS_PER_PATIENT = 2
 
 

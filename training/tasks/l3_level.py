@@ -39,8 +39,7 @@ class LevelTask:
         self._store.grow()
 
     def describe(self) -> str:
-        fields = len(self._store.training)
-        return f"Projections of {fields} fields of synthetic torsos made by code; no patient data."
+        return f"Projections of {len(self._store.training)} fields of {self._store.origin()}"
 
     def batch(self, chance: Chance) -> tuple[Tensor, tuple[Tensor, ...]]:
         config, count = self._config, self._config.batch_size

@@ -52,7 +52,7 @@ class SpineTask:
             )
 
     def describe(self) -> str:
-        return f"{len(self._store.training)} synthetic torsos made by code; no patient data."
+        return f"{len(self._store.training)} scans of {self._store.origin()}"
 
     def batch(self, chance: Chance) -> tuple[Tensor, tuple[Tensor, ...]]:
         config, count = self._config, self._config.batch_size

@@ -44,8 +44,7 @@ class TissueTask:
 
     def describe(self) -> str:
         slices = sum(len(example["hu"]) for example in self._store.training)
-        anatomies = len(self._store.training)
-        return f"{slices} slices of {anatomies} synthetic torsos made by code; no patient data."
+        return f"{slices} slices of {self._store.origin()}"
 
     def batch(self, chance: Chance) -> tuple[Tensor, tuple[Tensor, ...]]:
         config, count = self._config, self._config.batch_size

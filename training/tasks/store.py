@@ -10,6 +10,7 @@ from torch import Tensor
 
 from inference.domain.errors import ConfigurationInvalid
 from training.config import TrainConfig
+from training.origins import anatomies_in_words
 from training.samples import Sample, is_kept_back, sample_files
 
 ACCELERATOR_RESERVE_BYTES = 24 * 2**30
@@ -48,6 +49,13 @@ class ExampleStore:
                     wanted=f"a pool of {self._kind.__name__} files with both parts",
                     advice="Make a larger pool: python -m training pool --help.",
                 )
+
+    def origin(self) -> str:
+        """What the training examples were made from, in a sentence."""
+        paths = [
+            path for path in self._seen if not is_kept_back(path, self._config.validation_share)
+        ]
+        return anatomies_in_words(self._pool, paths)
 
     def _add(self, path: Path, sample: Sample) -> None:
         kept_back = is_kept_back(path, self._config.validation_share)

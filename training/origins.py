@@ -1,0 +1,50 @@
+"""What a pool was made from: kept beside it by hash, so that a checkpoint can say what its network saw."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from inference.domain.manifest import sha256_of
+from training.templates.template import Template
+
+ORIGINS_NAME = "templates.json"
+PAINTED = "-painted-"
+"""Part of the name of every example painted from a template."""
+SHOWN_DIGITS = 16
+
+
+def record_templates(pool: Path, templates: Iterable[Path]) -> None:
+    """Add the templates of an order to what the pool knows."""
+    known = dict(recorded_templates(pool))
+    for path in templates:
+        source = str(Template.read(path).source)
+        known[path.stem] = f"sha256 {sha256_of(path)[:SHOWN_DIGITS]}; {source}"
+    if known:
+        pool.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(known, indent=2, sort_keys=True) + "\n"
+        (pool / ORIGINS_NAME).write_text(text, encoding="utf-8")
+
+
+def recorded_templates(pool: Path) -> Mapping[str, str]:
+    """Name to hash and source of every template that the pool was painted from."""
+    path = pool / ORIGINS_NAME
+    if not path.is_file():
+        return {}
+    read: Mapping[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    return read
+
+
+def anatomies_in_words(pool: Path, examples: Iterable[Path]) -> str:
+    """How many anatomies of which origin the examples show."""
+    painted: set[str] = set()
+    coded: set[str] = set()
+    for path in examples:
+        (painted if PAINTED in path.stem else coded).add(path.stem.split("-")[0])
+    parts = []
+    if painted:
+        templates = recorded_templates(pool)
+        named = "; ".join(f"{name} ({what})" for name, what in templates.items())
+        parts.append(f"{len(painted)} patients painted from label maps [{named or 'not recorded'}]")
+    if coded:
+        parts.append(f"{len(coded)} torsos made by code")
+    return " and ".join(parts) + ". Synthetic CT only; no patient's images."
