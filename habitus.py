@@ -14,7 +14,8 @@ from commands.result_folder import check_writable
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from inference.domain.measurement import OrganResult, Report
+    from inference.domain.entered_level import EnteredLevel
+    from inference.domain.measurement import Level, OrganResult, Report
     from inference.domain.series_choice import ConsideredSeries
 
 ROOT = Path(__file__).parent
@@ -28,6 +29,7 @@ examples:
   habitus run ct/ --out results/                SEG, SR, numbers and pictures of a CT series
   habitus run ct/ --out results/ --json         the same, the numbers as JSON on standard output
   habitus run ct/ --out results/ --profile l3   body composition only
+  habitus run ct/ --out results/ --l3-slice 87  the same with L3 set by hand
   habitus explain study/                        which series of a study is taken, and why the others are not
   habitus explain study/ --json                 the same as JSON
   habitus route --test ct/0001.dcm              which rule of habitus.toml fires for a study, and why
@@ -119,6 +121,19 @@ def build_parser() -> argparse.ArgumentParser:
         choices=("binary", "binary-deflated", "labelmap"),
         help="form of the segmentations (default: binary, which every viewer reads)",
     )
+    by_hand = run.add_mutually_exclusive_group()
+    by_hand.add_argument(
+        "--l3-z-mm",
+        type=float,
+        metavar="Z",
+        help="set L3 by hand: patient z in mm of the middle of the vertebral body",
+    )
+    by_hand.add_argument(
+        "--l3-slice",
+        type=int,
+        metavar="N",
+        help="set L3 by hand: the slice through its middle, by Instance Number (or frame)",
+    )
     run.add_argument("--language", default="en", help="of the picture page: en (default) or ko")
     run.add_argument("--json", action="store_true", help="print the report as JSON")
     explain.add_options(
@@ -200,7 +215,13 @@ def run_series(options: argparse.Namespace) -> int:
         now.isoformat(),
     )
     encodings = (SegEncoding(options.seg),)
-    identity = RunIdentity(job_key=key, created=now, report=report, encodings=encodings)
+    identity = RunIdentity(
+        job_key=key,
+        created=now,
+        report=report,
+        encodings=encodings,
+        entered_level=_entered_level(options, now.timestamp()),
+    )
     with _progress() as announce:
         result = analyse_folder(options.series_dir, options.out, models, identity, announce)
     if options.json:
@@ -211,6 +232,29 @@ def run_series(options: argparse.Namespace) -> int:
     for role, path in result.files.items():
         sys.stdout.write(f"{role:16} {path}\n")
     return 0
+
+
+def _entered_level(options: argparse.Namespace, now_s: float) -> "EnteredLevel | None":
+    """Where --l3-z-mm or --l3-slice set L3."""
+    import getpass
+    import math
+
+    from inference.domain.entered_level import EnteredLevel
+    from inference.domain.errors import ConfigurationInvalid
+
+    z_mm, number = options.l3_z_mm, options.l3_slice
+    if z_mm is None and number is None:
+        return None
+    if z_mm is not None and not math.isfinite(z_mm):
+        raise ConfigurationInvalid(
+            found=f"--l3-z-mm {z_mm}", wanted="a number of mm", advice="Read it off a viewer."
+        )
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        # A container's user may have no name.
+        name = "the user of the command line"
+    return EnteredLevel(instance_number=number, z_mm=z_mm, entered_by=name, entered_at=now_s)
 
 
 def print_report(report: "Report") -> None:
@@ -226,7 +270,7 @@ def print_report(report: "Report") -> None:
     console = Console()
     level = report.level
     title = (
-        f"At L3, z {level.z_mm:.1f} mm (slice {level.slice_index}, confidence {level.confidence:.2f}); "
+        f"At L3, z {level.z_mm:.1f} mm (slice {level.slice_index}, {_certainty(level)}); "
         f"volumes of a slab of {report.slab_height_mm or 0:.0f} mm"
         if level
         else ""
@@ -253,6 +297,10 @@ def print_report(report: "Report") -> None:
         console.print(f"! {flag}", markup=False, highlight=False)
     spent = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.seconds.items())
     console.print(f"{spent}. For research use only.", highlight=False)
+
+
+def _certainty(level: "Level") -> str:
+    return level.source if level.confidence is None else f"confidence {level.confidence:.2f}"
 
 
 def _print_considered(series: "Sequence[ConsideredSeries]") -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from inference.dicom.ct_series import CtSeries
 from inference.dicom.identity import ResultIdentity, derive_uid
+from inference.dicom.named_slice import level_by_hand
 from inference.dicom.read_seg import header_of
 from inference.dicom.read_series import load_series
 from inference.dicom.survey import survey_folder
@@ -20,6 +21,7 @@ from inference.dicom.write_seg import encode_seg
 from inference.dicom.write_sr import encode_sr
 from inference.domain.analysis_profile import LossyPolicy, Profile
 from inference.domain.earlier_document import EarlierDocument, earlier_reports
+from inference.domain.entered_level import EnteredLevel, LevelByHand
 from inference.domain.entered_size import EnteredSize, with_entered_size
 from inference.domain.errors import (
     ImplausibleResult,
@@ -33,7 +35,7 @@ from inference.domain.predictor import Predictor
 from inference.domain.report_options import DEFAULT_REPORT, ReportOptions
 from inference.domain.seg_encoding import SegEncoding, role_in
 from inference.domain.series_choice import considered
-from inference.domain.volume import Volume, axis_flips, canonical, flip
+from inference.domain.volume import Volume, axis_flips, canonical, flip, slice_z_mm
 from inference.engine.model_store import SHIPPED_MODELS, load_predictor
 from inference.engine.providers import downgrade_flag
 from inference.first_measurable import choice_in, try_in_order
@@ -44,6 +46,7 @@ from inference.stages import quality
 from inference.stages.choose_series import choice_flags
 from inference.stages.cut_offs import cut_offs_for
 from inference.stages.grids import body_mask, resample
+from inference.stages.level_by_hand import spine_by_hand
 from inference.stages.locate_l3 import SpineLevel, landmark_curves, level_from_curves
 from inference.stages.measure import (
     bounding_box_px,
@@ -123,6 +126,8 @@ class RunIdentity:
     """Results sent before, whose place these take."""
     entered: EnteredSize | None = None
     """Height and weight that a person entered in place of those in the images."""
+    entered_level: EnteredLevel | None = None
+    """Where a person set L3."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +150,8 @@ class Facts:
     """Tube voltage in kV."""
     flags: tuple[str, ...] = ()
     """What a reader must know of the images."""
+    level: LevelByHand | None = None
+    """Where a person set L3."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +210,7 @@ def analyse_folder(
             survey = survey_folder(series_dir)
             choice = choice_in(survey, models.profile)
         tried = try_in_order(
-            survey, choice, lambda paths: _measured(paths, models, identity.entered, clock)
+            survey, choice, lambda paths: _measured(paths, models, identity, clock)
         )
         series, analysis = tried.first
         damage = filter(None, [survey.damage])
@@ -215,15 +222,17 @@ def analyse_folder(
 
 
 def _measured(
-    paths: Sequence[Path], models: Models, entered: EnteredSize | None, clock: Stopwatch
+    paths: Sequence[Path], models: Models, identity: RunIdentity, clock: Stopwatch
 ) -> tuple[CtSeries, Analysis]:
     with clock.stage("read"):
         series = load_series(paths, LossyPolicy(models.profile.lossy))
+    entered = identity.entered_level
     facts = Facts(
-        patient=with_entered_size(series.patient, entered),
+        patient=with_entered_size(series.patient, identity.entered),
         contrast=series.contrast,
         kvp=series.kvp,
         flags=series.flags,
+        level=level_by_hand(series, entered) if entered else None,
     )
     return series, analyse_volume(series.volume, facts, models, clock)
 
@@ -233,7 +242,7 @@ def analyse_volume(volume: Volume, facts: Facts, models: Models, clock: Stopwatc
     upright = canonical(volume)
     with clock.stage("locate L3"):
         coarse = resample(upright, (COARSE_MM, COARSE_MM, COARSE_MM))
-        spine = _locate(coarse, models.level)
+        spine = _spine(volume, coarse, facts.level, models)
         level = _level_in(upright, spine)
     with clock.stage("tissue"):
         slices = _slices_of_interest(upright, level)
@@ -252,6 +261,8 @@ def analyse_volume(volume: Volume, facts: Facts, models: Models, clock: Stopwatc
     slice_index = _source_slice(volume, level.slice_index)
     region_px = bounding_box_px(source_tissues.labels[slice_index] > 0)
     source_level = replace(level, slice_index=slice_index, region_px=region_px)
+    if facts.level is not None:
+        source_level = replace(source_level, source=facts.level.source)
     return Analysis(
         report=replace(report, level=source_level),
         tissues=source_tissues,
@@ -351,6 +362,20 @@ def _result(identity: RunIdentity, role: str, number: int, report: Report) -> Re
         created=identity.created,
         models=models,
     )
+
+
+def _spine(
+    volume: Volume, coarse: Volume, by_hand: LevelByHand | None, models: Models
+) -> SpineLevel:
+    """Where a person set L3, else where the network finds it; raises LevelNotFound."""
+    if by_hand is None:
+        return _locate(coarse, models.level)
+    z_mm = float(slice_z_mm(volume)[by_hand.slice_index])
+    try:
+        network = _locate(coarse, models.level)
+    except LevelNotFound:
+        network = None
+    return spine_by_hand(z_mm, by_hand.source, network)
 
 
 def _locate(coarse: Volume, predictor: Predictor) -> SpineLevel:

@@ -1,7 +1,7 @@
 """A stand-in for the networks: an analyser module that writes small, valid results or misbehaves on request.
 
-What it does is told by the file `behaviour` in the models folder: "good" (the default), "reject", "crash", "hang",
-"slow", "die", "grow", "swell" or "print". "die-once" and "hang-once" misbehave at the first job only. "for 7 hang" means series
+What it does is told by the file `behaviour` in the models folder: "good" (the default), "reject", "no-l3" (until it is set by hand),
+"crash", "hang", "slow", "die", "grow", "swell" or "print". "die-once" and "hang-once" misbehave at the first job only. "for 7 hang" means series
 that begin with image number 7; several such lines may stand below each other.
 """
 
@@ -11,9 +11,10 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -21,7 +22,8 @@ from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
 
 from inference.dicom.identity import derive_uid
 from inference.domain.earlier_document import EarlierDocument, earlier_reports
-from inference.domain.errors import LevelNotFound, ModelUnusable
+from inference.domain.entered_level import EnteredLevel
+from inference.domain.errors import LevelNotFound, LevelNotInSeries, ModelUnusable
 from inference.domain.seg_encoding import role_in
 from orthanc_plugin.node.analysis_port import AnalysisRequest, LoadRequest, Progress
 from orthanc_plugin.node.job_key import EngineIdentity
@@ -53,7 +55,7 @@ class FakeAnalyser:
             for path in sorted(request.series_folder.iterdir())
         ]
         progress("fake stage", 0.5)
-        self._behave(min(headers, key=lambda header: int(header.InstanceNumber)))
+        self._behave(min(headers, key=lambda header: int(header.InstanceNumber)), request)
         files = {
             named: request.out_folder / f"{named}.dcm"
             for role in ("seg-tissues", "sr")
@@ -79,6 +81,7 @@ class FakeAnalyser:
                     "organs": [{"structure": "liver", "volume_ml": 1534.2, "is_incomplete": False}],
                     "flags": ["height missing: no indices"],
                     "entered": request.entered and asdict(request.entered),
+                    "level": _level(headers, request),
                 }
             )
         )
@@ -86,7 +89,7 @@ class FakeAnalyser:
         files["picture-l3"].write_bytes(PNG)
         return files
 
-    def _behave(self, header: Dataset) -> None:
+    def _behave(self, header: Dataset, request: AnalysisRequest) -> None:
         wish = self._folder / "behaviour"
         behaviour = wish.read_text().strip() if wish.exists() else "good"
         if behaviour.endswith("-once"):
@@ -95,6 +98,8 @@ class FakeAnalyser:
         if behaviour.startswith("for "):
             by_number = {number: what for _, number, what in map(str.split, behaviour.splitlines())}
             behaviour = by_number.get(str(header.InstanceNumber), "good")
+        if behaviour == "no-l3":
+            behaviour = "good" if request.level else "reject"
         _BEHAVIOURS[behaviour](header)
 
 
@@ -158,6 +163,25 @@ def load(request: LoadRequest) -> FakeAnalyser:
     if (request.models_folder / "broken").exists():
         raise ModelUnusable(found="a broken model", wanted="a whole one", advice="Mend it.")
     return FakeAnalyser(request.models_folder, request.profile)
+
+
+def _level(headers: Sequence[Dataset], request: AnalysisRequest) -> dict[str, Any]:
+    """In the first slice by its number, unless a person set it."""
+    by_number = sorted(headers, key=lambda header: int(header.InstanceNumber))
+    level = request.level
+    if level is None:
+        z_mm = float(by_number[0].ImagePositionPatient[2])
+        return {"z_mm": z_mm, "confidence": 0.9, "source": ""}
+    meant = [
+        float(header.ImagePositionPatient[2])
+        for header in by_number
+        if level.sop_instance_uid in (None, str(header.SOPInstanceUID))
+        and level.instance_number in (None, int(header.InstanceNumber))
+    ]
+    if level == EnteredLevel(entered_by=level.entered_by, entered_at=level.entered_at):
+        raise LevelNotInSeries(found="no slice of that name", wanted="one", advice="Look again.")
+    z_mm = meant[0] if level.z_mm is None else level.z_mm
+    return {"z_mm": z_mm, "confidence": None, "source": level.source}
 
 
 def _result(source: Dataset, request: AnalysisRequest, role: str) -> Dataset:

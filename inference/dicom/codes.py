@@ -197,6 +197,7 @@ LEVEL_UPPER = private("LEVEL_UPPER", "Upper end of the L3 body (patient z)")
 LEVEL_SLICE = private("LEVEL_SLICE", "Slice of the middle of L3 (0-based, towards the normal)")
 LEVEL_CONFIDENCE = private("LEVEL_CONFIDENCE", "Confidence of the L3 level (0 to 1)")
 LEVEL_IMAGE = private("LEVEL_IMAGE", "Image number of that slice (Instance Number, or frame)")
+LEVEL_SOURCE = private("LEVEL_SOURCE", "Who set the L3 level by hand")
 SLAB_HEIGHT = private("SLAB_HEIGHT", "Height of the measured slab")
 COMMENT = concept("121106", "DCM", "Comment")
 SLAB_COMMENT = (

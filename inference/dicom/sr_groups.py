@@ -132,8 +132,9 @@ def _level(level: Level, slab_height_mm: float | None, image_number: str) -> _Co
         (codes.LEVEL_LOWER, level.extent_mm[0], Unit.MM),
         (codes.LEVEL_UPPER, level.extent_mm[1], Unit.MM),
         (codes.LEVEL_SLICE, float(level.slice_index), Unit.RATIO),
-        (codes.LEVEL_CONFIDENCE, level.confidence, Unit.RATIO),
     ]
+    if level.confidence is not None:
+        numbers.append((codes.LEVEL_CONFIDENCE, level.confidence, Unit.RATIO))
     if slab_height_mm is not None:
         numbers.append((codes.SLAB_HEIGHT, slab_height_mm, Unit.MM))
     return _Content(
@@ -142,9 +143,16 @@ def _level(level: Level, slab_height_mm: float | None, image_number: str) -> _Co
         sites=((codes.L3_VERTEBRA, None),),
         is_at_level=True,
         numbers=tuple(numbers),
-        texts=((codes.LEVEL_IMAGE, image_number),) if image_number else (),
+        texts=tuple(
+            (concept, said)
+            for concept, said in (
+                (codes.LEVEL_SOURCE, level.source),
+                (codes.LEVEL_IMAGE, image_number),
+            )
+            if said
+        ),
         region_px=level.region_px,
-        task="l3-level",
+        task=None if level.source else "l3-level",
     )
 
 

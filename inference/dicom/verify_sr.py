@@ -144,7 +144,8 @@ def _level_numbers(level: Level, slab_height_mm: float | None) -> Iterator[SrMea
     yield _private("l3", "LEVEL_LOWER", level.extent_mm[0], Unit.MM)
     yield _private("l3", "LEVEL_UPPER", level.extent_mm[1], Unit.MM)
     yield _private("l3", "LEVEL_SLICE", level.slice_index, Unit.RATIO)
-    yield _private("l3", "LEVEL_CONFIDENCE", level.confidence, Unit.RATIO)
+    if level.confidence is not None:
+        yield _private("l3", "LEVEL_CONFIDENCE", level.confidence, Unit.RATIO)
     if slab_height_mm is not None:
         yield _private("l3", "SLAB_HEIGHT", slab_height_mm, Unit.MM)
 
@@ -187,7 +188,8 @@ def _has_statements(document: Dataset, report: Report, series: CtSeries) -> bool
             said._replace(value=plain_ascii(said.value)) for said in expected.elements()
         )
     kinds = {(statement.concept, statement.scheme) for statement in expected} | {
-        ("FLAG", "99HABITUS")
+        ("FLAG", "99HABITUS"),
+        ("LEVEL_SOURCE", "99HABITUS"),
     }
     found = Counter(s for s in statements if (s.concept, s.scheme) in kinds)
     models = [s.value for s in statements if s.concept == "MODEL"]
@@ -208,6 +210,8 @@ def expected_statements(report: Report) -> Iterator[SrStatement]:
         yield SrStatement("result", "FLAG", flag, private)
     for definition in report.definitions:
         yield SrStatement("result", "DEF", definition, private)
+    if report.level is not None and report.level.source:
+        yield SrStatement("l3", "LEVEL_SOURCE", report.level.source, private)
     for structure in sorted({m.structure for m in report.body_composition if m.structure}):
         yield SrStatement(structure.value, "121106", codes.SLAB_COMMENT, "DCM")
     for cut_off in report.cut_offs:

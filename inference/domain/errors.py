@@ -4,7 +4,8 @@ HabitusError                      .code (stable, for REST, metrics, exit codes) 
 ├─ StudyRejected                  not ours to analyse: a normal, coded outcome
 │  ├─ NoSuitableSeries            nothing here is an axial CT series
 │  ├─ UnsupportedGeometry         tilt, gap, duplicate, too few slices, not HU
-│  └─ LevelNotFound               the third lumbar vertebra is not in the field of view
+│  ├─ LevelNotFound               the third lumbar vertebra is not in the field of view
+│  └─ LevelNotInSeries            the slice that a person named for L3 is not of this series
 ├─ UnreadableInput                a file that is broken, truncated or missing
 ├─ ModelUnusable                  stop taking jobs: a model folder is wrong
 │  ├─ ManifestInvalid
@@ -85,6 +86,14 @@ class LevelNotFound(StudyRejected):
 
     reason: str = "no-l3"
     code: ClassVar[str] = "no-l3"
+
+
+@dataclass(kw_only=True)
+class LevelNotInSeries(StudyRejected):
+    """The slice that a person named as the middle of L3 is not one of the series, or not one alone."""
+
+    reason: str = "level-not-in-series"
+    code: ClassVar[str] = "level-not-in-series"
 
 
 @dataclass(kw_only=True)

@@ -68,12 +68,14 @@ class Level:
     """Index into the source volume's slices (0-based, in the volume's own order)."""
     z_mm: float
     """Patient z of the middle of the body (LPS)."""
-    confidence: float
-    """0..1; from the locator's own scores."""
+    confidence: float | None
+    """0..1; from the locator's own scores. None where a person set the level."""
     extent_mm: tuple[float, float]
     """Patient z of the lower and upper end of the vertebral body."""
     region_px: tuple[int, int, int, int] | None = None
     """Left, top, right and bottom edge of all measured tissues on that slice, in columns and rows of the image."""
+    source: str = ""
+    """Who set it by hand and when; empty where the network found it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

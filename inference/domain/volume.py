@@ -114,6 +114,17 @@ def axis_flips(affine_lps: Affine) -> tuple[bool, bool, bool]:
     return bool(along[0] < 0), bool(along[1] < 0), bool(along[2] < 0)
 
 
+def slice_z_mm(volume: Volume) -> SlicePlaces:
+    """Patient z of each slice of an axial volume, at the corner where its canonical order begins."""
+    _, row_flipped, column_flipped = axis_flips(volume.affine_lps)
+    corners = np.zeros((volume.shape[0], 3))
+    corners[:, 0] = volume.places
+    corners[:, 1] = volume.shape[1] - 1 if row_flipped else 0
+    corners[:, 2] = volume.shape[2] - 1 if column_flipped else 0
+    z_mm: SlicePlaces = position_mm(volume.affine_lps, corners)[:, 2]
+    return z_mm
+
+
 def flip(voxels: Voxels, flips: tuple[bool, bool, bool]) -> Voxels:
     """The array with the named axes reversed; its own inverse."""
     return voxels[tuple(slice(None, None, -1) if f else slice(None) for f in flips)]

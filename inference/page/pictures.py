@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw
 
 from inference.dicom.codes import rgb_of
 from inference.domain.labelmap import Structure
-from inference.domain.measurement import Quantity, Report, Unit
+from inference.domain.measurement import Level, Quantity, Report, Unit
 from inference.page.sheet import BACKGROUND, INK
 from inference.page.typeface import Typeface
 from inference.page.views import Scene, coronal_view, overlay_view
@@ -23,7 +23,7 @@ def level_picture(scene: Scene, report: Report, typeface: Typeface) -> Image.Ima
     """The slice in the middle of L3, tissues in colour, beside their areas."""
     lines = []
     if report.level is not None:
-        lines = [f"L3, z {report.level.z_mm:.1f} mm, confidence {report.level.confidence:.2f}"]
+        lines = [f"L3, z {report.level.z_mm:.1f} mm, {_certainty(report.level)}"]
     picture = overlay_view(scene).picture(HEIGHT_PX, WIDTH_PX)
     return _with_legend(picture, lines, _tissue_lines(report), typeface)
 
@@ -42,6 +42,10 @@ def save_png(picture: Image.Image, path: Path) -> Path:
     """Write the picture; returns its path."""
     picture.save(path, format="PNG")
     return path
+
+
+def _certainty(level: Level) -> str:
+    return "set by hand" if level.confidence is None else f"confidence {level.confidence:.2f}"
 
 
 def _tissue_lines(report: Report) -> list[tuple[Structure, str]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from inference.domain.labelmap import TISSUES, Structure
 from inference.domain.measurement import (
     CutOff,
+    Level,
     Measurement,
     ModelUse,
     OrganResult,
@@ -123,16 +124,20 @@ def scan_lines(report: Report, words: Words, image_number: int | None) -> list[s
         image = "" if image_number is None else words["image_line"].format(number=image_number)
         lines += [
             words["level_line"].format(z=_number(report.level.z_mm, 1), image=image),
-            words["slab_line"].format(
-                confidence=f"{report.level.confidence:.2f}",
-                height=f"{report.slab_height_mm or 0:.1f}",
-            ),
+            _slab_line(report.level, report.slab_height_mm or 0, words),
         ]
     return [
         *lines,
         words[contrast].format(kvp=kvp),
         words["patient_line"].format(sex=sex, height=height, weight=weight),
     ]
+
+
+def _slab_line(level: Level, height_mm: float, words: Words) -> str:
+    height = f"{height_mm:.1f}"
+    if level.confidence is None:
+        return words["slab_line_by_hand"].format(height=height)
+    return words["slab_line"].format(confidence=f"{level.confidence:.2f}", height=height)
 
 
 def model_lines(models: Sequence[ModelUse]) -> list[str]:

@@ -27,6 +27,7 @@ HALF_BODY_MM = (6.0, 24.0)
 """Plausible distance from the middle of L3 to its end plates."""
 DEFAULT_HALF_BODY_MM = 14.0
 """Taken for an end plate that was not seen."""
+NO_END_PLATES = "end plate of L3 not seen: slab volumes are of the usual height there"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,8 @@ class SpineLevel:
 
     z_mm: float
     extent_mm: tuple[float, float]
-    confidence: float
+    confidence: float | None
+    """None where a person set the level."""
     flags: tuple[str, ...]
 
 
@@ -71,7 +73,7 @@ def level_from_curves(curves: npt.NDArray[np.float32], first_row_z_mm: float) ->
     lower = _end_plate(peaks["L3_lower"], row, -1)
     upper = _end_plate(peaks["L3_upper"], row, +1)
     if lower is None or upper is None:
-        flags.append("end plate of L3 not seen: slab volumes are of the usual height there")
+        flags.append(NO_END_PLATES)
     return SpineLevel(
         z_mm=z,
         extent_mm=(z - (lower or DEFAULT_HALF_BODY_MM), z + (upper or DEFAULT_HALF_BODY_MM)),

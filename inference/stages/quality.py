@@ -42,10 +42,10 @@ def scan_flags(contrast: str, kvp: float | None) -> list[str]:
     return flags
 
 
-def level_flags(confidence: float, measurements: tuple[Measurement, ...]) -> list[str]:
-    """Doubts about the level itself."""
+def level_flags(confidence: float | None, measurements: tuple[Measurement, ...]) -> list[str]:
+    """Doubts about the level itself; what a person set has no confidence."""
     flags = []
-    if confidence < CONFIDENT:
+    if confidence is not None and confidence < CONFIDENT:
         flags.append(f"L3 level uncertain: confidence {confidence:.2f}")
     area = value_of(measurements, Quantity.AREA, Structure.SKELETAL_MUSCLE)
     for quantity in (Quantity.AREA_SLICE_BELOW, Quantity.AREA_SLICE_ABOVE):

@@ -26,7 +26,7 @@ class Role(IntEnum):
     VIEWER = 1
     """See jobs, numbers and pictures."""
     OPERATOR = 2
-    """Have studies analysed, cancelled, sent again; enter height and weight."""
+    """Have studies analysed, cancelled, sent again; enter height and weight; set L3."""
     ADMIN = 3
     """See the configuration and who did what."""
 

@@ -186,6 +186,11 @@ def _with_results(journal: sqlite3.Connection, job: Row) -> Row:
         " WHERE key = ?",
         (job["key"],),
     ).fetchone()
+    level_set = journal.execute(
+        "SELECT e.entered_by AS by, e.entered_at AS at FROM entered_levels AS e"
+        " JOIN jobs USING (series_uid) WHERE key = ?",
+        (job["key"],),
+    ).fetchone()
     not_taken = journal.execute(
         f"SELECT {_NOTE_COLUMNS} FROM skipped WHERE study_orthanc_id = ?"  # noqa: S608 # a constant
         " AND reason NOT IN ('own-result', 'result-object') ORDER BY score DESC, series_number",
@@ -194,6 +199,7 @@ def _with_results(journal: sqlite3.Connection, job: Row) -> Row:
     return {
         **job,
         "choice": None if choice is None else dict(choice),
+        "level_set": None if level_set is None else dict(level_set),
         "not_taken": [dict(row) for row in not_taken],
         "results": [role for role in roles if not role.startswith(PICTURE_PREFIX)],
         "pictures": [

@@ -88,6 +88,8 @@ class Routes:
             rf"{job}/cancel": {"POST": (operate, self.cancel)},
             rf"{job}/resend": {"POST": (operate, self.resend)},
             rf"{job}/body-size": {"POST": (operate, self.enter_body_size)},
+            rf"{job}/level": {"POST": (operate, self.set_level)},
+            rf"{job}/level/remove": {"POST": (operate, self.remove_level)},
             rf"{job}/pictures/([a-z0-9-]{{1,40}})\.png": {"GET": (look, self.picture)},
             rf"/habitus/report/{KEY}": {"GET": (look, self.report)},
             r"/habitus/analyses": {"POST": (operate, self.analyse)},
@@ -218,6 +220,16 @@ class Routes:
         """Height and weight of a job's patient, where the images lack them or are wrong."""
         fields = wishes.body_size_fields(json_object(request))
         return self._wish("body-size", request, {"job": self._job(request)["key"], **fields})
+
+    def set_level(self, request: Request) -> Answer:
+        """The slice through the middle of L3, where the networks found none, doubted theirs or were wrong."""
+        fields = wishes.level_fields(json_object(request))
+        return self._wish("level", request, {"job": self._job(request)["key"], **fields})
+
+    def remove_level(self, request: Request) -> Answer:
+        """Let the networks find L3 again."""
+        wishes.no_fields(json_object(request))
+        return self._wish("level-remove", request, {"job": self._job(request)["key"]})
 
     def analyse(self, request: Request) -> Answer:
         """Have a study or a series analysed now, whatever the rules say of it."""

@@ -10,6 +10,10 @@ from orthanc_plugin.inside.query import ORTHANC_ID
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 HEIGHT_LIMITS_M = (0.5, 2.5)
 WEIGHT_LIMITS_KG = (10.0, 400.0)
+UID = re.compile(r"[0-9][0-9.]{0,63}")
+INSTANCE_NUMBER_LIMITS = (-(2.0**31), 2.0**31 - 1)
+"""VR IS (PS3.5 table 6.2-1)."""
+Z_LIMITS_MM = (-1e6, 1e6)
 
 
 def no_fields(body: Mapping[str, Any]) -> None:
@@ -43,6 +47,22 @@ def body_size_fields(body: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "height_m": _number(body, "height_m", HEIGHT_LIMITS_M),
         "weight_kg": _number(body, "weight_kg", WEIGHT_LIMITS_KG),
+    }
+
+
+def level_fields(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The slice through the middle of L3, named in one of three ways."""
+    names = ("sop_instance_uid", "instance_number", "z_mm")
+    _only(body, names)
+    if len(body) != 1:
+        raise invalid_body(f"{len(body)} names of a slice", f"one of {', '.join(names)}")
+    number = _number(body, "instance_number", INSTANCE_NUMBER_LIMITS)
+    if number is not None and not number.is_integer():
+        raise invalid_body("a value of instance_number that cannot be", "a whole number")
+    return {
+        "sop_instance_uid": _text(body, "sop_instance_uid", UID),
+        "instance_number": None if number is None else int(number),
+        "z_mm": _number(body, "z_mm", Z_LIMITS_MM),
     }
 
 

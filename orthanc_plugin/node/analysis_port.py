@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from inference.domain.earlier_document import EarlierDocument
+from inference.domain.entered_level import EnteredLevel
 from inference.domain.entered_size import EnteredSize
 from inference.domain.report_options import DEFAULT_REPORT, ReportOptions
 from inference.domain.seg_encoding import SegEncoding
@@ -40,6 +41,8 @@ class AnalysisRequest:
     """Results that those of this job replace."""
     entered: EnteredSize | None = None
     """Height and weight that an operator entered for this study."""
+    level: EnteredLevel | None = None
+    """Where an operator set L3 in this series."""
     profile: str = ""
     """Which of the loaded ones; empty: the engine's own."""
 

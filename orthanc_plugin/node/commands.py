@@ -6,14 +6,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from inference.domain.entered_level import EnteredLevel
 from inference.domain.entered_size import EnteredSize
-from inference.domain.errors import HabitusError
+from inference.domain.errors import HabitusError, LevelNotInSeries
 from orthanc_plugin.node.demographics import DemographicsSeal
 from orthanc_plugin.node.job_key import EngineIdentity
 from orthanc_plugin.node.job_route import Route
 from orthanc_plugin.node.job_states import JobState
 from orthanc_plugin.node.journal import Journal, Submission
 from orthanc_plugin.node.logs import Logger
+from orthanc_plugin.node.named_slices import require_slice
 from orthanc_plugin.node.operator_journal import OperatorJournal, Wish
 from orthanc_plugin.node.pacs import Pacs, PacsUnavailable
 from orthanc_plugin.node.router import Router
@@ -65,16 +67,28 @@ class CommandDesk:
         )
         operators = OperatorJournal(self.journal)
         # Needs Orthanc, and may be asked twice: begun only once Orthanc has answered.
-        prepared = self._analyse(fields) if wish.kind == "analyse" else None
+        prepared = self._prepared(wish, fields)
         if not operators.begin(wish):
             return
-        if wish.kind == RELOAD:
-            outcome, detail = self.reload()
-            operators.finish(wish, outcome, None, detail)
-        else:
-            outcome, job = prepared() if prepared else self._change(wish, fields)
-            operators.finish(wish, outcome, job)
+        job, detail = None, ""
+        try:
+            if wish.kind == RELOAD:
+                outcome, detail = self.reload()
+            else:
+                outcome, job = prepared() if prepared else self._change(wish, fields)
+        except LevelNotInSeries as refusal:
+            outcome, job, detail = refusal.reason_code, fields["job"], str(refusal)
+        operators.finish(wish, outcome, job, detail)
         self.log.info("command-done", role=wish.kind, outcome=outcome)
+
+    def _prepared(self, wish: Wish, fields: Mapping[str, Any]) -> Callable[[], Outcome] | None:
+        match wish.kind:
+            case "analyse":
+                return self._analyse(fields)
+            case "level":
+                return self._set_level(wish, fields)
+            case _:
+                return None
 
     def _change(self, wish: Wish, fields: Mapping[str, Any]) -> Outcome:
         operators = OperatorJournal(self.journal)
@@ -95,8 +109,38 @@ class CommandDesk:
                     entered_at=wish.at,
                 )
                 return operators.enter_size(fields["job"], size, self._engine_of_job(fields["job"]))
+            case "level-remove":
+                engine = self._engine_of_job(fields["job"])
+                return operators.remove_level(fields["job"], wish.actor, engine)
             case _:
                 return "unknown-command", None
+
+    def _set_level(self, wish: Wish, fields: Mapping[str, Any]) -> Callable[[], Outcome]:
+        """Ask Orthanc for the slices there are, then the change to the journal, to be made once."""
+        key = fields["job"]
+        level = EnteredLevel(
+            sop_instance_uid=fields["sop_instance_uid"],
+            instance_number=fields["instance_number"],
+            z_mm=fields["z_mm"],
+            entered_by=wish.actor,
+            entered_at=wish.at,
+        )
+        if (job := self.journal.job(key)) is None:
+            return lambda: ("unknown-job", None)
+        try:
+            images = self.pacs.image_texts(job.submission.series_orthanc_id)
+        except PacsUnavailable:
+            raise
+        except HabitusError as error:
+            code = error.code
+            return lambda: (code, None)
+
+        def change() -> Outcome:
+            require_slice(images, level)
+            operators = OperatorJournal(self.journal)
+            return operators.enter_level(key, level, self._engine_of_job(key))
+
+        return change
 
     def _engine_of_job(self, key: str) -> EngineIdentity | None:
         job = self.journal.job(key)

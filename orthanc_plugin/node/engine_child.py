@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from inference.domain.earlier_document import EarlierDocument
+from inference.domain.entered_level import EnteredLevel
 from inference.domain.entered_size import EnteredSize
 from inference.domain.errors import HabitusError, OutOfMemory, StudyRejected
 from inference.domain.report_options import report_options
@@ -100,6 +101,7 @@ def _serve(analysers: Mapping[str, Analyser], command: Message, answers: int) ->
         encodings=tuple(SegEncoding(name) for name in command["encodings"]),
         predecessors=tuple(EarlierDocument(**one) for one in command["predecessors"]),
         entered=EnteredSize(**command["entered"]) if command["entered"] else None,
+        level=EnteredLevel(**command["level"]) if command["level"] else None,
         profile=command["profile"],
     )
     analyser = analysers[request.profile]

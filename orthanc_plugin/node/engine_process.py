@@ -185,6 +185,7 @@ class EngineProcess:
                     "encodings": list(request.encodings),
                     "predecessors": [asdict(one) for one in request.predecessors],
                     "entered": asdict(request.entered) if request.entered else None,
+                    "level": asdict(request.level) if request.level else None,
                     "profile": request.profile or self.settings.profile,
                 }
             )

@@ -205,6 +205,16 @@ MIGRATIONS: tuple[str, ...] = (
     """
     CREATE TABLE arriving (study_orthanc_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE entered_levels (
+      series_uid TEXT PRIMARY KEY,
+      sop_uid_hash TEXT,
+      instance_number INTEGER,
+      z_mm REAL,
+      entered_by TEXT NOT NULL,
+      entered_at REAL NOT NULL
+    ) STRICT;
+    """,
 )
 """Entry n brings a journal from version n to n + 1; published entries are never edited."""
 

@@ -1,7 +1,10 @@
-"""What the journal does at an operator's wish: cancel, send again, height and weight, and what became of each wish."""
+"""What the journal does at an operator's wish: cancel, send again, height and weight, L3, and what became of each wish."""
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from inference.domain.entered_level import EnteredLevel
 from inference.domain.entered_size import EnteredSize
 from orthanc_plugin.node.job_key import EngineIdentity
 from orthanc_plugin.node.job_states import DeliveryState, JobState, require_job_step
@@ -140,13 +143,16 @@ class OperatorJournal:
                 *(["weight"] if size.weight_kg is not None else []),
             ]
             self._audit(size.entered_by, "body-size-entered", key, "+".join(names))
-        # Also where a run waits or is under way: that one may have read the old values already.
+        return "new-run", self._run_anew(job, size.entered_by, engine)
+
+    def _run_anew(self, job: Job, actor: str, engine: EngineIdentity | None) -> str:
+        """Also where a run waits or is under way: that one may have read the old values already. Key of the new job."""
         repeat = replace(
             job.submission, run=job.submission.run + 1, engine=engine or job.submission.engine
         )
-        while self._journal.submit(repeat, size.entered_by) is None:
+        while self._journal.submit(repeat, actor) is None:
             repeat = replace(repeat, run=repeat.run + 1)
-        return "new-run", repeat.key
+        return repeat.key
 
     def entered_size(self, study_orthanc_id: str) -> EnteredSize | None:
         """What was entered last for a study."""
@@ -162,8 +168,72 @@ class OperatorJournal:
             entered_at=row["entered_at"],
         )
 
+    def enter_level(
+        self, key: str, level: EnteredLevel, engine: EngineIdentity | None
+    ) -> tuple[str, str | None]:
+        """Keep the slice that was named as L3 for the series of a job, and queue a new run of it; outcome and new job."""
+        job = self._journal.job(key)
+        if job is None:
+            return "unknown-job", None
+        if job.state is JobState.SUPERSEDED:
+            return "superseded", None
+        sop_uid = level.sop_instance_uid
+        with transaction(self._connection):
+            self._connection.execute(
+                "INSERT OR REPLACE INTO entered_levels VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    job.submission.series_uid,
+                    # The journal names no image; the worker finds it again among those of the series.
+                    None if sop_uid is None else _hash(sop_uid),
+                    level.instance_number,
+                    level.z_mm,
+                    level.entered_by,
+                    level.entered_at,
+                ),
+            )
+            self._audit(level.entered_by, "level-set", key)
+        return "new-run", self._run_anew(job, level.entered_by, engine)
+
+    def remove_level(
+        self, key: str, actor: str, engine: EngineIdentity | None
+    ) -> tuple[str, str | None]:
+        """Let the networks find L3 in the series of a job again, in a new run; outcome and new job."""
+        job = self._journal.job(key)
+        if job is None:
+            return "unknown-job", None
+        if job.state is JobState.SUPERSEDED:
+            return "superseded", None
+        with transaction(self._connection):
+            removed = self._connection.execute(
+                "DELETE FROM entered_levels WHERE series_uid = ?", (job.submission.series_uid,)
+            ).rowcount
+            if removed:
+                self._audit(actor, "level-removed", key)
+        return ("new-run", self._run_anew(job, actor, engine)) if removed else ("no-level-set", key)
+
+    def entered_level(self, series_uid: str, sop_uids: Iterable[str]) -> EnteredLevel | None:
+        """Where L3 was set in a series that is made of these images."""
+        row = self._connection.execute(
+            "SELECT * FROM entered_levels WHERE series_uid = ?", (series_uid,)
+        ).fetchone()
+        if row is None:
+            return None
+        named = (uid for uid in sop_uids if _hash(uid) == row["sop_uid_hash"])
+        return EnteredLevel(
+            # An image that is gone leaves no name at all, which the analysis refuses as it does a wrong one.
+            sop_instance_uid=next(named, None),
+            instance_number=row["instance_number"],
+            z_mm=row["z_mm"],
+            entered_by=row["entered_by"],
+            entered_at=row["entered_at"],
+        )
+
     def _audit(self, actor: str, event: str, key: str, detail: str = "") -> None:
         self._connection.execute(
             "INSERT INTO audit (at, actor, event, key, detail) VALUES (?, ?, ?, ?, ?)",
             (self._journal.clock(), actor, event, key, detail),
         )
+
+
+def _hash(sop_uid: str) -> str:
+    return hashlib.sha256(sop_uid.encode()).hexdigest()

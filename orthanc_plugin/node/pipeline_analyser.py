@@ -32,6 +32,7 @@ class PipelineAnalyser:
             encodings=request.encodings,
             predecessors=request.predecessors,
             entered=request.entered,
+            entered_level=request.level,
         )
         written = analyse_folder(
             request.series_folder, request.out_folder, self.models, identity, progress

@@ -208,6 +208,9 @@ class Worker:
             entered=OperatorJournal(self._bench.journal).entered_size(
                 job.submission.study_orthanc_id
             ),
+            level=OperatorJournal(self._bench.journal).entered_level(
+                job.submission.series_uid, facts.sop_uids.values()
+            ),
             profile=job.submission.route.profile,
         )
         outcome = self._bench.engine.analyse(

@@ -21,7 +21,12 @@ const WISHES = {
   cancel: ['queued', 'running', 'dead'],
   resend: ['computed', 'done'],
   'body-size': ['computed', 'done', 'rejected', 'dead'],
+  level: ['computed', 'done', 'rejected', 'dead'],
 };
+
+const SOFT_TISSUE = 'window-center=40&window-width=400&width=512';
+const OUTCOME_MS = 300;
+const OUTCOME_LOOKS = 50;
 
 let me = null;
 const reports = new Map();
@@ -68,7 +73,8 @@ function numbers(report) {
   const composition = report.body_composition ?? [];
   if (composition.length) {
     const level = report.level;
-    const where = level ? `, z ${number(level.z_mm)} mm, confidence ${number(level.confidence)}` : '';
+    const sure = level?.confidence == null ? 'set by hand' : `confidence ${number(level.confidence)}`;
+    const where = level ? `, z ${number(level.z_mm)} mm, ${sure}` : '';
     tables.push(table(`Body composition at L3${where}`, composition.map(
       (m) => [`${words(m.structure)} ${words(m.quantity)}`.trim(), m.value, m.unit])));
   }
@@ -153,8 +159,96 @@ async function ask(key, wish, fields) {
     body: JSON.stringify(fields),
   });
   if (!response.ok) throw refusal(wish, response);
+  const { command } = await response.json();
   tell(null);
   await refresh();
+  return command;
+}
+
+// What the node made of a wish; null where it has not come to it.
+async function outcomeOf(command) {
+  for (let look = 0; look < OUTCOME_LOOKS; look += 1) {
+    const known = await read(`commands/${command}`);
+    if (known.outcome) return known;
+    await new Promise((resolve) => { setTimeout(resolve, OUTCOME_MS); });
+  }
+  return null;
+}
+
+function slicesOfImage({ ID: id, MainDicomTags: tags }) {
+  const frames = Number(tags.NumberOfFrames ?? 1);
+  if (frames > 1) {
+    return Array.from({ length: frames }, (_, frame) => (
+      { path: `${id}/frames/${frame}`, number: frame + 1, z: null, name: { instance_number: frame + 1 } }));
+  }
+  const z = Number.parseFloat((tags.ImagePositionPatient ?? '').split('\\')[2]);
+  const image = Number.parseInt(tags.InstanceNumber, 10);
+  return [{ path: id, number: image, z: Number.isNaN(z) ? null : z, name: { sop_instance_uid: tags.SOPInstanceUID } }];
+}
+
+// From the feet to the head, where Orthanc knows the places; numbered as viewers do, where each number is there once.
+async function slicesOf(job) {
+  const images = await read(`../series/${encodeURIComponent(job.series_orthanc_id)}/instances`);
+  const slices = images.flatMap(slicesOfImage);
+  slices.sort(slices.every((slice) => slice.z !== null) ? (a, b) => a.z - b.z : (a, b) => b.number - a.number);
+  const areNamed = new Set(slices.map((slice) => slice.number).filter(Number.isInteger)).size === slices.length;
+  return areNamed ? slices : slices.map((slice, place) => ({ ...slice, number: place + 1 }));
+}
+
+function nearest(slices, z) {
+  if (z == null || slices[0].z === null) return Math.floor(slices.length / 2);
+  return slices.reduce((best, slice, place) => (Math.abs(slice.z - z) < Math.abs(slices[best].z - z) ? place : best), 0);
+}
+
+function levelChooser(box, job, report) {
+  const form = box.querySelector('form');
+  const part = (name) => box.querySelector(`.${name}`);
+  const say = (text) => { part('told').textContent = text; };
+  let slices = null;
+  let place = 0;
+
+  function show(wanted) {
+    place = Math.min(Math.max(wanted, 0), slices.length - 1);
+    const { path, number: image, z } = slices[place];
+    form.number.value = image;
+    part('where').textContent = `Slice ${place + 1} of ${slices.length} from the feet${z === null ? '' : `, z ${number(z)} mm`}`;
+    part('slice').alt = `Image ${image}`;
+    part('slice').src = `../instances/${path}/rendered?${SOFT_TISSUE}`;
+    say('');
+  }
+
+  async function wish(name, fields) {
+    const command = await ask(job.key, name, fields);
+    const known = await outcomeOf(command);
+    if (known && known.outcome !== 'new-run') say(known.detail || words(known.outcome));
+  }
+
+  box.addEventListener('toggle', async () => {
+    if (!box.open || slices) return;
+    try {
+      slices = await slicesOf(job);
+      show(nearest(slices, report?.level?.z_mm));
+    } catch (error) {
+      say(error.message);
+    }
+  });
+  form.number.addEventListener('input', () => {
+    const wanted = slices?.findIndex((slice) => slice.number === form.number.valueAsNumber) ?? -1;
+    if (wanted >= 0) show(wanted);
+    else say('There is no slice of that number.');
+  });
+  part('up').addEventListener('click', () => slices && show(place + 1));
+  part('down').addEventListener('click', () => slices && show(place - 1));
+  part('network').hidden = !job.level_set;
+  part('network').addEventListener('click', () => wish('level/remove', {}).catch(tell));
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    if (slices && slices[place].number === form.number.valueAsNumber) wish('level', slices[place].name).catch(tell);
+  });
+  if (job.level_set) {
+    const at = new Date(job.level_set.at * 1000).toLocaleString();
+    box.querySelector('summary').textContent = `L3 was set by hand by ${job.level_set.by}, ${at}`;
+  }
 }
 
 function sizeFields(form) {
@@ -192,6 +286,7 @@ async function draw(job) {
   bar.hidden = job.state !== 'running';
   bar.value = job.fraction;
   offerWishes(part, job);
+  levelChooser(part('level'), job, report);
   part('pictures').replaceChildren(...pictures(job));
   part('numbers').replaceChildren(...(report ? numbers(report) : []));
   list(part('flags'), report?.flags ?? []);
@@ -219,6 +314,11 @@ function summary(status) {
   return [node, engine + detail, disk, refused, restart, counts].filter(Boolean).join(' · ');
 }
 
+// What somebody is about to ask for must not be drawn away under their hands.
+function isFilledIn(item, job) {
+  return WISHES.level.includes(job.state) && item.querySelector('.level[open], .body-size[open]') !== null;
+}
+
 async function refresh() {
   me ??= await read('me');
   const [status, { jobs }, notTaken] = await Promise.all([read('status'), read('jobs'), read('not-taken')]);
@@ -227,7 +327,7 @@ async function refresh() {
   const items = await Promise.all(jobs.map(async (job) => {
     const text = JSON.stringify(job);
     const known = drawn.get(job.key);
-    if (known?.text === text) return known.item;
+    if (known?.text === text || (known && isFilledIn(known.item, job))) return known.item;
     const item = await draw(job);
     drawn.set(job.key, { text, item });
     return item;

@@ -112,6 +112,94 @@ def test_height_and_weight_are_entered(node: OrthancProcess, operator: WatchedPa
     )
 
 
+def newest(node: OrthancProcess, key: str) -> str:
+    """The job that took the place of another."""
+    wait_for(lambda: bool(node.get(f"/habitus/jobs/{key}")["superseded_by"]), 20.0, "a new run")
+    return str(node.get(f"/habitus/jobs/{key}")["superseded_by"])
+
+
+def test_l3_is_set_by_hand_slice_by_slice_and_given_back(
+    node: OrthancProcess, operator: WatchedPage
+) -> None:
+    key = done(node, "l3 by hand")
+    operator.open(PAGE)
+    operator.job_shows(key, "z 5.00 mm, confidence 0.90")
+    card = operator.job(key)
+    card.get_by_text("Set L3 by hand").click()
+    expect(card.get_by_label("Image number")).to_have_value("1")
+    expect(card.get_by_text("Slice 1 of 3 from the feet, z 5.00 mm")).to_be_visible()
+    card.get_by_role("button", name="Towards the head").click()
+    card.get_by_role("button", name="Towards the head").click()
+    card.get_by_role("button", name="Towards the feet").click()
+    expect(card.get_by_label("Image number")).to_have_value("2")
+    picture = card.get_by_alt_text("Image 2")
+    wait_for(lambda: picture.evaluate("e => e.naturalWidth") > 0, 10.0, "the picture of the slice")
+    card.get_by_role("button", name="Measure at this slice").click()
+    second = newest(node, key)
+    operator.job_shows(second, "z 10.0 mm, set by hand")
+    operator.job_shows(second, "L3 was set by hand by otto")
+    operator.job_shows(second, "Done")
+    card = operator.job(second)
+    card.get_by_text("L3 was set by hand by otto").click()
+    card.get_by_role("button", name="Back to the network’s level").click()
+
+    third = newest(node, second)
+    operator.job_shows(third, "z 5.00 mm, confidence 0.90")
+    assert ("otto", "level-set") in events(node, key)
+    assert ("otto", "level-removed") in events(node, second)
+
+
+def test_with_keys_alone_l3_is_set_where_none_was_found(
+    node: OrthancProcess, operator: WatchedPage
+) -> None:
+    node.behaviour.write_text("no-l3")
+    key = str(sent(node, "no l3")["key"])
+    operator.open(PAGE)
+    operator.job_shows(key, "no-l3")
+    card = operator.job(key)
+    summary = card.get_by_text("Set L3 by hand")
+    summary.focus()
+    operator.page.keyboard.press("Enter")
+    number = card.get_by_label("Image number")
+    expect(number).to_have_value("2")
+    operator.page.keyboard.press("Tab")
+    expect(number).to_be_focused()
+    operator.page.keyboard.type("7")
+    expect(card.get_by_text("There is no slice of that number.")).to_be_visible()
+    operator.page.keyboard.press("Backspace")
+    operator.page.keyboard.type("2")
+    operator.page.keyboard.press("ArrowUp")
+    expect(card.get_by_text("Slice 3 of 3 from the feet, z 15.0 mm")).to_be_visible()
+    operator.page.keyboard.press("Enter")
+
+    newer = newest(node, key)
+    operator.job_shows(newer, "z 15.0 mm, set by hand")
+    node.behaviour.write_text("good")
+
+
+def test_what_is_being_filled_in_is_not_drawn_away(
+    node: OrthancProcess, operator: WatchedPage
+) -> None:
+    key = done(node, "filled in")
+    operator.open(PAGE)
+    card = operator.job(key)
+    card.get_by_text("Set L3 by hand").click()
+    card.get_by_role("button", name="Towards the head").click()
+    node.outcome(node.ask(f"/habitus/jobs/{key}/resend"))
+    again = done(node, "another meanwhile")
+    operator.job_shows(again, "Done")
+
+    expect(card.get_by_label("Image number")).to_have_value("2")
+
+
+def test_a_viewer_may_not_set_l3(node: OrthancProcess, viewer: WatchedPage) -> None:
+    key = done(node, "l3 of a viewer")
+    viewer.open(PAGE)
+    viewer.job_shows(key, "Done")
+
+    expect(viewer.job(key).locator("details.level")).to_be_hidden()
+
+
 @contextmanager
 def full_disk(node: OrthancProcess) -> Iterator[None]:
     ballast = node.folder / "node" / "ballast"

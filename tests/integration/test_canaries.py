@@ -44,6 +44,7 @@ JOURNAL_KEEPS = {
     "choices.series_number": {"SeriesNumber"},
     "skipped.series_uid": {"SeriesInstanceUID"},
     "skipped.series_number": {"SeriesNumber"},
+    "entered_levels.series_uid": {"SeriesInstanceUID"},
     "results.study_uid": {"StudyInstanceUID"},
     "predecessors.study_uid": {"StudyInstanceUID"},
 }
@@ -206,10 +207,14 @@ def test_of_a_job_whatever_its_end_nothing_is_told(tmp_path: Path) -> None:
 
 def give_every_command(node: OrthancProcess) -> None:
     """Each once; some are refused."""
-    done = next(job for job in node.jobs() if job["state"] == "done")
-    job = f"/habitus/jobs/{done['key']}"
+    done, other = [job for job in node.jobs() if job["state"] == "done"]
+    job, second = (f"/habitus/jobs/{each['key']}" for each in (done, other))
+    images = node.get(f"/series/{other['series_orthanc_id']}/instances")
+    slice_name = {"sop_instance_uid": images[0]["MainDicomTags"]["SOPInstanceUID"]}
     asked: list[requests.Response] = [
         node.ask(f"{job}/resend"),
+        node.ask(f"{job}/level", {"z_mm": 9e5}),
+        node.ask(f"{second}/level", slice_name),
         node.ask(f"{job}/body-size", {"height_m": 1.7}),
         node.ask("/habitus/analyses", {"study": done["study_orthanc_id"]}),
         node.ask(f"{job}/requeue"),

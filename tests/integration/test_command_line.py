@@ -1,5 +1,6 @@
 """`habitus run` on what people really point it at: every refusal says what was found and wanted, and leaves nothing behind."""
 
+import getpass
 import json
 import os
 import shutil
@@ -53,6 +54,44 @@ def test_a_good_series_gives_every_file_and_json_numbers(
         "sr.dcm",
     ]
     assert report["level"]["confidence"] > 0.5
+
+
+@pytest.mark.parametrize("option", ["--l3-slice", "--l3-z-mm"])
+def test_l3_set_by_hand_is_measured_there_and_said(
+    option: str, series: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = dcmread(sorted(series.glob("*.dcm"))[14])
+    value = wanted.InstanceNumber if option == "--l3-slice" else wanted.ImagePositionPatient[2]
+
+    status = run(series, tmp_path / "out", option, str(value), "--json")
+
+    level = json.loads(capsys.readouterr().out)["level"]
+    assert status == 0
+    assert level["z_mm"] == pytest.approx(float(wanted.ImagePositionPatient[2]))
+    assert level["confidence"] is None
+    assert level["source"].startswith(f"L3 set by hand by {getpass.getuser()} at 20")
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "words"),
+    [
+        (("--l3-slice", "4000"), 3, "level-not-in-series"),
+        (("--l3-z-mm", "-99999"), 3, "level-not-in-series"),
+        (("--l3-z-mm", "nan"), 2, "a number of mm"),
+    ],
+)
+def test_a_level_that_is_no_slice_is_refused_in_words(
+    options: tuple[str, str],
+    status: int,
+    words: str,
+    series: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(series, tmp_path / "out", *options) == status
+
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_segmentation_has_the_form_asked_for(series: Path, tmp_path: Path) -> None:

@@ -271,6 +271,21 @@ def test_a_slice_that_does_not_lie_at_the_level_is_refused(series: CtSeries) -> 
         encode_sr(report, series, [], result_identity("sr"))
 
 
+@pytest.mark.parametrize("source", ["", "L3 set by hand by ada at 2026-01-02 03:04 UTC"])
+def test_another_hand_that_set_the_level_is_refused(series: CtSeries, source: str) -> None:
+    level = full_report().level
+    assert isinstance(level, Level)
+    by_otto = replace(
+        level, confidence=None, source="L3 set by hand by otto at 2026-01-02 03:04 UTC"
+    )
+    report = replace(full_report(), level=by_otto)
+    encoded = encode_sr(report, series, [], result_identity("sr"))
+
+    with pytest.raises(ImplausibleResult, match="other texts"):
+        verify_sr(encoded, replace(report, level=replace(by_otto, source=source)), series, [])
+    verify_sr(encoded, report, series, [])
+
+
 def multi_frame(series: CtSeries) -> CtSeries:
     """The same slices as the frames of one image, the last slice being its first frame."""
     headers = []

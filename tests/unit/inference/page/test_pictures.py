@@ -71,6 +71,16 @@ def test_the_level_picture_names_the_level_and_every_area(scene: Scene, report: 
     ]
 
 
+def test_the_level_picture_says_where_a_person_set_the_level(scene: Scene, report: Report) -> None:
+    typeface = recording()
+    assert report.level is not None
+
+    by_hand = replace(report.level, confidence=None, source="L3 set by hand by otto")
+    level_picture(scene, replace(report, level=by_hand), typeface)
+
+    assert typeface.asked[0] == "L3, z 30.0 mm, set by hand"
+
+
 def test_without_a_level_only_the_areas_are_named(scene: Scene, report: Report) -> None:
     typeface = recording()
 

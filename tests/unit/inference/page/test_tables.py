@@ -124,6 +124,14 @@ def test_the_scan_is_told_with_image_level_contrast_and_patient() -> None:
     ]
 
 
+def test_a_level_set_by_hand_has_no_confidence() -> None:
+    report = full_report()
+    assert report.level is not None
+    by_hand = replace(report, level=replace(report.level, confidence=None, source="by otto"))
+
+    assert scan_lines(by_hand, WORDS, 123)[1] == "Level set by hand, slab 28.5 mm"
+
+
 def test_what_is_unknown_of_a_scan_is_called_unknown() -> None:
     level = replace(full_report(), kvp=None, contrast="unknown", patient=Patient(), level=None)
 

@@ -62,7 +62,7 @@ def test_a_neighbour_in_the_wrong_place_lowers_the_confidence_and_is_said() -> N
     spine = level_from_curves(_curves(100, peaks), 0.0)
 
     assert spine is not None
-    assert spine.confidence < 0.5
+    assert (spine.confidence or 1.0) < 0.5
     assert any("L2" in flag for flag in spine.flags)
 
 

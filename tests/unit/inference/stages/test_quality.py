@@ -38,6 +38,7 @@ def test_unknown_contrast_and_voltage_are_told_apart() -> None:
 def test_a_level_without_confidence_is_flagged() -> None:
     assert level_flags(CONFIDENT, areas(100, 100)) == []
     assert len(level_flags(CONFIDENT - 0.01, areas(100, 100))) == 1
+    assert level_flags(None, areas(100, 100)) == []
 
 
 @pytest.mark.parametrize(("above", "count"), [(114.0, 0), (116.0, 1), (84.0, 1)])

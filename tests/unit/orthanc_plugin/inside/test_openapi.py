@@ -62,6 +62,14 @@ def test_limits_are_those_of_the_code() -> None:
         "application/json"
     ]["schema"]["properties"]
 
+    level = DESCRIPTION["paths"]["/habitus/jobs/{key}/level"]["post"]["requestBody"]["content"][
+        "application/json"
+    ]["schema"]["properties"]
+
+    number, z_mm = level["instance_number"], level["z_mm"]
+    assert level["sop_instance_uid"]["pattern"] == f"^{wishes.UID.pattern}$"
+    assert (number["minimum"], number["maximum"]) == wishes.INSTANCE_NUMBER_LIMITS
+    assert (z_mm["minimum"], z_mm["maximum"]) == wishes.Z_LIMITS_MM
     assert jobs["state"]["enum"] == list(JOB_STATES)
     assert (jobs["limit"]["maximum"], jobs["limit"]["default"]) == (MOST_JOBS, JobFilter().limit)
     assert (size["height_m"]["minimum"], size["height_m"]["maximum"]) == wishes.HEIGHT_LIMITS_M

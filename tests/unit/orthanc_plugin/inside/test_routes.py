@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from inference.domain.entered_level import EnteredLevel
 from orthanc_plugin.inside.exchange import Request
 from orthanc_plugin.inside.query import JOB_STATES
 from orthanc_plugin.node.choice_journal import ChoiceJournal, SeriesNote
 from orthanc_plugin.node.job_route import Route
 from orthanc_plugin.node.job_states import JobState
 from orthanc_plugin.node.journal import Submission, Verdict
+from orthanc_plugin.node.operator_journal import OperatorJournal
 from orthanc_plugin.node.routing_rules import Mode, Priority
 from orthanc_plugin.node.site_time import window_of
 from tests.fakes import ENGINE, write
@@ -273,6 +275,16 @@ def test_a_job_shows_why_its_series_was_taken_and_the_others_not(scene: Scene) -
     seen = {"series_number": 4, "score": 31, "detail": "why"}
     assert shown["choice"] == seen
     assert shown["not_taken"] == [seen | {"images": 90, "reason": "outscored-kernel"}]
+
+
+def test_a_job_shows_who_set_l3_in_its_series(scene: Scene) -> None:
+    key, other = scene.submitted(1), scene.submitted(2)
+    level = EnteredLevel(z_mm=10.0, entered_by="otto", entered_at=5.0)
+    OperatorJournal(scene.journal).enter_level(key, level, None)
+
+    shown = [body(scene.ask(f"/habitus/jobs/{each}"))["level_set"] for each in (key, other)]
+
+    assert shown == [{"by": "otto", "at": 5.0}, None]
 
 
 def test_series_not_taken_are_listed_also_where_a_study_has_no_job(scene: Scene) -> None:

@@ -17,6 +17,8 @@ from tests.unit.orthanc_plugin.inside.route_scene import (
     scene_in,
 )
 
+NO_SLICE = {"kind": "level", **dict.fromkeys(("sop_instance_uid", "instance_number", "z_mm"))}
+
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Scene:
@@ -32,6 +34,10 @@ def scene(tmp_path: Path) -> Scene:
         ("resend", {"destination": "pacs"}, {"kind": "resend", "destination": "pacs"}),
         ("body-size", {"height_m": 1.7}, {"kind": "body-size", "height_m": 1.7, "weight_kg": None}),
         ("body-size", {"weight_kg": 70}, {"kind": "body-size", "height_m": None, "weight_kg": 70}),
+        ("level", {"sop_instance_uid": "1.2.840.5"}, NO_SLICE | {"sop_instance_uid": "1.2.840.5"}),
+        ("level", {"instance_number": 57}, NO_SLICE | {"instance_number": 57}),
+        ("level", {"z_mm": -123.5}, NO_SLICE | {"z_mm": -123.5}),
+        ("level/remove", {}, {"kind": "level-remove"}),
     ],
 )
 def test_a_wish_for_a_job_waits_for_the_node_with_its_user(
@@ -72,6 +78,18 @@ def test_an_analysis_is_asked_for_by_study_or_series(scene: Scene, fields: dict[
         ("jobs/KEY/body-size", {"weight_kg": 9.9}),
         ("jobs/KEY/body-size", {"weight_kg": None}),
         ("jobs/KEY/body-size", {"height_m": 1.7, "shoe": 43}),
+        ("jobs/KEY/level", {}),
+        ("jobs/KEY/level", {"z_mm": 1.0, "instance_number": 3}),
+        ("jobs/KEY/level", {"z_mm": "12"}),
+        ("jobs/KEY/level", {"z_mm": 1e7}),
+        ("jobs/KEY/level", {"z_mm": None}),
+        ("jobs/KEY/level", {"instance_number": 3.5}),
+        ("jobs/KEY/level", {"instance_number": 2**31}),
+        ("jobs/KEY/level", {"instance_number": True}),
+        ("jobs/KEY/level", {"sop_instance_uid": "../1.2"}),
+        ("jobs/KEY/level", {"sop_instance_uid": "1" * 65}),
+        ("jobs/KEY/level", {"slice": 3}),
+        ("jobs/KEY/level/remove", {"z_mm": 1.0}),
         ("jobs/KEY/resend", {"destination": "a b"}),
         ("jobs/KEY/resend", {"destination": ""}),
         ("jobs/KEY/requeue", {"key": "x"}),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from inference.domain.entered_level import EnteredLevel
 from inference.domain.seg_encoding import SegEncoding
 from orthanc_plugin.node import engine_child
 from orthanc_plugin.node.analysis_port import AnalysisRequest
@@ -43,7 +44,14 @@ def engine(tmp_path: Path) -> Iterator[EngineProcess]:
     process.stop()
 
 
-def run(engine: EngineProcess, folder: Path, *, wanted: bool = True, profile: str = "") -> Outcome:
+def run(
+    engine: EngineProcess,
+    folder: Path,
+    *,
+    wanted: bool = True,
+    profile: str = "",
+    level: EnteredLevel | None = None,
+) -> Outcome:
     """One job over a two-slice series."""
     for name in ("series", "out"):
         (folder / name).mkdir(exist_ok=True)
@@ -56,6 +64,7 @@ def run(engine: EngineProcess, folder: Path, *, wanted: bool = True, profile: st
         created=datetime(2024, 1, 1, tzinfo=UTC),
         encodings=(SegEncoding.BINARY, SegEncoding.LABELMAP),
         profile=profile,
+        level=level,
     )
     return engine.analyse(request, lambda stage, fraction: wanted)
 
@@ -86,6 +95,19 @@ def test_every_encoding_asked_for_reaches_the_analyser(
 
     assert isinstance(outcome, Finished)
     assert {"sr", "sr@labelmap", "seg-tissues@labelmap"} <= set(outcome.files)
+
+
+def test_a_level_set_by_hand_reaches_the_analyser(engine: EngineProcess, tmp_path: Path) -> None:
+    engine.start()
+    write(tmp_path / "models" / "behaviour", "no-l3")
+    level = EnteredLevel(z_mm=10.0, entered_by="otto", entered_at=0.0)
+
+    without, with_level = run(engine, tmp_path), run(engine, tmp_path, level=level)
+
+    told = json.loads((tmp_path / "out" / "report.json").read_text())["level"]
+    assert isinstance(without, Refused)
+    assert isinstance(with_level, Finished)
+    assert told["source"] == "L3 set by hand by otto at 1970-01-01 00:00 UTC"
 
 
 def test_a_broken_model_is_named(engine: EngineProcess, tmp_path: Path) -> None:

@@ -1,16 +1,28 @@
 """The bridge to inference.pipeline: what it refuses, and what makes its identity."""
 
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from inference.domain.entered_level import EnteredLevel
+from inference.domain.entered_size import EnteredSize
 from inference.domain.errors import ConfigurationInvalid, ModelUnusable
-from inference.domain.report_options import ReportOptions, SrTitle
+from inference.domain.measurement import Patient, Report
+from inference.domain.report_options import DEFAULT_REPORT, ReportOptions, SrTitle
 from inference.engine.model_store import SHIPPED_MODELS
+from inference.pipeline import AnalysisFiles, Models, RunIdentity, silent
 from orthanc_plugin.node import pipeline_analyser
-from orthanc_plugin.node.analysis_port import LoadRequest
-from orthanc_plugin.node.pipeline_analyser import choices_hash, load, source_hash
-from tests.fakes import write
+from orthanc_plugin.node.analysis_port import AnalysisRequest, LoadRequest
+from orthanc_plugin.node.pipeline_analyser import (
+    PipelineAnalyser,
+    choices_hash,
+    load,
+    source_hash,
+)
+from tests.fakes import ENGINE, write
+from tests.fuzz.target import fake_models
 
 
 def request(folder: Path, profile: str = "l3") -> LoadRequest:
@@ -49,6 +61,35 @@ def test_another_report_title_is_another_job() -> None:
     hashes = {choices_hash("profile", ReportOptions(title=title).content_hash) for title in SrTitle}
 
     assert len(hashes) == len(SrTitle)
+
+
+def test_what_an_operator_entered_reaches_the_analysis(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[RunIdentity] = []
+
+    def noted(_in: Path, _out: Path, _models: Models, run: RunIdentity, _: Any) -> AnalysisFiles:
+        asked.append(run)
+        return AnalysisFiles(files={}, report=Report(patient=Patient(), level=None))
+
+    monkeypatch.setattr(pipeline_analyser, "analyse_folder", noted)
+    size = EnteredSize(height_m=1.7, entered_by="otto", entered_at=0.0)
+    level = EnteredLevel(z_mm=10.0, entered_by="otto", entered_at=0.0)
+    analyser = PipelineAnalyser(identity=ENGINE, models=fake_models(), report=DEFAULT_REPORT)
+
+    analyser.analyse(
+        AnalysisRequest(
+            series_folder=tmp_path,
+            out_folder=tmp_path,
+            job_key="key",
+            created=datetime(2026, 1, 1, tzinfo=UTC),
+            entered=size,
+            level=level,
+        ),
+        silent,
+    )
+
+    assert [(run.entered, run.entered_level) for run in asked] == [(size, level)]
 
 
 def test_every_network_has_run_before_the_first_series(monkeypatch: pytest.MonkeyPatch) -> None:
