@@ -8,6 +8,10 @@ PY ?= python3
 EXTRA ?= cpu
 KEEP ?= 0
 GEOMETRIES ?= 12
+# What make eval-painted looks at: files of python -m training.templates build, a folder of models, cases of either kind.
+TEMPLATES ?=
+MODELS ?= models
+CASES ?= 200
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BIN := .venv/bin
 # Your own environment with torch: make test-training TRAIN=/path/to/env/bin
@@ -186,6 +190,13 @@ onnx: setup-training ## checkpoints → ONNX, parity proven (MODEL=name CHECKPOI
 .PHONY: eval-synthetic
 eval-synthetic: .venv/.dev ## the shipped models on 40 unseen synthetic CTs
 	$(BIN)/python -m training.evaluate_synthetic --out docs/results/eval-synthetic.md
+.PHONY: eval-painted
+eval-painted: .venv/.dev ## the networks of MODELS on painted CT of anatomies they were not trained on (TEMPLATES="a.npz b.npz", CASES=200)
+	@test -n "$(TEMPLATES)" || { echo 'eval-painted: name files of python -m training.templates build, as in make eval-painted TEMPLATES="a.npz b.npz"'; exit 2; }
+	@missed=0; for spines in "" "--variants"; do \
+	  $(BIN)/python -m training.evaluate_painted $(TEMPLATES:%=--template %) --models $(MODELS) --cases $(CASES) $$spines \
+	    --out docs/results/eval-painted$${spines#-}.md || missed=$$?; \
+	done; exit $$missed
 .PHONY: eval-real
 eval-real: .venv/.dev ## the shipped models on the real example CT (folder by HABITUS_REAL_CT)
 	$(BIN)/python -m training.evaluate_real --out docs/results/eval-real.md
@@ -199,6 +210,10 @@ bench-seg: .venv/.dev ## CPU time of writing a segmentation, ours beside highdic
 .PHONY: bench-read
 bench-read: .venv/.dev ## CPU time of reading 300 slices, ours with every check beside plain pydicom
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.read_series --out docs/results/read-series.md
+
+.PHONY: bench-pipeline
+bench-pipeline: .venv/.dev ## time, memory and model size of the default profile on 300 slices, from files to files
+	$(BIN)/python -m tests.benchmarks.pipeline --models $(MODELS) --out docs/results/pipeline.md
 
 # ---- housekeeping
 

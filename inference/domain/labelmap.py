@@ -63,5 +63,9 @@ class LabelMap:
 
     def mask(self, structure: Structure) -> npt.NDArray[np.bool_]:
         """Where the structure is."""
-        wanted = [label for label, named in self.structures.items() if named == structure]
-        return np.isin(self.labels, wanted)
+        inside = np.zeros(self.labels.shape, np.bool_)
+        for label, named in self.structures.items():
+            if named == structure:
+                # np.isin takes forty times as long, which whole scans notice.
+                inside |= self.labels == label
+        return inside

@@ -1,0 +1,122 @@
+"""L3 in the table: what each share is of, which gate is missed, and that every failure is named by its seed."""
+
+import pytest
+
+from tests.unit.training.painted_evaluation.level_scores import case, level
+from training.painted_evaluation.gates import missed
+from training.painted_evaluation.level_table import (
+    failure,
+    groups,
+    level_lines,
+    level_shares,
+)
+from training.painted_evaluation.scores import Answer, CaseScore, LevelScore, Truth
+
+RIGHT = level()
+LOST = level(Answer.NOT_IN_FIELD)
+RIGHTLY_ABSENT = level(Answer.NOT_IN_FIELD, truth=Truth.ABSENT)
+
+
+def counts(levels: list[LevelScore]) -> dict[str, tuple[int, int]]:
+    return {name: (share.count, share.of) for name, (share, _) in level_shares(levels).items()}
+
+
+def missed_gates(levels: list[LevelScore]) -> list[str]:
+    _, gates = level_lines([case(seed, score) for seed, score in enumerate(levels)])
+    return [gate.what for gate in missed(gates)]
+
+
+def test_every_share_is_of_its_own_cases() -> None:
+    levels = [
+        *[RIGHT] * 6,
+        level(Answer.UNCERTAIN, 4.0),
+        level(Answer.FOUND, -36.0),
+        LOST,
+        *[RIGHTLY_ABSENT] * 3,
+        level(Answer.FOUND, 50.0, Truth.ABSENT),
+        level(Answer.NOT_IN_FIELD, truth=Truth.PARTLY),
+        level(Answer.REFUSED),
+    ]
+    found = list(counts(levels).values())
+    assert found == [
+        (7, 10),  # near, of whole
+        (6, 10),  # and unflagged
+        (2, 15),  # silent, of all
+        (1, 10),  # silent, of whole
+        (3, 4),  # "not in the field" of absent
+        (4, 5),  # rightly so
+        (1, 15),  # uncertain of all
+        (1, 10),  # uncertain of whole
+        (1, 15),  # refused
+    ]
+
+
+@pytest.mark.parametrize(
+    ("worse", "gate"),
+    [
+        ([LOST] * 2, "rightly so"),
+        ([level(Answer.FOUND, 33.0)] * 2, "off by a vertebra"),
+        ([level(Answer.UNCERTAIN, 33.0)] * 12, "within 10 mm"),
+        ([level(Answer.UNCERTAIN, 60.0, Truth.ABSENT)] * 2, '"not in the field", of'),
+    ],
+)
+def test_each_gate_is_missed_by_its_own_failure(worse: list[LevelScore], gate: str) -> None:
+    good = [RIGHT] * 75 + [RIGHTLY_ABSENT] * 25
+    assert missed_gates(good) == []
+    (what,) = missed_gates([*good, *worse])
+    assert gate in what
+
+
+def test_one_silent_error_in_a_hundred_is_allowed() -> None:
+    levels = [RIGHT] * 74 + [RIGHTLY_ABSENT] * 25
+    assert missed_gates([*levels, level(Answer.FOUND, 33.0)]) == []
+
+
+@pytest.mark.parametrize(
+    ("score", "kind"),
+    [
+        (RIGHT, None),
+        (RIGHTLY_ABSENT, None),
+        (level(Answer.NOT_IN_FIELD, truth=Truth.PARTLY), None),
+        (level(Answer.FOUND, 33.0), "1 off"),
+        (LOST, "2 whole"),
+        (level(Answer.UNCERTAIN, 60.0, Truth.ABSENT), "3 level"),
+        (level(Answer.REFUSED), "4 refused"),
+        (level(Answer.UNCERTAIN, 33.0), "5 more"),
+        (level(Answer.FOUND, -12.0), "5 more"),
+    ],
+)
+def test_failures_have_kinds(score: LevelScore, kind: str | None) -> None:
+    found = failure(case(level=score))
+    assert (found or "").startswith(kind or "\0") or found is kind
+
+
+def test_failures_and_reasons_are_listed() -> None:
+    scores = [
+        case(6_000_001, level(Answer.FOUND, 33.0), variants=("4 lumbar",)),
+        case(6_000_002, level(Answer.UNCERTAIN, 1.0, reasons=("L2 was found 71 mm from L3",))),
+        case(6_000_003, level(Answer.UNCERTAIN, 1.0, reasons=("L2 was found 12 mm from L3",))),
+    ]
+    text = "\n".join(level_lines(scores)[0])
+    assert "Failures (1):" in text
+    assert "seed 6000001, tiny, whole, 3.0 mm, 4 lumbar, L3 whole, answer found, +33 mm" in text
+    assert "seed 6000002" not in text
+    assert "- 2 × LN was found N mm from LN" in text
+
+
+def test_a_case_is_in_every_group_it_belongs_to() -> None:
+    scores = [
+        case(1, RIGHT),
+        case(2, RIGHT, variants=("4 lumbar", "fracture L2 T12")),
+        case(3, RIGHT, variants=("fracture L1",)),
+    ]
+    found: dict[str, list[CaseScore]] = dict(groups(scores))
+    sizes = {name: len(part) for name, part in found.items() if part}
+    assert sizes == {
+        "field whole": 3,
+        "template tiny": 3,
+        "usual spine": 1,
+        "4 lumbar": 1,
+        "fracture": 2,
+        "slices of 2 to 3.5 mm": 3,
+    }
