@@ -7,6 +7,9 @@ SHELL := /bin/bash
 PY ?= python3
 EXTRA ?= cpu
 KEEP ?= 0
+# Cases of your own for make eval-real and make eval-robustness.
+FOLDER ?=
+TEMPLATE ?=
 GEOMETRIES ?= 12
 # What make eval-painted looks at: files of python -m training.templates build, a folder of models, cases of either kind.
 TEMPLATES ?=
@@ -198,8 +201,11 @@ eval-painted: .venv/.dev ## the networks of MODELS on painted CT of anatomies th
 	    --out docs/results/eval-painted$${spines#-}.md || missed=$$?; \
 	done; exit $$missed
 .PHONY: eval-real
-eval-real: .venv/.dev ## the shipped models on the real example CT (folder by HABITUS_REAL_CT)
-	$(BIN)/python -m training.evaluate_real --out docs/results/eval-real.md
+eval-real: .venv/.dev ## the models on real CT (folder by HABITUS_REAL_CT), or on a site's own: FOLDER=/data/cases (docs/validation.md)
+	$(BIN)/python -m training.evaluate_real $(if $(FOLDER),$(FOLDER),--page docs/results/real-cases.md --pictures docs/pictures/real)
+.PHONY: eval-robustness
+eval-robustness: .venv/.dev ## the same patients turned, prone, noisier, thicker …; painted ones too: TEMPLATE="a.npz b.npz"
+	OMP_NUM_THREADS=1 $(BIN)/python -m training.evaluate_robustness $(FOLDER) $(TEMPLATE:%=--template %) $(if $(FOLDER),,--page docs/results/robustness.md)
 
 # ---- measuring it
 

@@ -1,186 +1,184 @@
-"""make eval-real: what the shipped models do on one real CT, good or bad; one patient proves nothing."""
+"""make eval-real: the models on real CT, public or a site's own: level, tissues, organs, agreement, pictures."""
 
 import argparse
-import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from inference.domain.analysis_profile import HuWindows, load_profile
-from inference.domain.errors import (
-    ConfigurationInvalid,
-    HabitusError,
-    ImplausibleResult,
-    LevelNotFound,
-)
-from inference.domain.labelmap import LabelMap, Structure
-from inference.domain.measurement import Patient
-from inference.domain.volume import Volume, axis_flips, canonical, flip
-from inference.pipeline import (
-    Facts,
-    Models,
-    Stopwatch,
-    analyse_volume,
-    load_models,
-    silent,
-)
-from inference.segment_organs import segment_organs
-from inference.stages.segment_tissue import segment_compartments, tissues_from_compartments
-from training.evaluate_synthetic import dice
+from inference.domain.errors import ConfigurationInvalid, HabitusError
+from inference.engine.model_store import SHIPPED_MODELS
+from inference.pipeline import Models
+from training.real.agreement import agreements, bland_altman_svg
+from training.real.answer import Answer, answer_of, models_in
+from training.real.case import RealCase
+from training.real.checks import checks_of
+from training.real.example_ct import CUT_FIELDS, cut, example_case
+from training.real.find_cases import FoundCase, find_cases
+from training.real.overlay import overlay
+from training.real.read_case import read_case
+from training.real.score import Scored, scored
+from training.real.tables import CaseResult, all_checks, page, write_csv
 
 FOLDER_VARIABLE = "HABITUS_REAL_CT"
-CROP_SLICES = slice(82, 112)
-"""The tissue masks cover these slices of the whole volume (L2 to T11)."""
-TISSUE_FILES = {
-    Structure.SKELETAL_MUSCLE: ("skeletal_muscle", (-29, 150)),
-    Structure.SUBCUTANEOUS_FAT: ("subcutaneous_fat", (-190, -30)),
-    Structure.VISCERAL_FAT: ("torso_fat", (-150, -50)),
-}
-NAMES = {
-    Structure.ADRENAL_RIGHT: "adrenal_gland_right",
-    Structure.ADRENAL_LEFT: "adrenal_gland_left",
-    Structure.PORTAL_SPLENIC_VEIN: "portal_vein_and_splenic_vein",
-}
-"""TotalSegmentator's class name where it is not ours."""
-
-Array = npt.NDArray[Any]
+DEFAULT_OUT = Path("runs/eval-real")
+AGREEMENT_FILE = "bland-altman.svg"
 
 
-def load_nifti(path: Path) -> tuple[Array, Array]:
-    """Voxels [slice, row, column] as stored and the affine of that order to LPS."""
-    import nibabel
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outputs:
+    """Where everything goes."""
 
-    image = nibabel.load(path)
-    lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine
-    affine = lps[:, [2, 1, 0, 3]]
-    return np.asanyarray(image.dataobj).transpose(2, 1, 0), affine
+    folder: Path
+    page: Path
+    pictures: Path
+    is_published: bool
+    """Whether pictures go elsewhere than the rest: then only those whose licence allows it."""
 
+    def shows(self, case: RealCase) -> bool:
+        """Whether a picture of the case may be drawn there."""
+        return not self.is_published or (case.known is not None and case.known.may_show)
 
-class RealCase:
-    """The example CT with its model-made labels, in canonical order."""
-
-    def __init__(self, folder: Path) -> None:
-        hu, affine = load_nifti(folder / "example_ct.nii.gz")
-        volume = Volume(hu=np.clip(hu, -1024, 3071).astype(np.int16), affine_lps=affine)
-        self._flips = axis_flips(affine)
-        self.volume = canonical(volume)
-        labels, _ = load_nifti(folder / "example_ct_labels.nii.gz")
-        self.labels = flip(labels, self._flips)
-        names = json.loads((folder / "example_ct_labels.json").read_text(encoding="utf-8"))
-        self.ids = _ids(names)
-        self.tissues = {
-            structure: flip(load_nifti(folder / f"example_ct_sm_{name}.nii.gz")[0], self._flips) > 0
-            for structure, (name, _) in TISSUE_FILES.items()
-        }
-
-    def mask(self, name: str) -> Array:
-        """Where a class of the label map is."""
-        wanted: Array = self.labels == self.ids.get(name, -1)
-        return wanted
+    def reference_to(self, path: Path) -> str:
+        """A path as the page refers to it."""
+        return Path(os.path.relpath(path, self.page.parent)).as_posix()
 
 
-def _ids(names: Mapping[str, Any]) -> dict[str, int]:
-    """Class name to label, whichever way round the table is."""
-    return {
-        (str(value) if key.isdigit() else key): (int(key) if key.isdigit() else int(value))
-        for key, value in names.items()
-    }
+def loaded(found: FoundCase, models: Models) -> RealCase:
+    """The case, read."""
+    if found.is_example:
+        return example_case(found.path, found.name, found.known)
+    return read_case(found.path, found.name, models.profile, found.known)
 
 
-def tissue_lines(case: RealCase, models: Models) -> list[str]:
-    """Dice of HU-windowed tissues on the slices that have masks."""
-    slices = list(range(*CROP_SLICES.indices(case.volume.shape[0])))
-    found = tissues_from_compartments(
-        case.volume, segment_compartments(case.volume, slices, models.tissue), HuWindows()
-    )
-    hu = case.volume.hu[CROP_SLICES]
-    lines = []
-    for structure, (_, (low, high)) in TISSUE_FILES.items():
-        true = case.tissues[structure] & (hu >= low) & (hu <= high)
-        mask = found.mask(structure)[CROP_SLICES]
-        change = 100 * (int(mask.sum()) / int(true.sum()) - 1)
-        name = structure.value.replace("_", " ")
-        lines.append(f"| {name} (T11 to L2) | {dice(mask, true):.3f} | volume {change:+.0f} % |")
-    return lines
-
-
-def organ_lines(case: RealCase, organs: LabelMap) -> list[str]:
-    """Dice of every organ the label map has."""
-    lines = []
-    for structure in organs.structures.values():
-        true = case.mask(NAMES.get(structure, structure.value))
-        if true.any():
-            found = organs.mask(structure)
-            score = dice(found, true)
-            millilitres = found.sum() * case.volume.voxel_ml, true.sum() * case.volume.voxel_ml
-            lines.append(
-                f"| {structure.value.replace('_', ' ')} | {score:.3f} | {millilitres[0]:.0f} ml, reference {millilitres[1]:.0f} ml |"
-            )
-    return lines
-
-
-def level_line(case: RealCase, found_z_mm: float | None) -> str:
-    """Distance to the middle of the reference L3 (its label includes the processes, so take the body's part)."""
-    slices = np.flatnonzero(case.mask("vertebrae_L3").any(axis=(1, 2)))
-    middle = (slices[0] + slices[-1]) / 2
-    z = case.volume.affine_lps[2, 3] + middle * case.volume.affine_lps[2, 0]
-    if found_z_mm is None:
-        return "| L3 level | not found | |"
-    return (
-        f"| L3 level | {found_z_mm - z:+.1f} mm | from the middle of the whole vertebra's label |"
+def evaluated(case: RealCase, models: Models, outputs: Outputs) -> CaseResult:
+    """The case, answered, compared and drawn."""
+    if case.volume is None:
+        return CaseResult(
+            case=case, answer=None, scored=Scored(), checks=tuple(checks_of(case, None, None))
+        )
+    answer = answer_of(case.volume, case.facts, models)
+    case, compared = _compared(case, answer, models)
+    picture = ""
+    if outputs.shows(case):
+        path = outputs.pictures / f"{case.name}.png"
+        overlay(case, answer, compared).save(path, optimize=True)
+        picture = outputs.reference_to(path)
+    return CaseResult(
+        case=case,
+        answer=answer,
+        scored=compared,
+        checks=tuple(checks_of(case, answer, compared)),
+        field_mm=field_mm(case),
+        picture=picture,
     )
 
 
-def _result_lines(case: RealCase, models: Models) -> list[str]:
-    """Level, tissues and organs, each judged by itself: what the node would do comes last."""
+def _compared(case: RealCase, answer: Answer, models: Models) -> tuple[RealCase, Scored]:
+    """A reference that turns out to be unreadable costs the comparison, not the case."""
     try:
-        facts = Facts(patient=Patient(), contrast="unknown")
-        report = analyse_volume(case.volume, facts, models, Stopwatch(silent)).report
-        level_z_mm = report.level.z_mm if report.level else None
-        flags = report.flags
-    except (LevelNotFound, ImplausibleResult) as rejected:
-        level_z_mm, flags = None, (f"the node would not analyse this series: {rejected}",)
-    lines = [level_line(case, level_z_mm), *tissue_lines(case, models)]
-    if models.organs is not None:
-        lines += organ_lines(
-            case,
-            segment_organs(case.volume, models.organs, models.profile.organ_grid_shifts, silent),
-        )
-    return [*lines, "", *(f"! {flag}" for flag in flags)]
+        return case, scored(case, answer, models)
+    except HabitusError as problem:
+        bare = replace(case, reference=type(case.reference)(), trouble=str(problem))
+        return bare, scored(bare, answer, models)
 
 
-def main() -> int:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, help="also write the table to this file")
-    options = parser.parse_args()
-    folder = os.environ.get(FOLDER_VARIABLE)
-    if not folder or not (Path(folder) / "anatomy" / "example_ct.nii.gz").is_file():
-        raise ConfigurationInvalid(
-            found=f"{FOLDER_VARIABLE}={folder or ''}",
-            wanted="a folder with anatomy/example_ct.nii.gz",
-            advice=f"Set {FOLDER_VARIABLE} to the folder of real cases.",
+def field_mm(case: RealCase) -> float | None:
+    """Height of the field."""
+    if case.volume is None:
+        return None
+    places = case.volume.places
+    return float(places[-1] - places[0] + 1) * case.volume.spacing_mm[0]
+
+
+def cut_results(case: RealCase, models: Models) -> tuple[CaseResult, ...]:
+    """The level alone on every field cut out of a case."""
+    level_only = replace(models, organs=None)
+    results = []
+    for field in CUT_FIELDS:
+        part = cut(case, field)
+        assert part.volume is not None
+        answer = answer_of(part.volume, part.facts, level_only)
+        compared = scored(replace(part, reference=type(part.reference)()), answer, models)
+        checks = tuple(checks_of(part, answer, compared))
+        results.append(
+            CaseResult(
+                case=part, answer=answer, scored=compared, checks=checks, field_mm=field_mm(part)
+            )
         )
-    case = RealCase(Path(folder) / "anatomy")
-    models = load_models(load_profile("abdomen"))
-    lines = [
-        "One real, unenhanced CT (3 mm); references are model output. The models saw synthetic CT only.",
-        "",
-        "| | Dice or error | |",
-        "|---|---|---|",
+    return tuple(results)
+
+
+def evaluate(folders: Sequence[Path], models: Models, outputs: Outputs) -> list[CaseResult]:
+    """All cases; page, tables and pictures are written."""
+    for folder in (outputs.folder, outputs.pictures, outputs.page.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    results = []
+    for found in find_cases(folders):
+        case = loaded(found, models)
+        result = evaluated(case, models, outputs)
+        if found.is_example:
+            result = replace(result, parts=cut_results(case, models))
+        results.append(result)
+        outcome = result.answer.outcome.value if result.answer else "refused by the node"
+        sys.stderr.write(f"{found.name}: {outcome}\n")
+    write_csv(results, outputs.folder)
+    comparable = [
+        one
+        for one in agreements(score for r in results for score in r.scored.scores)
+        if len(one.pairs) > 1
     ]
-    lines += _result_lines(case, models)
-    text = "\n".join(lines) + "\n"
-    sys.stdout.write(text)
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text, encoding="utf-8")
-    return 0
+    agreement = ""
+    if comparable:
+        path = outputs.pictures / AGREEMENT_FILE
+        path.write_text(bland_altman_svg(comparable), encoding="utf-8")
+        agreement = outputs.reference_to(path)
+    outputs.page.write_text(page(results, "Real CT", agreement), encoding="utf-8")
+    return results
+
+
+def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="A site's own cases: one folder each; see docs/validation.md. Their folder names are not printed.",
+    )
+    parser.add_argument("folders", type=Path, nargs="*", metavar="FOLDER", help="folders of cases")
+    parser.add_argument("--models", type=Path, default=SHIPPED_MODELS, help="another models folder")
+    parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="page, tables, pictures")
+    parser.add_argument("--page", type=Path, help="the page in another place")
+    parser.add_argument(
+        "--pictures",
+        type=Path,
+        help="pictures in another place: then only of public cases whose licence allows it",
+    )
+    parser.add_argument("--no-gates", action="store_true", help="exit with 0 whatever was found")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 where everything wanted of the cases holds, 1 where not."""
+    options = options_of(arguments)
+    folders = options.folders or [Path(p) for p in [os.environ.get(FOLDER_VARIABLE, "")] if p]
+    if not folders:
+        raise ConfigurationInvalid(
+            found="no folder",
+            wanted="folders of cases",
+            advice=f"Name them, or set {FOLDER_VARIABLE}.",
+        )
+    outputs = Outputs(
+        folder=options.out,
+        page=options.page or options.out / "README.md",
+        pictures=options.pictures or options.out,
+        is_published=options.pictures is not None,
+    )
+    results = evaluate(folders, models_in(options.models), outputs)
+    missed = [check for check in all_checks(results) if not check.holds]
+    for check in missed:
+        sys.stderr.write(f"NOT AS WANTED: {check.case}: {check.must}; did: {check.did}\n")
+    sys.stderr.write(f"{outputs.page}\n")
+    return 1 if missed and not options.no_gates else 0
 
 
 if __name__ == "__main__":

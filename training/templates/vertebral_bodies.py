@@ -40,11 +40,11 @@ def bodies_of(
     numbers: npt.NDArray[np.uint8], number_of: Mapping[str, int], step_mm: float
 ) -> list[Body]:
     """Every whole vertebra from the head down; raises UnreadableInput where the lumbar spine is not whole."""
-    canal = _canal_front(numbers == number_of.get("spinal_cord", 255))
+    canal = canal_front(numbers == number_of.get("spinal_cord", 255))
     found = []
     for name in CRANIAL_TO_CAUDAL:
         where = numbers == number_of.get(f"vertebrae_{name}", 255)
-        body = _body(name, np.argwhere(where), canal, step_mm) if where.any() else None
+        body = body_of(name, np.argwhere(where), canal, step_mm) if where.any() else None
         if body is not None:
             found.append(body)
     found = [
@@ -69,7 +69,7 @@ def _is_whole(body: Body, below: Body | None, slices: int, step_mm: float) -> bo
     return bool(is_inside or (below and body.height_mm > NEARLY_WHOLE * below.height_mm))
 
 
-def _canal_front(cord: Mask) -> npt.NDArray[np.float64]:
+def canal_front(cord: Mask) -> npt.NDArray[np.float64]:
     """The cord's first row of every slice, interpolated; NaN throughout without a cord."""
     seen = cord.any(axis=(1, 2))
     if not seen.any():
@@ -79,10 +79,10 @@ def _canal_front(cord: Mask) -> npt.NDArray[np.float64]:
     return np.interp(np.arange(len(cord)), slices, first[slices])
 
 
-def _body(
+def body_of(
     name: str, where: npt.NDArray[np.intp], canal: npt.NDArray[np.float64], step_mm: float
 ) -> Body | None:
-    """None where there is nothing in front of the canal."""
+    """The body of a vertebra from the voxels of its whole label; None where there is nothing in front of the canal."""
     limit = canal[where[:, 0]] - CANAL_WALL_MM / step_mm
     if np.isnan(limit).any():
         limit = np.full(len(where), np.percentile(where[:, 1], 45))
@@ -116,10 +116,10 @@ def s1_of(
 ) -> tuple[Positions, float]:
     """Middle and height of the first sacral body, which stays with the pelvis."""
     height_mm = S1_HEIGHT_OF_L5 * l5.height_mm
-    canal = _canal_front(numbers == number_of.get("spinal_cord", 255))
+    canal = canal_front(numbers == number_of.get("spinal_cord", 255))
     where = np.argwhere(numbers == number_of.get("vertebrae_S1", 255))
     if len(where):
-        body = _body("S1", where, canal, step_mm)
+        body = body_of("S1", where, canal, step_mm)
         if body is not None:
             return body.centre_mm, body.height_mm
     sacrum = np.argwhere(numbers == number_of.get("sacrum", 255))

@@ -1,0 +1,186 @@
+"""A variant leaves L3 where it was, and is judged by what the node said before."""
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from inference.domain.labelmap import LabelMap, Structure
+from inference.domain.volume import Volume
+from inference.stages.grids import body_mask
+from tests.unit.training.real.phantom import AIR, BONE_HU, l3_z_mm, models, volume
+from training.real.answer import Answer, Outcome
+from training.real.case import RealCase
+from training.real.robustness import Trial, areas_at, changes, own_answer, table, trials
+from training.real.variants import (
+    couch_in_front,
+    crop,
+    noise_hu,
+    noisier,
+    rotated,
+    rotated_labels,
+    rotation,
+    variants,
+    without_couch,
+)
+
+CENTRE = np.array([0.0, 0.0, l3_z_mm()])
+
+
+def bone_middle_mm(ct: Volume) -> npt.NDArray[np.float64]:
+    index = np.argwhere(ct.hu > 400).mean(axis=0)
+    middle: npt.NDArray[np.float64] = ct.affine_lps[:3, :3] @ index + ct.affine_lps[:3, 3]
+    return middle
+
+
+def test_a_turn_moves_a_point_as_the_rotation_says() -> None:
+    ct = volume()
+    before = bone_middle_mm(ct)
+    for axis in ("z", "x"):
+        turn = rotation(axis, 10)
+
+        after = bone_middle_mm(rotated(ct, turn, CENTRE))
+
+        assert after == pytest.approx(turn @ (before - CENTRE) + CENTRE, abs=1.0)
+
+
+def test_labels_turn_with_the_image() -> None:
+    ct = volume()
+    turn = rotation("x", 10)
+    bone = LabelMap(
+        labels=(ct.hu == BONE_HU).astype(np.uint8),
+        affine_lps=ct.affine_lps,
+        structures={1: Structure.SKELETAL_MUSCLE},
+    )
+
+    turned = rotated_labels(bone, turn, CENTRE).labels > 0
+    bright = rotated(ct, turn, CENTRE).hu > 375
+
+    assert (turned & bright).sum() > 0.9 * max(turned.sum(), bright.sum())
+
+
+def test_every_variant_keeps_the_level_but_the_mislabelled_one_too() -> None:
+    found = {variant.name: variant for variant in variants(volume(), l3_z_mm())}
+
+    assert len(found) == 16
+    for variant in found.values():
+        z_mm = bone_middle_mm(variant.volume)[2]
+        assert z_mm == pytest.approx(l3_z_mm(), abs=8 if "tilted" in variant.name else 1.6)
+    assert [v.name for v in found.values() if v.is_mislabelled] == [
+        "turned 180° against its header"
+    ]
+
+
+def test_position_alone_changes_nothing_once_the_header_is_read() -> None:
+    found = {variant.name: variant for variant in variants(volume(), l3_z_mm())}
+    for name in ("prone by its DICOM position", "feet first by its DICOM position"):
+        assert np.array_equal(found[name].volume.hu, volume().hu), name
+        assert np.allclose(found[name].volume.affine_lps, volume().affine_lps, atol=1e-6)
+
+
+def test_the_couch_goes_or_changes_sides_and_the_body_stays() -> None:
+    ct = volume()
+    body = body_mask(ct.hu)
+
+    removed, moved = without_couch(ct), couch_in_front(ct)
+
+    assert (removed.hu[~body] == AIR).all()
+    assert np.array_equal(removed.hu[body], ct.hu[body])
+    assert np.array_equal(moved.hu[body], ct.hu[body])
+    assert (moved.hu[:, 52] == AIR).all()
+    assert (moved.hu[:, 3, 10:70] == 0).all()
+
+
+def test_noise_is_measured_and_doubled() -> None:
+    rng = np.random.default_rng(1)
+    ct = Volume(hu=np.full((6, 80, 80), 40, np.int16), affine_lps=volume().affine_lps)
+    noisy = replace(ct, hu=(ct.hu + rng.normal(0, 12, ct.shape)).astype(np.int16))
+
+    assert noise_hu(noisy) == pytest.approx(12, rel=0.15)
+    assert noisier(noisy).hu.std() == pytest.approx(2 * noisy.hu.std(), rel=0.05)
+
+
+def test_a_crop_keeps_its_slices_in_place() -> None:
+    part = crop(volume(), l3_z_mm() - 44.5, l3_z_mm() + 29.5)
+
+    assert part.shape[0] == 25
+    assert bone_middle_mm(part)[2] == pytest.approx(l3_z_mm())
+
+
+def test_areas_lie_between_slices_in_proportion() -> None:
+    labels = np.zeros((2, 10, 10), np.uint8)
+    labels[0, :5] = 1
+    labels[1] = 1
+    muscle = LabelMap(
+        labels=labels, affine_lps=volume().affine_lps, structures={1: Structure.SKELETAL_MUSCLE}
+    )
+    z = volume().affine_lps[2, 3]
+
+    assert areas_at(muscle, z)[Structure.SKELETAL_MUSCLE] == pytest.approx(50 * 0.16)
+    assert areas_at(muscle, z + 1.5)[Structure.SKELETAL_MUSCLE] == pytest.approx(75 * 0.16)
+    assert areas_at(muscle, z + 3)[Structure.SKELETAL_MUSCLE] == pytest.approx(100 * 0.16)
+
+
+def test_changes_are_percent_of_what_was() -> None:
+    muscle = Structure.SKELETAL_MUSCLE
+
+    assert changes({muscle: 110.0}, {muscle: 100.0}) == pytest.approx({muscle: 10.0})
+    assert changes({}, {muscle: 100.0}) == {}
+
+
+def made(
+    outcome: Outcome = Outcome.FOUND,
+    z_mm: float | None = 500.0,
+    own_mm: float | None = 500.0,
+    change: float = 0.0,
+    **more: bool,
+) -> Trial:
+    return Trial(
+        case="x",
+        variant="v",
+        volume=volume(),
+        answer=Answer(outcome=outcome, z_mm=z_mm, areas_cm2={}, tissues=None, organs=None),
+        own_mm=own_mm,
+        same_level={},
+        reported={Structure.SKELETAL_MUSCLE: change},
+        **more,
+    )
+
+
+@pytest.mark.parametrize(
+    ("trial", "level", "areas"),
+    [
+        (made(z_mm=509.0), True, True),
+        (made(z_mm=535.0), False, True),
+        (made(Outcome.UNCERTAIN, z_mm=535.0), True, True),
+        (made(Outcome.ABSENT, z_mm=None), False, True),
+        (made(z_mm=500.0, own_mm=None), False, True),
+        (made(Outcome.ABSENT, z_mm=None, own_mm=None), True, True),
+        (made(change=6.0), True, False),
+        (made(Outcome.UNCERTAIN, change=6.0), True, True),
+        (made(is_mislabelled=True), False, True),
+        (made(Outcome.ABSENT, z_mm=None, is_mislabelled=True), True, True),
+    ],
+)
+def test_a_trial_holds_when_it_repeats_the_answer_or_doubts_it(
+    trial: Trial, level: bool, areas: bool
+) -> None:
+    assert (trial.level_holds, trial.areas_hold) == (level, areas)
+
+
+def test_the_phantom_is_judged_in_every_variant() -> None:
+    networks = models(with_organs=False)
+    case = RealCase(name="phantom", volume=volume())
+    own = own_answer(case, networks)
+    assert own is not None
+
+    found = list(trials(case, own, networks))
+    text = table(found, {"phantom": own})
+
+    by_name = {trial.variant: trial for trial in found}
+    assert by_name["slices every 1 mm"].holds
+    assert by_name["turned +10° about z"].level_holds
+    assert max(abs(c) for c in by_name["tilted +10° about x"].same_level.values()) < 5
+    assert not by_name["turned 180° against its header"].level_holds
+    assert "| turned 180° against its header | 1 | 0 |" in text

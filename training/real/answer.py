@@ -1,0 +1,118 @@
+"""What the node answers to a volume, in the few words that an evaluation needs."""
+
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from inference.domain.analysis_profile import Profile, load_profile
+from inference.domain.errors import ImplausibleResult, LevelNotFound
+from inference.domain.labelmap import LabelMap, Structure
+from inference.domain.measurement import OrganResult, Quantity, Report
+from inference.domain.volume import Volume
+from inference.engine.model_store import SHIPPED_MODELS, model_names
+from inference.pipeline import Facts, Models, Stopwatch, analyse_volume, load_models, silent
+from inference.segment_organs import segment_organs
+from inference.stages.measure import measure_organs
+from inference.stages.quality import patient_flags, scan_flags
+
+OPTIONAL_MODELS = ("spine_model", "organ_model")
+
+
+class Outcome(StrEnum):
+    """What became of L3."""
+
+    FOUND = "found"
+    UNCERTAIN = "uncertain"
+    ABSENT = "not in the field"
+    REFUSED = "result refused"
+    """The node's own check failed: nothing would be sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Answer:
+    """Of one volume."""
+
+    outcome: Outcome
+    why: str = ""
+    z_mm: float | None = None
+    """Patient z of the middle of L3, where one is reported."""
+    confidence: float | None = None
+    flags: tuple[str, ...] = ()
+    """Without those on what is missing in the headers."""
+    areas_cm2: dict[Structure, float]
+    tissues: LabelMap | None
+    organs: LabelMap | None
+    organ_results: tuple[OrganResult, ...] = ()
+
+    @property
+    def is_flagged(self) -> bool:
+        """Whether a reader is told to doubt the level."""
+        return self.outcome is not Outcome.FOUND
+
+    def organ(self, structure: Structure) -> OrganResult | None:
+        """Its numbers, where it was found."""
+        return next((organ for organ in self.organ_results if organ.structure == structure), None)
+
+
+def models_in(folder: Path = SHIPPED_MODELS, profile_name: str = "abdomen") -> Models:
+    """The profile's models; those that a result can do without may be missing."""
+    profile = load_profile(profile_name)
+    there = model_names(folder)
+    left_out: dict[str, Any] = {
+        field.name: None
+        for field in fields(Profile)
+        if field.name in OPTIONAL_MODELS and getattr(profile, field.name) not in there
+    }
+    return load_models(replace(profile, **left_out), models_folder=folder)
+
+
+def outcome_of(report: Report) -> tuple[Outcome, str]:
+    """What a report says of the level; the one place that knows how it says it."""
+    if report.level is None:
+        return Outcome.ABSENT, ""
+    doubts = [flag for flag in report.flags if "level uncertain" in flag.lower()]
+    return (Outcome.UNCERTAIN, "; ".join(doubts)) if doubts else (Outcome.FOUND, "")
+
+
+def answer_of(volume: Volume, facts: Facts, models: Models) -> Answer:
+    """The node's own analysis of a canonical volume; organs also where the level is not found."""
+    try:
+        analysis = analyse_volume(volume, facts, models, Stopwatch(silent))
+    except LevelNotFound as missing:
+        return _organs_only(volume, models, Outcome.ABSENT, missing.found)
+    except ImplausibleResult as refusal:
+        return _organs_only(volume, models, Outcome.REFUSED, f"found {refusal.found}")
+    report = analysis.report
+    outcome, why = outcome_of(report)
+    missing_headers = {*scan_flags(facts.contrast, facts.kvp), *patient_flags(facts.patient)}
+    areas = {
+        measured.structure: measured.value
+        for measured in report.body_composition
+        if measured.quantity is Quantity.AREA and measured.structure is not None
+    }
+    return Answer(
+        outcome=outcome,
+        why=why,
+        z_mm=report.level.z_mm if report.level else None,
+        confidence=report.level.confidence if report.level else None,
+        flags=tuple(flag for flag in report.flags if flag not in missing_headers),
+        areas_cm2=areas,
+        tissues=analysis.tissues,
+        organs=analysis.organs,
+        organ_results=report.organs,
+    )
+
+
+def _organs_only(volume: Volume, models: Models, outcome: Outcome, why: str) -> Answer:
+    organs = None
+    if models.organs is not None:
+        organs = segment_organs(volume, models.organs, models.profile.organ_grid_shifts, silent)
+    return Answer(
+        outcome=outcome,
+        why=why,
+        areas_cm2={},
+        tissues=None,
+        organs=organs,
+        organ_results=measure_organs(volume, organs) if organs is not None else (),
+    )

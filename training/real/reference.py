@@ -1,0 +1,90 @@
+"""Masks that somebody else drew or computed, on the grid of the CT that they belong to."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from inference.domain.labelmap import Structure
+from inference.domain.volume import Affine, Volume
+from training.real.names import CANAL_NAMES, L3_NAMES, RIB_PREFIXES, structure_named
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reference:
+    """Masks by plain name; each is read when it is asked for, since a hundred of them fill the memory."""
+
+    readers: Mapping[str, Callable[[], Mask]] = field(default_factory=dict)
+
+    def mask(self, name: str) -> Mask | None:
+        """Of that plain name."""
+        reader = self.readers.get(name)
+        return reader() if reader is not None else None
+
+    def of(self, structure: Structure) -> Mask | None:
+        """Of a structure, whatever it is called here; None where nobody drew it."""
+        for name in self.readers:
+            if structure_named(name) == structure:
+                return self.mask(name)
+        return None
+
+    @property
+    def l3(self) -> Mask | None:
+        """The whole third lumbar vertebra."""
+        return next((self.mask(name) for name in self.readers if name in L3_NAMES), None)
+
+    @property
+    def canal(self) -> Mask | None:
+        """The spinal canal or cord."""
+        return next((self.mask(name) for name in CANAL_NAMES if name in self.readers), None)
+
+    @property
+    def ribs(self) -> Mask | None:
+        """Ribs, their cartilages and the breastbone."""
+        found: Mask | None = None
+        for name in self.readers:
+            if name.startswith(RIB_PREFIXES):
+                part = self.readers[name]()
+                found = part if found is None else found | part
+        return found
+
+    def cropped(self, slices: slice) -> "Reference":
+        """The same in a part of the slices."""
+
+        def part(reader: Callable[[], Mask]) -> Callable[[], Mask]:
+            return lambda: reader()[slices]
+
+        return Reference(readers={name: part(reader) for name, reader in self.readers.items()})
+
+    def beside(self, other: "Reference") -> "Reference":
+        """Both; where both name something, this one's."""
+        return Reference(readers={**other.readers, **self.readers})
+
+
+def on_grid(mask: Mask, affine_lps: Affine, volume: Volume) -> Mask:
+    """A mask of any grid on the volume's, by nearest neighbour."""
+    if (
+        mask.shape == volume.shape
+        and volume.slice_places is None
+        and np.allclose(affine_lps, volume.affine_lps, atol=1e-2)
+    ):
+        return mask
+    to_mask = np.linalg.inv(affine_lps) @ volume.affine_lps
+    places = volume.places
+    result = np.zeros(volume.shape, np.bool_)
+    for k, place in enumerate(places):
+        # One slice at a time: the places of slices may be uneven.
+        start = to_mask @ np.array([place, 0.0, 0.0, 1.0])
+        result[k] = ndimage.affine_transform(
+            mask.view(np.uint8),
+            np.c_[to_mask[:3, 0], to_mask[:3, 1:3]],
+            offset=start[:3],
+            output_shape=(1, *volume.shape[1:]),
+            order=0,
+            mode="constant",
+        )[0]
+    return result

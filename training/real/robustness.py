@@ -1,0 +1,206 @@
+"""Whether the node gives one patient the same answer however the scan was made."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from inference.domain.labelmap import LabelMap, Structure
+from inference.domain.volume import Volume, position_mm, spacing_mm
+from inference.pipeline import Models
+from training.real.answer import Answer, Outcome, answer_of
+from training.real.case import RealCase
+from training.real.checks import LEVEL_MM
+from training.real.score import SCORED_TISSUES, slice_of, tissues_on
+from training.real.variants import Variant, variants
+
+AREA_PERCENT = 5.0
+CARRIED_MM = 45.0
+"""Tissues of so many mm below and above the level turn with the body."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Trial:
+    """One variant of one case beside the case itself."""
+
+    case: str
+    variant: str
+    volume: Volume
+    answer: Answer
+    own_mm: float | None
+    """Patient z of L3 by the node's answer to the case itself; None: not found."""
+    is_mislabelled: bool = False
+    same_level: dict[Structure, float]
+    """Change of each area in percent at the case's own level."""
+    reported: dict[Structure, float]
+    """Change of each area in percent as the node reports it; empty for rotated bodies and where nothing is reported."""
+
+    @property
+    def shift_mm(self) -> float | None:
+        """L3 of the variant minus the case's own; None where either has none."""
+        if self.answer.z_mm is None or self.own_mm is None:
+            return None
+        return self.answer.z_mm - self.own_mm
+
+    @property
+    def level_holds(self) -> bool:
+        """Near its own answer, or flagged; what was not found before must not be found without a doubt now."""
+        if self.own_mm is None or self.is_mislabelled:
+            return self.answer.is_flagged
+        near = self.shift_mm is not None and abs(self.shift_mm) <= LEVEL_MM
+        return near or self.answer.outcome in (Outcome.UNCERTAIN, Outcome.REFUSED)
+
+    @property
+    def areas_hold(self) -> bool:
+        """At the same level, and as reported where no flag tells to doubt it."""
+        if self.is_mislabelled and self.answer.is_flagged:
+            return True
+        judged = list(self.same_level.values())
+        if not self.answer.is_flagged:
+            judged += self.reported.values()
+        return all(abs(change) <= AREA_PERCENT for change in judged)
+
+    @property
+    def holds(self) -> bool:
+        """Both."""
+        return self.level_holds and self.areas_hold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Own:
+    """What the node says of the case as it is."""
+
+    answer: Answer
+    level_mm: float
+    tissues: LabelMap
+    """Of the slices about the level."""
+
+
+def own_answer(case: RealCase, models: Models) -> Own | None:
+    """None where there is no level to compare at: neither found nor told."""
+    assert case.volume is not None
+    answer = answer_of(case.volume, case.facts, models)
+    level_mm = answer.z_mm if answer.z_mm is not None else case.l3_z_mm
+    if level_mm is None:
+        return None
+    reach = CARRIED_MM / case.volume.spacing_mm[0]
+    k = slice_of(case.volume, level_mm)
+    slices = [n for n in range(case.volume.shape[0]) if abs(n - k) <= reach]
+    tissues = tissues_on(case.volume, slices, models)
+    return Own(answer=answer, level_mm=level_mm, tissues=tissues)
+
+
+def trials(case: RealCase, own: Own, models: Models) -> Iterator[Trial]:
+    """Every variant of a case, by level and tissues alone."""
+    assert case.volume is not None
+    for variant in variants(case.volume, own.level_mm):
+        yield trial(case, own, variant, models)
+
+
+def trial(case: RealCase, own: Own, variant: Variant, models: Models) -> Trial:
+    """One variant."""
+    answer = answer_of(variant.volume, case.facts, models)
+    k = slice_of(variant.volume, own.level_mm)
+    # Thicker slices do not lie where the old ones did: both areas are those of the place of the new one.
+    z_mm = float(position_mm(variant.volume.affine_lps, (variant.volume.places[k], 0, 0))[2])
+    moved = variant.moves(own.tissues) if variant.moves is not None else own.tissues
+    here = areas_at(tissues_on(variant.volume, [k], models), z_mm)
+    is_comparable = not variant.is_rotated and own.answer.z_mm is not None
+    return Trial(
+        case=case.name,
+        variant=variant.name,
+        volume=variant.volume,
+        answer=answer,
+        own_mm=own.answer.z_mm,
+        is_mislabelled=variant.is_mislabelled,
+        same_level=changes(here, areas_at(moved, z_mm)),
+        reported=changes(answer.areas_cm2, own.answer.areas_cm2) if is_comparable else {},
+    )
+
+
+def areas_at(tissues: LabelMap, z_mm: float) -> dict[Structure, float]:
+    """Areas in cm² at a patient z, linear between the two slices about it."""
+    _, row_mm, column_mm = spacing_mm(tissues.affine_lps)
+    place = (z_mm - tissues.affine_lps[2, 3]) / tissues.affine_lps[2, 0]
+    below = int(np.clip(np.floor(place + 1e-6), 0, len(tissues.labels) - 1))
+    above = min(below + 1, len(tissues.labels) - 1)
+    share = float(np.clip(place - below, 0, 1))
+    areas: dict[Structure, float] = {}
+    for label, structure in tissues.structures.items():
+        if structure in SCORED_TISSUES:
+            counts = [float(np.sum(tissues.labels[k] == label)) for k in (below, above)]
+            pixels = counts[0] * (1 - share) + counts[1] * share
+            areas[structure] = pixels * row_mm * column_mm / 100
+    return areas
+
+
+def changes(
+    found: dict[Structure, float], wanted: dict[Structure, float]
+) -> dict[Structure, float]:
+    """In percent of what is wanted."""
+    return {
+        structure: 100 * (found[structure] / area - 1)
+        for structure, area in wanted.items()
+        if structure in SCORED_TISSUES and area > 0 and structure in found
+    }
+
+
+def level_and_tissue_only(models: Models) -> Models:
+    """Organs play no part in this and cost most of the time."""
+    return replace(models, organs=None)
+
+
+def table(found: Sequence[Trial], owns: dict[str, Own]) -> str:
+    """Every variant over all cases, then each trial that fails."""
+    lines = [
+        "# The same patient, scanned differently",
+        "",
+        "Made by `python -m training.evaluate_robustness`. Wanted: L3 within 10 mm of the node's own answer to the unchanged scan, or "
+        "flagged; areas within 5 %, at the unchanged scan's level and, unless the body was rotated, as reported. Rotated bodies are "
+        "compared with their own masks turned along. Noise is added white; a prone belly keeps its form; "
+        '"against its header" is an image whose orientation is stated wrongly.',
+        "",
+        "| case | own answer |",
+        "|---|---|",
+    ]
+    for name, own in owns.items():
+        place = f", z {own.level_mm:.0f} mm" if own.answer.z_mm is not None else ""
+        lines.append(f"| {name} | {own.answer.outcome.value}{place} |")
+    lines += [
+        "",
+        "| variant | n | L3 holds | flagged or none | largest shift, mm | areas hold | largest change of muscle, fat under the skin, visceral fat, % |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name in dict.fromkeys(t.variant for t in found):
+        lines.append(_variant_line(name, [t for t in found if t.variant == name]))
+    level, areas = (sum(getattr(t, what) for t in found) for what in ("level_holds", "areas_hold"))
+    lines += ["", f"L3 holds in {level} of {len(found)} trials, areas in {areas}."]
+    failed = [t for t in found if not t.holds]
+    if failed:
+        lines += [
+            "",
+            "| fails | variant | L3 | shift, mm | at the same level, % | as reported, % |",
+        ]
+        lines += ["|---|---|---|---|---|---|", *map(_failure_line, failed)]
+    return "\n".join(lines) + "\n"
+
+
+def _variant_line(name: str, part: Sequence[Trial]) -> str:
+    shifts = [abs(t.shift_mm) for t in part if t.shift_mm is not None]
+    largest = [
+        max((abs(t.same_level.get(s, 0.0)) for t in part), default=0.0) for s in SCORED_TISSUES
+    ]
+    return (
+        f"| {name} | {len(part)} | {sum(t.level_holds for t in part)} | {sum(t.answer.is_flagged for t in part)} "
+        f"| {f'{max(shifts):.1f}' if shifts else '–'} | {sum(t.areas_hold for t in part)} "
+        f"| {', '.join(f'{change:.1f}' for change in largest)} |"
+    )
+
+
+def _failure_line(one: Trial) -> str:
+    shift = "–" if one.shift_mm is None else f"{one.shift_mm:+.1f}"
+    at_level, reported = (
+        ", ".join(f"{change:+.1f}" for change in part.values()) or "–"
+        for part in (one.same_level, one.reported)
+    )
+    return f"| {one.case} | {one.variant} | {one.answer.outcome.value} | {shift} | {at_level} | {reported} |"
