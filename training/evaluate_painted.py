@@ -170,3 +170,7 @@ def heading(settings: Settings, scores: Sequence[CaseScore]) -> list[str]:
         f"Label maps: {'; '.join(sorted(sources))}.",
         f"A case took {painting:.1f} s to paint and {analysis:.1f} s to analyse on one core (mean, wall time).",
     ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -141,3 +141,31 @@ def test_every_dependency_is_named_with_its_reason() -> None:
     names = {d.split(">")[0].split("=")[0].split("[")[0] for d in named}
 
     assert {name for name in names if f"`{name}`" not in table} == set()
+
+
+def test_every_module_that_is_named_as_a_command_can_be_run() -> None:
+    """`python -m training.evaluate_painted` once did nothing and ended with status 0."""
+    texts = [
+        ROOT / "Makefile",
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("*/README.md"),
+    ]
+    named = {
+        module
+        for path in texts
+        for module in re.findall(r"python -m ([a-z_][a-z_.]*[a-z_])", path.read_text("utf-8"))
+        if (ROOT / module.split(".")[0]).is_dir()
+    }
+
+    silent = [
+        module for module in sorted(named) if not _is_command(ROOT / module.replace(".", "/"))
+    ]
+
+    assert len(named) > 10
+    assert silent == []
+
+
+def _is_command(place: Path) -> bool:
+    entry = place / "__main__.py" if place.is_dir() else place.with_suffix(".py")
+    return entry.is_file() and '__name__ == "__main__"' in entry.read_text("utf-8")
