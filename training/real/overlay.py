@@ -36,6 +36,8 @@ FURTHER_SHARES = (0.2, 0.8)
 COLOURS = 256
 PX_PER_MM = 1.0
 LARGEST_PX = 460
+SMALLEST_PX = 230
+"""Across: room for the title."""
 LEGEND_PX = 340
 LINE_PX = 17
 TEXT_PX = 13
@@ -257,7 +259,8 @@ def _drawn(panel: Panel) -> Image.Image:
         (part.stop - part.start) * step
         for part, step in zip((rows, columns), panel.step_mm, strict=True)
     )
-    scale = min(PX_PER_MM, LARGEST_PX / height_mm, LARGEST_PX / width_mm)
+    scale = max(PX_PER_MM, SMALLEST_PX / width_mm)
+    scale = min(scale, LARGEST_PX / height_mm, LARGEST_PX / width_mm)
     size = (max(1, round(width_mm * scale)), max(1, round(height_mm * scale)))
     low, high = panel.window_hu
     grey = np.clip((panel.hu[rows, columns].astype(np.float32) - low) / (high - low) * 255, 0, 255)

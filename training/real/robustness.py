@@ -51,6 +51,11 @@ class Trial:
         return near or self.answer.outcome in (Outcome.UNCERTAIN, Outcome.REFUSED)
 
     @property
+    def is_level_judged(self) -> bool:
+        """Not where L3 was found neither before nor now: that is no robustness."""
+        return self.own_mm is not None or self.is_mislabelled or not self.level_holds
+
+    @property
     def areas_hold(self) -> bool:
         """At the same level, and as reported where no flag tells to doubt it."""
         if self.is_mislabelled and self.answer.is_flagged:
@@ -173,8 +178,10 @@ def table(found: Sequence[Trial], owns: dict[str, Own]) -> str:
     ]
     for name in dict.fromkeys(t.variant for t in found):
         lines.append(_variant_line(name, [t for t in found if t.variant == name]))
-    level, areas = (sum(getattr(t, what) for t in found) for what in ("level_holds", "areas_hold"))
-    lines += ["", f"L3 holds in {level} of {len(found)} trials, areas in {areas}."]
+    areas = sum(t.areas_hold for t in found)
+    lines += ["", f"L3 holds in {_level_count(found)} trials, areas in {areas} of {len(found)}."]
+    if any(not t.is_level_judged for t in found):
+        lines += ["Not judged: L3 was found neither in the unchanged scan nor in its variant."]
     failed = [t for t in found if not t.holds]
     if failed:
         lines += [
@@ -185,13 +192,18 @@ def table(found: Sequence[Trial], owns: dict[str, Own]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _level_count(part: Sequence[Trial]) -> str:
+    judged = [t for t in part if t.is_level_judged]
+    return f"{sum(t.level_holds for t in judged)} of {len(judged)} judged"
+
+
 def _variant_line(name: str, part: Sequence[Trial]) -> str:
     shifts = [abs(t.shift_mm) for t in part if t.shift_mm is not None]
     largest = [
         max((abs(t.same_level.get(s, 0.0)) for t in part), default=0.0) for s in SCORED_TISSUES
     ]
     return (
-        f"| {name} | {len(part)} | {sum(t.level_holds for t in part)} | {sum(t.answer.is_flagged for t in part)} "
+        f"| {name} | {len(part)} | {_level_count(part)} | {sum(t.answer.is_flagged for t in part)} "
         f"| {f'{max(shifts):.1f}' if shifts else '–'} | {sum(t.areas_hold for t in part)} "
         f"| {', '.join(f'{change:.1f}' for change in largest)} |"
     )

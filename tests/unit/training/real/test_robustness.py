@@ -169,6 +169,17 @@ def test_a_trial_holds_when_it_repeats_the_answer_or_doubts_it(
     assert (trial.level_holds, trial.areas_hold) == (level, areas)
 
 
+def test_a_level_found_neither_before_nor_now_is_not_counted_as_holding() -> None:
+    neither = made(Outcome.ABSENT, z_mm=None, own_mm=None)
+    invented = made(own_mm=None)
+
+    text = table([neither, invented, made()], {})
+
+    assert (neither.is_level_judged, invented.is_level_judged) == (False, True)
+    assert "| v | 3 | 1 of 2 judged |" in text
+    assert "L3 holds in 1 of 2 judged trials" in text
+
+
 def test_the_phantom_is_judged_in_every_variant() -> None:
     networks = models(with_organs=False)
     case = RealCase(name="phantom", volume=volume())
@@ -183,4 +194,4 @@ def test_the_phantom_is_judged_in_every_variant() -> None:
     assert by_name["turned +10° about z"].level_holds
     assert max(abs(c) for c in by_name["tilted +10° about x"].same_level.values()) < 5
     assert not by_name["turned 180° against its header"].level_holds
-    assert "| turned 180° against its header | 1 | 0 |" in text
+    assert "| turned 180° against its header | 1 | 0 of 1 judged |" in text
