@@ -12,6 +12,8 @@ AIR_HU = -1000.0
 BODY_THRESHOLD_HU = -300.0
 """Between air and fat: everything denser is patient, clothing or table."""
 
+SLAB_VOXELS = 500_000
+
 IN_PLANE = ndimage.generate_binary_structure(2, 1)[None]
 """A voxel and its four neighbours in its own slice."""
 
@@ -71,23 +73,40 @@ def resample(volume: Volume, spacing_mm: Sequence[float], shift_voxels: float = 
     A shift moves the grid by so many of its own steps along each axis. Slices that are not evenly spaced are put on the
     even steps of the volume's grid first, so that the networks see what they see of an even series.
     """
-    voxels = volume.hu.astype(np.float32)
     affine = volume.affine_lps.copy()
-    # Columns first: the in-plane reduction leaves less to do for the axes after it.
+    voxels = _in_plane(volume, spacing_mm, shift_voxels)
     for axis in (2, 1, 0):
-        step, wanted = volume.spacing_mm[axis], spacing_mm[axis]
         if axis == 0 and volume.slice_places is not None:
             voxels, first = at_even_steps(voxels, volume.slice_places)
             affine[:3, 3] += affine[:3, 0] * first
-        n_in = voxels.shape[axis]
-        n_out = max(1, round(n_in * step / wanted))
-        scale = wanted / step
         # Fields share their outer border, not their first voxel's centre.
+        scale = spacing_mm[axis] / volume.spacing_mm[axis]
         offset = (scale - 1) / 2 + shift_voxels * scale
-        voxels = interpolate_axis(reduce_axis(voxels, axis, scale), axis, n_out, scale, offset)
         affine[:3, 3] += affine[:3, axis] * offset
         affine[:3, axis] *= scale
+    voxels = _on_steps(voxels, 0, volume.spacing_mm[0], spacing_mm[0], shift_voxels)
     return Volume(hu=voxels, affine_lps=affine)
+
+
+def _in_plane(volume: Volume, spacing_mm: Sequence[float], shift_voxels: float) -> Float:
+    """Columns and rows on the new steps, some slices at a time: a whole scan would leave the cache at every step."""
+    at_once = max(1, SLAB_VOXELS // (volume.shape[1] * volume.shape[2]))
+    slabs = []
+    for first in range(0, volume.shape[0], at_once):
+        slab = volume.hu[first : first + at_once].astype(np.float32)
+        # Columns first: their reduction leaves less to do for the rows.
+        for axis in (2, 1):
+            slab = _on_steps(slab, axis, volume.spacing_mm[axis], spacing_mm[axis], shift_voxels)
+        slabs.append(slab)
+    return np.concatenate(slabs)
+
+
+def _on_steps(voxels: Float, axis: int, step: float, wanted: float, shift_voxels: float) -> Float:
+    n_in = voxels.shape[axis]
+    scale = wanted / step
+    offset = (scale - 1) / 2 + shift_voxels * scale
+    n_out = max(1, round(n_in * step / wanted))
+    return interpolate_axis(reduce_axis(voxels, axis, scale), axis, n_out, scale, offset)
 
 
 def body_mask(hu: npt.NDArray[np.int16] | npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:

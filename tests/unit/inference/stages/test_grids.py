@@ -6,7 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.domain.volume import Volume, affine_from_axes, canonical, index_at, position_mm
-from inference.stages.grids import PlaneGrid, body_mask, centred_plane, plane_back, resample
+from inference.stages.grids import (
+    SLAB_VOXELS,
+    Float,
+    PlaneGrid,
+    at_even_steps,
+    body_mask,
+    centred_plane,
+    interpolate_axis,
+    plane_back,
+    reduce_axis,
+    resample,
+)
 
 AXES = [[0, 0, 1], [0, 1, 0], [1, 0, 0]]
 
@@ -35,6 +46,38 @@ def test_a_linear_ramp_survives_resampling_in_place(
     found = float(coarse.hu[middle])
     expected = float(position_mm(coarse.affine_lps, middle) @ [1.0, 2.0, 3.0])
     assert found == pytest.approx(expected, abs=0.05)
+
+
+def resampled_at_once(volume: Volume, spacing_mm: tuple[float, ...], shift: float) -> Float:
+    """Axis by axis over the whole scan."""
+    voxels = volume.hu.astype(np.float32)
+    for axis in (2, 1, 0):
+        if axis == 0 and volume.slice_places is not None:
+            voxels, _ = at_even_steps(voxels, volume.slice_places)
+        n_in, scale = voxels.shape[axis], spacing_mm[axis] / volume.spacing_mm[axis]
+        n_out = max(1, round(n_in * volume.spacing_mm[axis] / spacing_mm[axis]))
+        offset = (scale - 1) / 2 + shift * scale
+        voxels = interpolate_axis(reduce_axis(voxels, axis, scale), axis, n_out, scale, offset)
+    return voxels
+
+
+@pytest.mark.parametrize("places", [None, np.r_[np.arange(20.0), np.arange(21.0, 43.0)]])
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+def test_slab_by_slab_gives_the_same_bits_as_all_at_once(
+    shift: float, places: np.typing.NDArray[np.float64] | None
+) -> None:
+    rng = np.random.default_rng(0)
+    shape = (42, 150, 170)
+    assert shape[0] * shape[1] * shape[2] > 2 * SLAB_VOXELS
+    volume = Volume(
+        hu=rng.integers(-1000, 1000, shape, np.int16),
+        affine_lps=affine_from_axes((-60, 5, 33.3), np.eye(3)[::-1], (1.9, 0.7, 0.8)),
+        slice_places=places,
+    )
+    wanted = (3.0, 3.0, 4.0)
+    np.testing.assert_array_equal(
+        resample(volume, wanted, shift).hu, resampled_at_once(volume, wanted, shift)
+    )
 
 
 def test_a_plane_goes_to_the_network_grid_and_back() -> None:
