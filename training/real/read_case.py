@@ -23,7 +23,7 @@ from training.real.case import RealCase
 from training.real.known_cases import KnownCase
 from training.real.level_reference import labelled_z_mm, stated_level, stated_z_mm
 from training.real.names import plain
-from training.real.reference import Mask, Reference, on_grid
+from training.real.reference import Mask, Reference, on_grid, remembered
 from training.real.reference_seg import reference_from_segs, segmentations_in
 from training.templates.maps import IMAGE_NAMES, read_maps, read_nifti
 
@@ -155,7 +155,7 @@ def _single_masks(folder: Path, volume: Volume) -> dict[str, Callable[[], Mask]]
             mask = read_nifti(path)
             return on_grid(mask.hu > 0.5, mask.affine_lps, volume)
 
-        return read
+        return remembered(read)
 
     paths = sorted(path for pattern in IMAGE_NAMES for path in folder.glob(pattern))
     return {
@@ -175,7 +175,7 @@ def merged_reference(path: Path, volume: Volume) -> Reference:
         )
 
     def reader(number: int) -> Callable[[], Mask]:
-        return lambda: on_grid(named.numbers == number, named.affine_lps, volume)
+        return remembered(lambda: on_grid(named.numbers == number, named.affine_lps, volume))
 
     # An empty label of a long table says nothing: the organ may lie outside the field.
     return Reference(

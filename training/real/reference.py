@@ -65,6 +65,20 @@ class Reference:
         return Reference(readers={**other.readers, **self.readers})
 
 
+def remembered(reader: Callable[[], Mask]) -> Callable[[], Mask]:
+    """Reads once and keeps a bit per voxel: a mask is asked for by every table and picture."""
+    kept: list[tuple[npt.NDArray[np.uint8], tuple[int, ...]]] = []
+
+    def read() -> Mask:
+        if not kept:
+            mask = reader()
+            kept.append((np.packbits(mask), mask.shape))
+        bits, shape = kept[0]
+        return np.unpackbits(bits, count=int(np.prod(shape))).view(np.bool_).reshape(shape)
+
+    return read
+
+
 def on_grid(mask: Mask, affine_lps: Affine, volume: Volume) -> Mask:
     """A mask of any grid on the volume's, by nearest neighbour."""
     if (

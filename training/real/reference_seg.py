@@ -14,7 +14,7 @@ from inference.dicom.read_file import has_dicom_mark
 from inference.domain.errors import UnreadableInput
 from inference.domain.volume import Volume
 from training.real.names import plain, structure_named
-from training.real.reference import Mask, Reference, on_grid
+from training.real.reference import Mask, Reference, on_grid, remembered
 
 LABEL_MAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
 SEGMENTATIONS = (SegmentationStorage, LABEL_MAP_STORAGE)
@@ -65,7 +65,7 @@ def _segments(path: Path, volume: Volume) -> Mapping[str, Callable[[], Mask]]:
             mask = voxels.reshape(voxels.shape[:3]) > 0
             return on_grid(mask, np.asarray(segment.affine, float), volume)
 
-        return read
+        return remembered(read)
 
     return {name: reader(number) for number, name in names.items()}
 

@@ -125,14 +125,17 @@ def _tissue_scores(
         found = tissues.mask(structure) & drawn[:, None, None]
         yield _volume_score(case.volume, structure, found, wanted)
         if structure is Structure.SKELETAL_MUSCLE and ribs is not None and ribs[drawn].any():
-            far = away_from(ribs, case.volume, RIB_MM)
+            far = away_from(ribs, case.volume, RIB_MM, slices)
             part = f"{APART} ({RIB_MM:.0f} mm)"
             yield _volume_score(case.volume, structure, found & far, wanted & far, part)
 
 
-def away_from(mask: Mask, volume: Volume, distance_mm: float) -> Mask:
-    """Where everything of a mask is further away; slices are taken as evenly spaced."""
-    far: Mask = ndimage.distance_transform_edt(~mask, sampling=volume.spacing_mm) > distance_mm
+def away_from(mask: Mask, volume: Volume, distance_mm: float, slices: list[int]) -> Mask:
+    """Where everything of a mask is further away, on some slices; they are taken as evenly spaced."""
+    margin = int(np.ceil(distance_mm / volume.spacing_mm[0]))
+    box = slice(max(0, slices[0] - margin), slices[-1] + margin + 1)
+    far = np.zeros(mask.shape, np.bool_)
+    far[box] = ndimage.distance_transform_edt(~mask[box], sampling=volume.spacing_mm) > distance_mm
     return far
 
 

@@ -14,7 +14,7 @@ from training.real.score import Scored
 
 MANY_SLICES = 10_000
 SLICE_BINS = ((0, 0), (1, 1), (2, 2), (3, 5), (6, 10), (11, MANY_SLICES))
-MODELS_SAW = "The models saw synthetic CT only."
+MODELS_SAW = "The shipped models saw synthetic CT only."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

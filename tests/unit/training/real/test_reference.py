@@ -15,7 +15,7 @@ from inference.domain.volume import canonical, flip
 from tests.synthetic_series import result_identity, save_all, small_datasets, small_labels
 from tests.unit.training.real.phantom import masks, volume
 from training.real.names import plain, structure_named
-from training.real.reference import Reference, on_grid
+from training.real.reference import Mask, Reference, on_grid, remembered
 from training.real.reference_seg import name_of, reference_from_segs, segmentations_in
 
 STRUCTURES = (Structure.LIVER, Structure.KIDNEY_LEFT, Structure.VISCERAL_FAT)
@@ -45,6 +45,20 @@ def test_structures_are_found_under_either_name() -> None:
 
     assert reference.of(Structure.VISCERAL_FAT) is not None
     assert reference.of(Structure.LIVER) is None
+
+
+def test_a_mask_is_read_once_and_kept_bit_for_bit() -> None:
+    read = []
+
+    def reader() -> Mask:
+        read.append(1)
+        return masks()["liver"][:, :, :77]
+
+    twice = remembered(reader)
+
+    assert np.array_equal(twice(), masks()["liver"][:, :, :77])
+    assert np.array_equal(twice(), masks()["liver"][:, :, :77])
+    assert len(read) == 1
 
 
 def test_a_cropped_reference_is_cropped_in_every_mask() -> None:

@@ -195,9 +195,9 @@ def test_agreement_is_kept_apart_by_structure_part_and_unit() -> None:
 
     found = agreements([volume_score, area, volume_score])
 
-    assert [(one.label, len(one.pairs)) for one in found] == [
-        ("liver: volume", 2),
-        ("liver: area", 1),
+    assert [(one.label, one.unit, len(one.pairs)) for one in found] == [
+        ("liver: volume", "ml", 2),
+        ("liver: area", "cm²", 1),
     ]
 
 
