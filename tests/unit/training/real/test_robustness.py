@@ -12,8 +12,9 @@ from inference.stages.grids import body_mask
 from tests.unit.training.real.phantom import AIR, BONE_HU, l3_z_mm, models, volume
 from training.real.answer import Answer, Outcome
 from training.real.case import RealCase
-from training.real.robustness import Trial, areas_at, changes, own_answer, table, trials
+from training.real.robustness import Trial, areas_at, changes, own_answer, table, trial, trials
 from training.real.variants import (
+    Variant,
     couch_in_front,
     crop,
     noise_hu,
@@ -149,7 +150,7 @@ def made(
 
 
 @pytest.mark.parametrize(
-    ("trial", "level", "areas"),
+    ("one", "level", "areas"),
     [
         (made(z_mm=509.0), True, True),
         (made(z_mm=535.0), False, True),
@@ -164,9 +165,9 @@ def made(
     ],
 )
 def test_a_trial_holds_when_it_repeats_the_answer_or_doubts_it(
-    trial: Trial, level: bool, areas: bool
+    one: Trial, level: bool, areas: bool
 ) -> None:
-    assert (trial.level_holds, trial.areas_hold) == (level, areas)
+    assert (one.level_holds, one.areas_hold) == (level, areas)
 
 
 def test_a_level_found_neither_before_nor_now_is_not_counted_as_holding() -> None:
@@ -180,6 +181,24 @@ def test_a_level_found_neither_before_nor_now_is_not_counted_as_holding() -> Non
     assert "L3 holds in 1 of 2 judged trials" in text
 
 
+def test_a_moved_body_is_compared_with_its_own_masks_moved_along() -> None:
+    networks = models(with_organs=False)
+    case = RealCase(name="phantom", volume=volume())
+    own = own_answer(case, networks)
+    assert own is not None
+
+    def half_erased(labels: LabelMap) -> LabelMap:
+        erased = labels.labels.copy()
+        erased[:, :, 40:] = 0
+        return replace(labels, labels=erased)
+
+    moved = Variant(name="v", volume=volume(), moves=half_erased, is_rotated=True)
+    found = trial(case, own, moved, networks)
+
+    assert found.same_level[Structure.SKELETAL_MUSCLE] == pytest.approx(147, abs=12)
+    assert found.reported == {}
+
+
 def test_the_phantom_is_judged_in_every_variant() -> None:
     networks = models(with_organs=False)
     case = RealCase(name="phantom", volume=volume())
@@ -189,7 +208,7 @@ def test_the_phantom_is_judged_in_every_variant() -> None:
     found = list(trials(case, own, networks))
     text = table(found, {"phantom": own})
 
-    by_name = {trial.variant: trial for trial in found}
+    by_name = {one.variant: one for one in found}
     assert by_name["slices every 1 mm"].holds
     assert by_name["turned +10° about z"].level_holds
     assert max(abs(c) for c in by_name["tilted +10° about x"].same_level.values()) < 5
