@@ -25,7 +25,8 @@ from training.painted_evaluation.scores import (
 
 SLICE_GROUPS_MM = ((0.0, 2.0), (2.0, 3.5), (3.5, 6.0))
 CONFIDENCE_GROUPS = ((0.0, 0.5), (0.5, 0.75), (0.75, 0.9), (0.9, 0.97), (0.97, 1.01))
-NUMBER = re.compile(r"[-+−]?\d+(\.\d+)?")
+NUMBER = re.compile(r"(?<![A-Za-z])[-+−]?\d+(\.\d+)?")
+"""Not those of vertebrae."""
 
 Levels = Sequence[LevelScore]
 

@@ -101,7 +101,7 @@ def test_failures_and_reasons_are_listed() -> None:
     assert "Failures (1):" in text
     assert "seed 6000001, tiny, whole, 3.0 mm, 4 lumbar, L3 whole, answer found, +33 mm" in text
     assert "seed 6000002" not in text
-    assert "- 2 × LN was found N mm from LN" in text
+    assert "- 2 × L2 was found N mm from L3" in text
 
 
 def test_a_case_is_in_every_group_it_belongs_to() -> None:
