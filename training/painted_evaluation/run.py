@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from inference.domain.analysis_profile import Profile, load_profile
+from inference.domain.analysis_profile import Profile
 from inference.domain.errors import ConfigurationInvalid
 from inference.domain.predictor import Predictor
 from inference.engine.model_store import load_predictor, model_names, verified_manifest
@@ -28,6 +28,7 @@ from training.painted_evaluation.score_level import (
 from training.painted_evaluation.score_organs import OrganScores, organ_scores
 from training.painted_evaluation.score_tissue import tissue_scores
 from training.painted_evaluation.scores import CaseScore
+from training.real.answer import profile_in
 from training.templates.template import Template
 
 PROFILE = "abdomen"
@@ -48,17 +49,16 @@ class Settings:
     @property
     def profile(self) -> Profile:
         """The default profile, with the networks that there are."""
-        profile, there = load_profile(PROFILE), model_names(self.models)
-        return replace(profile, organ_model=profile.organ_model if _has(profile, there) else None)
+        return profile_in(self.models, PROFILE)
 
     @property
     def possible(self) -> frozenset[Part]:
         """The wanted parts whose networks there are."""
-        profile, there = load_profile(PROFILE), model_names(self.models)
+        profile, there = self.profile, set(model_names(self.models))
         has = {
-            Part.LEVEL: {profile.level_model, profile.tissue_model} <= set(there),
+            Part.LEVEL: {profile.level_model, profile.tissue_model} <= there,
             Part.TISSUE: profile.tissue_model in there,
-            Part.ORGANS: _has(profile, there),
+            Part.ORGANS: profile.organ_model is not None,
         }
         return frozenset(part for part in self.parts if has[part])
 
@@ -86,10 +86,6 @@ class Settings:
     def digest(self) -> str:
         """Of the identity: names the file of scores where nobody names one."""
         return hashlib.sha256(json.dumps(self.identity()).encode()).hexdigest()[:12]
-
-
-def _has(profile: Profile, there: Sequence[str]) -> bool:
-    return profile.organ_model is not None and profile.organ_model in there
 
 
 def _sha256(path: Path) -> str:

@@ -55,8 +55,8 @@ class Answer:
         return next((organ for organ in self.organ_results if organ.structure == structure), None)
 
 
-def models_in(folder: Path = SHIPPED_MODELS, profile_name: str = "abdomen") -> Models:
-    """The profile's models; those that a result can do without may be missing."""
+def profile_in(folder: Path, profile_name: str = "abdomen") -> Profile:
+    """The profile without the models that a result can do without and the folder lacks."""
     profile = load_profile(profile_name)
     there = model_names(folder)
     left_out: dict[str, Any] = {
@@ -64,7 +64,12 @@ def models_in(folder: Path = SHIPPED_MODELS, profile_name: str = "abdomen") -> M
         for field in fields(Profile)
         if field.name in OPTIONAL_MODELS and getattr(profile, field.name) not in there
     }
-    return load_models(replace(profile, **left_out), models_folder=folder)
+    return replace(profile, **left_out)
+
+
+def models_in(folder: Path = SHIPPED_MODELS, profile_name: str = "abdomen") -> Models:
+    """The profile's models; those that a result can do without may be missing."""
+    return load_models(profile_in(folder, profile_name), models_folder=folder)
 
 
 def outcome_of(report: Report) -> tuple[Outcome, str]:
