@@ -210,6 +210,7 @@ def run_series(options: argparse.Namespace) -> int:
         str(options.series_dir.resolve()),
         profile.content_hash,
         report.content_hash,
+        models.calibration.content_hash,
         *hashes,
         CODE_VERSION,
         now.isoformat(),

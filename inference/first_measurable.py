@@ -1,6 +1,6 @@
 """Candidates of a study tried in order until one can be measured; `run` tries them whole, `explain` by their headers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -54,6 +54,21 @@ def choice_in(survey: Survey, profile: Profile) -> SeriesChoice:
     choice = ranked_series(survey, profile)
     require_one_study(survey, choice)
     return choice
+
+
+def try_after_all(
+    survey: Survey, tried: Tried[T], reasons: Set[str], measure: Callable[[Sequence[Path]], T]
+) -> Tried[T]:
+    """Where none could be measured, the best of those refused for one of these reasons, in another way."""
+    failed = [v for v in tried.choice.verdicts if v.outcome is Outcome.FAILED and v.code in reasons]
+    if tried.measured or not failed:
+        return tried
+    series_uid = failed[0].summary.series_uid
+    try:
+        measured = (measure(survey.of(series_uid).paths),)
+    except StudyRejected:
+        return tried
+    return replace(tried, choice=tried.choice.taken_after_all(series_uid), measured=measured)
 
 
 def try_in_order(

@@ -9,8 +9,6 @@ from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-
 from inference.dicom.ct_series import CtSeries
 from inference.dicom.identity import ResultIdentity, derive_uid
 from inference.dicom.named_slice import level_by_hand
@@ -19,50 +17,56 @@ from inference.dicom.read_series import load_series
 from inference.dicom.survey import survey_folder
 from inference.dicom.write_seg import encode_seg
 from inference.dicom.write_sr import encode_sr
-from inference.domain.analysis_profile import LossyPolicy, Profile
+from inference.domain.analysis_profile import LossyPolicy, Profile, WithoutLevel
 from inference.domain.earlier_document import EarlierDocument, earlier_reports
-from inference.domain.entered_level import EnteredLevel, LevelByHand
+from inference.domain.entered_level import EnteredLevel
 from inference.domain.entered_size import EnteredSize, with_entered_size
 from inference.domain.errors import (
-    ImplausibleResult,
     LevelNotFound,
+    LevelUncertain,
     OutOfMemory,
 )
-from inference.domain.labelmap import LabelMap, Structure
-from inference.domain.measurement import Level, ModelUse, Patient, Quantity, Report
+from inference.domain.labelmap import LabelMap
+from inference.domain.level_calibration import (
+    CALIBRATION_NAME,
+    UNCALIBRATED,
+    LevelCalibration,
+    calibration_for,
+)
+from inference.domain.measurement import (
+    ModelUse,
+    Report,
+)
 from inference.domain.outcome import Analysis
 from inference.domain.predictor import Predictor
 from inference.domain.report_options import DEFAULT_REPORT, ReportOptions
 from inference.domain.seg_encoding import SegEncoding, role_in
 from inference.domain.series_choice import considered
-from inference.domain.volume import Volume, axis_flips, canonical, flip, slice_z_mm
+from inference.domain.volume import Volume, canonical, slice_z_mm, source_slice
 from inference.engine.model_store import SHIPPED_MODELS, load_predictor
-from inference.engine.providers import downgrade_flag
-from inference.first_measurable import choice_in, try_in_order
+from inference.find_level import find_level, require_level
+from inference.first_measurable import choice_in, try_after_all, try_in_order
+from inference.level_slices import level_in, on_source_grid, slices_of_interest
+from inference.measure_findings import (
+    Asked,
+    Facts,
+    Findings,
+    measured_at_level,
+    measured_without_level,
+)
 from inference.page.picture_page import lettering
 from inference.page.write_pictures import write_pictures
 from inference.segment_organs import segment_organs
-from inference.stages import quality
 from inference.stages.choose_series import choice_flags
-from inference.stages.cut_offs import cut_offs_for
-from inference.stages.grids import body_mask, resample
 from inference.stages.level_by_hand import spine_by_hand
-from inference.stages.locate_l3 import SpineLevel, landmark_curves, level_from_curves
 from inference.stages.measure import (
     bounding_box_px,
-    indices,
-    measure_body_composition,
-    measure_organs,
-    slab_weights,
-    value_of,
 )
 from inference.stages.segment_tissue import segment_compartments, tissues_from_compartments
-from inference.stages.sides import side_flags
 
 CODE_VERSION = "0.1.0"
-LEAST_MUSCLE_CM2 = 5.0
-COARSE_MM = 3.0
-"""Step of the grid that projections are made from."""
+LEVEL_REASONS = frozenset({LevelNotFound.code, LevelUncertain.code})
+"""Refusals after which organs may still be wanted."""
 RESULT_NAMES = frozenset(
     {"report.json", "l3.png", "coronal.png", "page.png", "page.dcm"}
     | {
@@ -91,11 +95,26 @@ class Models:
     organs: Predictor | None
     providers: tuple[str, ...]
     """As asked for, best first."""
+    spine: Predictor | None = None
+    """Second opinion on the level."""
+    calibration: LevelCalibration = UNCALIBRATED
+    """Of the decision between both."""
 
     @property
     def loaded(self) -> tuple[Predictor, ...]:
         """Those that are there."""
-        return tuple(p for p in (self.level, self.tissue, self.organs) if p is not None)
+        return tuple(p for p in (self.level, self.spine, self.tissue, self.organs) if p is not None)
+
+    @property
+    def asked(self) -> Asked:
+        """What the report says of them."""
+        return Asked(profile=self.profile, uses=self.uses, providers=self.providers)
+
+    @property
+    def wants_organs_alone(self) -> bool:
+        """Where nothing can be measured at L3."""
+        wanted = self.profile.without_level == WithoutLevel.ORGANS
+        return wanted and self.organs is not None
 
     @property
     def uses(self) -> tuple[ModelUse, ...]:
@@ -128,6 +147,8 @@ class RunIdentity:
     """Height and weight that a person entered in place of those in the images."""
     entered_level: EnteredLevel | None = None
     """Where a person set L3."""
+    may_lack_level: bool = True
+    """Whether organs are wanted of a series without L3; not while another series of the study may show it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,33 +158,6 @@ class AnalysisFiles:
 
     files: Mapping[str, Path]
     report: Report
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What is known of the scan besides its voxels."""
-
-    patient: Patient
-    contrast: str
-    """Contrast agent as stated by the scanner, or "unknown"."""
-    kvp: float | None = None
-    """Tube voltage in kV."""
-    flags: tuple[str, ...] = ()
-    """What a reader must know of the images."""
-    level: LevelByHand | None = None
-    """Where a person set L3."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
-    """What the networks found in the canonical volume, before measuring."""
-
-    upright: Volume
-    spine: SpineLevel
-    level: Level
-    """Its slice_index is that of the canonical volume."""
-    tissues: LabelMap
-    organs: LabelMap | None
 
 
 @dataclass(slots=True)
@@ -191,9 +185,17 @@ def load_models(
     def load(name: str, task: str) -> Predictor:
         return load_predictor(name, task, models_folder, providers)
 
+    level = load(profile.level_model, "l3-level")
+    spine = load(profile.spine_model, "l3-spine") if profile.spine_model else None
     return Models(
         profile=profile,
-        level=load(profile.level_model, "l3-level"),
+        level=level,
+        spine=spine,
+        calibration=calibration_for(
+            models_folder / profile.level_model / CALIBRATION_NAME,
+            level.manifest.onnx_sha256,
+            spine.manifest.onnx_sha256 if spine is not None else None,
+        ),
         tissue=load(profile.tissue_model, "l3-tissue"),
         organs=load(profile.organ_model, "organs") if profile.organ_model else None,
         providers=tuple(providers),
@@ -212,6 +214,13 @@ def analyse_folder(
         tried = try_in_order(
             survey, choice, lambda paths: _measured(paths, models, identity, clock)
         )
+        if models.wants_organs_alone and identity.may_lack_level:
+            tried = try_after_all(
+                survey,
+                tried,
+                LEVEL_REASONS,
+                lambda paths: _organs_measured(paths, models, identity, clock),
+            )
         series, analysis = tried.first
         damage = filter(None, [survey.damage])
         flags = (*choice_flags(tried.choice), *damage, *analysis.report.flags)
@@ -224,6 +233,20 @@ def analyse_folder(
 def _measured(
     paths: Sequence[Path], models: Models, identity: RunIdentity, clock: Stopwatch
 ) -> tuple[CtSeries, Analysis]:
+    series, facts = _read(paths, models, identity, clock)
+    return series, analyse_volume(series.volume, facts, models, clock)
+
+
+def _organs_measured(
+    paths: Sequence[Path], models: Models, identity: RunIdentity, clock: Stopwatch
+) -> tuple[CtSeries, Analysis]:
+    series, facts = _read(paths, models, identity, clock)
+    return series, analyse_organs(series.volume, facts, models, clock)
+
+
+def _read(
+    paths: Sequence[Path], models: Models, identity: RunIdentity, clock: Stopwatch
+) -> tuple[CtSeries, Facts]:
     with clock.stage("read"):
         series = load_series(paths, LossyPolicy(models.profile.lossy))
     entered = identity.entered_level
@@ -234,31 +257,30 @@ def _measured(
         flags=series.flags,
         level=level_by_hand(series, entered) if entered else None,
     )
-    return series, analyse_volume(series.volume, facts, models, clock)
+    return series, facts
 
 
 def analyse_volume(volume: Volume, facts: Facts, models: Models, clock: Stopwatch) -> Analysis:
-    """volume → locate L3 → segment tissue → segment organs → measure; raises LevelNotFound."""
+    """volume → locate L3 → segment tissue → segment organs → measure; raises LevelNotFound or LevelUncertain."""
     upright = canonical(volume)
     with clock.stage("locate L3"):
-        coarse = resample(upright, (COARSE_MM, COARSE_MM, COARSE_MM))
-        spine = _spine(volume, coarse, facts.level, models)
-        level = _level_in(upright, spine)
+        spine = find_level(upright, models.level, models.spine, models.calibration)
+        if facts.level is None:
+            require_level(spine, upright, models.profile)
+        else:
+            z_mm = float(slice_z_mm(volume)[facts.level.slice_index])
+            spine = spine_by_hand(z_mm, facts.level.source, spine)
+        level = level_in(upright, spine)
     with clock.stage("tissue"):
-        slices = _slices_of_interest(upright, level)
+        slices = slices_of_interest(upright, level)
         compartments = segment_compartments(upright, slices, models.tissue)
         tissues = tissues_from_compartments(upright, compartments, models.profile.windows)
-    organs = None
-    if models.organs is not None:
-        with clock.stage("organs"):
-            organs = segment_organs(
-                upright, models.organs, models.profile.organ_grid_shifts, clock.progress
-            )
+    organs = _organs_in(upright, models, clock)
     found = Findings(upright=upright, spine=spine, level=level, tissues=tissues, organs=organs)
     with clock.stage("measure"):
-        report = _measure(facts, found, models)
-    source_tissues = _on_source_grid(volume, tissues)
-    slice_index = _source_slice(volume, level.slice_index)
+        report = measured_at_level(facts, found, models.asked)
+    source_tissues = on_source_grid(volume, tissues)
+    slice_index = source_slice(volume, level.slice_index)
     region_px = bounding_box_px(source_tissues.labels[slice_index] > 0)
     source_level = replace(level, slice_index=slice_index, region_px=region_px)
     if facts.level is not None:
@@ -266,8 +288,29 @@ def analyse_volume(volume: Volume, facts: Facts, models: Models, clock: Stopwatc
     return Analysis(
         report=replace(report, level=source_level),
         tissues=source_tissues,
-        organs=_on_source_grid(volume, organs) if organs is not None else None,
+        organs=on_source_grid(volume, organs) if organs is not None else None,
     )
+
+
+def analyse_organs(volume: Volume, facts: Facts, models: Models, clock: Stopwatch) -> Analysis:
+    """volume → segment organs → measure, where L3 cannot be measured; raises LevelNotFound where no organ is seen."""
+    upright = canonical(volume)
+    with clock.stage("locate L3"):
+        spine = find_level(upright, models.level, models.spine, models.calibration)
+    organs = _organs_in(upright, models, clock)
+    if organs is None:
+        raise ValueError("organs alone need an organ network")
+    with clock.stage("measure"):
+        report = measured_without_level(facts, upright, spine, organs, models.asked)
+    return Analysis(report=report, tissues=None, organs=on_source_grid(volume, organs))
+
+
+def _organs_in(upright: Volume, models: Models, clock: Stopwatch) -> LabelMap | None:
+    if models.organs is None:
+        return None
+    with clock.stage("organs"):
+        shifts = models.profile.organ_grid_shifts
+        return segment_organs(upright, models.organs, shifts, clock.progress)
 
 
 def write_results(
@@ -349,118 +392,13 @@ def report_to_json(report: Report) -> str:
 
 def _result(identity: RunIdentity, role: str, number: int, report: Report) -> ResultIdentity:
     """The object's identity; the model that made it comes first."""
-    models = (
-        report.models[::-1]
-        if role.startswith("seg-organs")
-        else report.models[1:] + report.models[:1]
-    )
+    task = "organs" if role.startswith("seg-organs") or report.level is None else "l3-tissue"
+    models = sorted(report.models, key=lambda use: use.task != task)
     return ResultIdentity(
         series_instance_uid=derive_uid(identity.job_key, role, "series"),
         sop_instance_uid=derive_uid(identity.job_key, role, "instance"),
         series_number=number,
         code_version=CODE_VERSION,
         created=identity.created,
-        models=models,
-    )
-
-
-def _spine(
-    volume: Volume, coarse: Volume, by_hand: LevelByHand | None, models: Models
-) -> SpineLevel:
-    """Where a person set L3, else where the network finds it; raises LevelNotFound."""
-    if by_hand is None:
-        return _locate(coarse, models.level)
-    z_mm = float(slice_z_mm(volume)[by_hand.slice_index])
-    try:
-        network = _locate(coarse, models.level)
-    except LevelNotFound:
-        network = None
-    return spine_by_hand(z_mm, by_hand.source, network)
-
-
-def _locate(coarse: Volume, predictor: Predictor) -> SpineLevel:
-    curves, first_row_z_mm = landmark_curves(coarse, predictor)
-    spine = level_from_curves(curves, first_row_z_mm)
-    if spine is None:
-        low = coarse.affine_lps[2, 3]
-        height = coarse.shape[0] * coarse.spacing_mm[0]
-        best = float(curves[5].max())
-        raise LevelNotFound(
-            found=f"no L3 in a field of {height:.0f} mm from z {low:.0f} mm (best score {best:.2f})",
-            wanted="the third lumbar vertebra inside the field of view",
-            advice="Send the abdominal series; a chest or pelvis alone cannot be measured.",
-        )
-    return spine
-
-
-def _level_in(upright: Volume, spine: SpineLevel) -> Level:
-    """The slice nearest to the middle of L3."""
-    place = (spine.z_mm - upright.affine_lps[2, 3]) / upright.affine_lps[2, 0]
-    return Level(
-        slice_index=upright.slice_at(place),
-        z_mm=spine.z_mm,
-        confidence=spine.confidence,
-        extent_mm=spine.extent_mm,
-    )
-
-
-def _slices_of_interest(upright: Volume, level: Level) -> list[int]:
-    """Slices that share in the L3 slab, and the neighbours of the middle one."""
-    wanted = set(np.flatnonzero(slab_weights(upright, level.extent_mm) > 0).tolist())
-    wanted |= {level.slice_index + step for step in (-1, 0, 1)}
-    return sorted(k for k in wanted if 0 <= k < upright.shape[0])
-
-
-def _measure(facts: Facts, found: Findings, models: Models) -> Report:
-    """All numbers, cut-offs and flags."""
-    upright, level = found.upright, found.level
-    composition = measure_body_composition(upright, found.tissues, level, models.profile.windows)
-    area = value_of(composition, Quantity.AREA, Structure.SKELETAL_MUSCLE) or 0.0
-    if area < LEAST_MUSCLE_CM2:
-        raise ImplausibleResult(
-            found=f"{area:.1f} cm² of muscle at L3",
-            wanted=f"at least {LEAST_MUSCLE_CM2:.0f} cm², as every living adult or child has",
-            advice="The level or the segmentation is wrong, or this is no abdomen: look at the series.",
-        )
-    composition += indices(area, facts.patient)
-    organs = measure_organs(upright, found.organs) if found.organs is not None else ()
-    slab_mm = float(slab_weights(upright, level.extent_mm).sum())
-    flags = [*found.spine.flags, *quality.slab_flags(slab_mm, level.extent_mm)]
-    flags += quality.level_flags(level.confidence, composition)
-    if quality.body_touches_border(body_mask(upright.hu[level.slice_index][None])[0]):
-        flags.append("body clipped by the field of view at L3: areas are too small")
-    flags += [*facts.flags, *quality.scan_flags(facts.contrast, facts.kvp)]
-    flags += quality.patient_flags(facts.patient)
-    flags += [*quality.organ_flags(organs), *side_flags(organs)]
-    used = [downgrade_flag(models.providers, use.provider) for use in models.uses]
-    flags += sorted({flag for flag in used if flag})
-    return Report(
-        patient=facts.patient,
-        level=level,
-        contrast=facts.contrast,
-        kvp=facts.kvp,
-        body_composition=composition,
-        slab_height_mm=slab_mm,
-        cut_offs=cut_offs_for(composition, facts.patient, models.profile.tables),
-        organs=organs,
-        definitions=models.profile.windows.in_words(),
-        flags=tuple(flags),
-        models=models.uses,
-    )
-
-
-def _source_slice(volume: Volume, slice_index: int) -> int:
-    """A canonical slice index in the source volume's own order."""
-    flipped = axis_flips(volume.affine_lps)[0]
-    return volume.shape[0] - 1 - slice_index if flipped else slice_index
-
-
-def _on_source_grid(volume: Volume, labels: LabelMap) -> LabelMap:
-    """Labels of the canonical volume in the source volume's own order."""
-    flips = axis_flips(volume.affine_lps)
-    return replace(
-        labels,
-        labels=np.ascontiguousarray(flip(labels.labels, flips)),
-        affine_lps=volume.affine_lps,
-        slice_places=volume.slice_places,
+        models=tuple(models),
     )

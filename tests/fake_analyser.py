@@ -29,6 +29,7 @@ from orthanc_plugin.node.analysis_port import AnalysisRequest, LoadRequest, Prog
 from orthanc_plugin.node.job_key import EngineIdentity
 
 SLOW_S = 3.0
+DOUBT = "the two networks place it 34 mm apart"
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
     "1f15c4890000000d49444154789c6360000002000001e221bc330000000049454e44ae426082"
@@ -70,6 +71,9 @@ class FakeAnalyser:
                 {
                     "slices": len(headers),
                     "profile": self._profile,
+                    "level_outcome": "found" if request.level else "uncertain",
+                    "level_reasons": [] if request.level else [DOUBT],
+                    "may_lack_level": request.may_lack_level,
                     "body_composition": [
                         {
                             "quantity": "area",

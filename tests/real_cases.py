@@ -64,7 +64,9 @@ CASES = (
         code="no-suitable-series",
     ),
     Case(
-        path="kits_liver_slab", must="accept the feet-first geometry; no L3 in 42 mm", code="no-l3"
+        path="kits_liver_slab",
+        must="accept the feet-first geometry; no L3 in 42 mm, organs all the same",
+        code="organs, not-in-field",
     ),
     Case(
         path="totalseg_jpeg2000_upper_abdomen",
@@ -108,11 +110,14 @@ def ending(path: Path, models: Models) -> tuple[str, str]:
             series.mkdir()
             (series / path.name).symlink_to(path)
         try:
-            analyse_folder(series, Path(folder) / "out", models, IDENTITY, silent)
+            made = analyse_folder(series, Path(folder) / "out", models, IDENTITY, silent)
         except StudyRejected as rejection:
             return rejection.reason, f"found {rejection.found}"
         except HabitusError as error:
             return error.code, f"found {error.found}"
+    if made.report.level is None:
+        seen = ", ".join(organ.structure.value for organ in made.report.organs)
+        return f"organs, {made.report.level_outcome}", f"{seen}; {made.report.flags[0]}"
     return "written", "results were written"
 
 

@@ -16,7 +16,8 @@ from inference.domain.analysis_profile import HuWindows, load_profile
 from inference.domain.errors import ImplausibleResult, LevelNotFound
 from inference.domain.labelmap import FLARE22_ORGANS, TISSUES, LabelMap, Structure
 from inference.domain.measurement import Patient
-from inference.pipeline import Facts, Models, Stopwatch, analyse_volume, load_models, silent
+from inference.measure_findings import Facts
+from inference.pipeline import Models, Stopwatch, analyse_volume, load_models, silent
 from inference.stages.measure import slab_weights
 from inference.stages.segment_tissue import segment_compartments, tissues_from_compartments
 from training.synthetic.anatomy import TRAINING, UNSEEN

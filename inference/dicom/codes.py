@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pydicom.sr.coding import Code
 
 from inference.domain.labelmap import Structure
+from inference.domain.level_outcome import LevelOutcome
 from inference.domain.measurement import Quantity, Unit
 from inference.domain.report_options import SrTitle
 
@@ -198,6 +199,13 @@ LEVEL_SLICE = private("LEVEL_SLICE", "Slice of the middle of L3 (0-based, toward
 LEVEL_CONFIDENCE = private("LEVEL_CONFIDENCE", "Confidence of the L3 level (0 to 1)")
 LEVEL_IMAGE = private("LEVEL_IMAGE", "Image number of that slice (Instance Number, or frame)")
 LEVEL_SOURCE = private("LEVEL_SOURCE", "Who set the L3 level by hand")
+LEVEL_OUTCOME = private("LEVEL_OUTCOME", "Outcome of the search for L3")
+LEVEL_REASON = private("LEVEL_REASON", "Why L3 is uncertain, or was not measured")
+LEVEL_OUTCOMES = {
+    LevelOutcome.FOUND: private("L3_FOUND", "L3 found"),
+    LevelOutcome.UNCERTAIN: concept("82334004", "SCT", "Indeterminate"),
+    LevelOutcome.NOT_IN_FIELD: private("L3_NOT_IN_FIELD", "L3 not in the field of view"),
+}
 SLAB_HEIGHT = private("SLAB_HEIGHT", "Height of the measured slab")
 COMMENT = concept("121106", "DCM", "Comment")
 SLAB_COMMENT = (

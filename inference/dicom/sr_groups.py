@@ -90,9 +90,7 @@ def report_groups(
     report: Report, context: GroupContext
 ) -> list[MeasurementsAndQualitativeEvaluations]:
     """All groups in reading order: notes, level, tissues, whole body, cut-offs, organs, patient."""
-    contents = [_result(report)]
-    if report.level is not None:
-        contents.append(_level(report.level, report.slab_height_mm, context.level_image_number))
+    contents = [_result(report), _level(report, context.level_image_number)]
     contents += _body_composition(report)
     contents += [_cut_off(cut_off) for cut_off in report.cut_offs]
     contents += [_organ(organ) for organ in report.organs]
@@ -126,7 +124,26 @@ def _result(report: Report) -> _Content:
     )
 
 
-def _level(level: Level, slab_height_mm: float | None, image_number: str) -> _Content:
+def _level(report: Report, image_number: str) -> _Content:
+    """Said of every result: what became of the search for L3 and, where it was measured, its place."""
+    level = report.level
+    source = level.source if level is not None else ""
+    sources = ((codes.LEVEL_SOURCE, source), (codes.LEVEL_IMAGE, image_number))
+    reasons = tuple((codes.LEVEL_REASON, why) for why in report.level_reasons)
+    return _Content(
+        tracking_id=LEVEL_GROUP,
+        finding=codes.L3_VERTEBRA,
+        sites=((codes.L3_VERTEBRA, None),),
+        is_at_level=level is not None,
+        numbers=_level_numbers(level, report.slab_height_mm) if level is not None else (),
+        evaluations=((codes.LEVEL_OUTCOME, codes.LEVEL_OUTCOMES[report.level_outcome]),),
+        texts=(*reasons, *((concept, said) for concept, said in sources if said)),
+        region_px=level.region_px if level is not None else None,
+        task=None if source else "l3-level",
+    )
+
+
+def _level_numbers(level: Level, slab_height_mm: float | None) -> tuple[Number, ...]:
     numbers = [
         (codes.LEVEL_Z, level.z_mm, Unit.MM),
         (codes.LEVEL_LOWER, level.extent_mm[0], Unit.MM),
@@ -137,23 +154,7 @@ def _level(level: Level, slab_height_mm: float | None, image_number: str) -> _Co
         numbers.append((codes.LEVEL_CONFIDENCE, level.confidence, Unit.RATIO))
     if slab_height_mm is not None:
         numbers.append((codes.SLAB_HEIGHT, slab_height_mm, Unit.MM))
-    return _Content(
-        tracking_id=LEVEL_GROUP,
-        finding=codes.L3_VERTEBRA,
-        sites=((codes.L3_VERTEBRA, None),),
-        is_at_level=True,
-        numbers=tuple(numbers),
-        texts=tuple(
-            (concept, said)
-            for concept, said in (
-                (codes.LEVEL_SOURCE, level.source),
-                (codes.LEVEL_IMAGE, image_number),
-            )
-            if said
-        ),
-        region_px=level.region_px,
-        task=None if level.source else "l3-level",
-    )
+    return tuple(numbers)
 
 
 def _body_composition(report: Report) -> list[_Content]:

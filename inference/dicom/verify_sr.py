@@ -188,8 +188,9 @@ def _has_statements(document: Dataset, report: Report, series: CtSeries) -> bool
             said._replace(value=plain_ascii(said.value)) for said in expected.elements()
         )
     kinds = {(statement.concept, statement.scheme) for statement in expected} | {
-        ("FLAG", "99HABITUS"),
-        ("LEVEL_SOURCE", "99HABITUS"),
+        ("FLAG", codes.PRIVATE_SCHEME),
+        ("LEVEL_SOURCE", codes.PRIVATE_SCHEME),
+        ("LEVEL_REASON", codes.PRIVATE_SCHEME),
     }
     found = Counter(s for s in statements if (s.concept, s.scheme) in kinds)
     models = [s.value for s in statements if s.concept == "MODEL"]
@@ -208,10 +209,9 @@ def expected_statements(report: Report) -> Iterator[SrStatement]:
     yield SrStatement("result", "123011", report.contrast, "DCM")
     for flag in report.flags:
         yield SrStatement("result", "FLAG", flag, private)
+    yield from _level_statements(report)
     for definition in report.definitions:
         yield SrStatement("result", "DEF", definition, private)
-    if report.level is not None and report.level.source:
-        yield SrStatement("l3", "LEVEL_SOURCE", report.level.source, private)
     for structure in sorted({m.structure for m in report.body_composition if m.structure}):
         yield SrStatement(structure.value, "121106", codes.SLAB_COMMENT, "DCM")
     for cut_off in report.cut_offs:
@@ -230,6 +230,16 @@ def expected_statements(report: Report) -> Iterator[SrStatement]:
         yield SrStatement("patient", "PATIENT_NOTE", note, private)
     for source in report.patient.sources:
         yield SrStatement("patient", "PATIENT_SOURCE", source, private)
+
+
+def _level_statements(report: Report) -> Iterator[SrStatement]:
+    private = codes.PRIVATE_SCHEME
+    outcome = codes.LEVEL_OUTCOMES[report.level_outcome]
+    yield SrStatement("l3", "LEVEL_OUTCOME", outcome.value, private)
+    for why in report.level_reasons:
+        yield SrStatement("l3", "LEVEL_REASON", why, private)
+    if report.level is not None and report.level.source:
+        yield SrStatement("l3", "LEVEL_SOURCE", report.level.source, private)
 
 
 def _names_structures(document: Dataset, report: Report) -> bool:

@@ -3,12 +3,26 @@
 import hashlib
 import json
 import tomllib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from inference.domain.errors import ConfigurationInvalid
+
+
+class UncertainLevel(StrEnum):
+    """What is done where L3 was found but is doubted."""
+
+    FLAG = "flag"
+    REJECT = "reject"
+
+
+class WithoutLevel(StrEnum):
+    """What is done where nothing can be measured at L3 but organs are asked for."""
+
+    ORGANS = "organs"
+    REJECT = "reject"
 
 
 class LossyPolicy(StrEnum):
@@ -49,6 +63,8 @@ class Profile:
     description: str
     level_model: str
     tissue_model: str
+    spine_model: str | None = None
+    """Second opinion on the level of L3; None: only one network is asked, and results say so."""
     organ_model: str | None = None
     """None: organs are not segmented."""
     organ_grid_shifts: tuple[float, ...] = (0.0, 0.5)
@@ -56,17 +72,26 @@ class Profile:
     tables: tuple[str, ...] = ("kr-kim-2021",)
     """Reference tables shown in the report."""
     lossy: LossyPolicy = LossyPolicy.FLAG
+    uncertain_level: UncertainLevel = UncertainLevel.FLAG
+    """Reject: nothing is measured at an uncertain level."""
+    without_level: WithoutLevel = WithoutLevel.ORGANS
+    """Organs: they are delivered with the statement that nothing was measured at L3."""
     windows: HuWindows = HuWindows()
     series_rules: str = "axial-soft-tissue"
     """Which rules choose the series of a study: a file of inference/profiles/series."""
 
     def __post_init__(self) -> None:
-        if self.lossy not in set(LossyPolicy):
-            raise ConfigurationInvalid(
-                found=f"{self.name}: lossy = {self.lossy!r:.40}",
-                wanted=" or ".join(LossyPolicy),
-                advice="Mend the profile in inference/profiles/.",
-            )
+        for key, kind in (
+            ("lossy", LossyPolicy),
+            ("uncertain_level", UncertainLevel),
+            ("without_level", WithoutLevel),
+        ):
+            if (value := getattr(self, key)) not in set(kind):
+                raise ConfigurationInvalid(
+                    found=f"{self.name}: {key} = {value!r:.40}",
+                    wanted=" or ".join(kind),
+                    advice="Mend the profile in inference/profiles/.",
+                )
 
     @property
     def content_hash(self) -> str:
@@ -77,7 +102,7 @@ class Profile:
     @property
     def models(self) -> tuple[str, ...]:
         """Names of the models this profile runs."""
-        named = (self.level_model, self.tissue_model, self.organ_model)
+        named = (self.level_model, self.spine_model, self.tissue_model, self.organ_model)
         return tuple(name for name in named if name)
 
 
@@ -95,6 +120,17 @@ def load_profile(name: str) -> Profile:
             advice="Name one of these with --profile or in habitus.toml.",
         )
     return profile_from_toml((PROFILE_FOLDER / f"{name}.toml").read_text(encoding="utf-8"), name)
+
+
+def with_choices(
+    profile: Profile, *, uncertain_level: str = "", without_level: str = ""
+) -> Profile:
+    """The profile with what a site wants otherwise; empty leaves it as it is."""
+    return replace(
+        profile,
+        uncertain_level=UncertainLevel(uncertain_level or profile.uncertain_level),
+        without_level=WithoutLevel(without_level or profile.without_level),
+    )
 
 
 def profile_from_toml(text: str, name: str) -> Profile:

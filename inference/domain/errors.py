@@ -5,6 +5,7 @@ HabitusError                      .code (stable, for REST, metrics, exit codes) 
 │  ├─ NoSuitableSeries            nothing here is an axial CT series
 │  ├─ UnsupportedGeometry         tilt, gap, duplicate, too few slices, not HU
 │  ├─ LevelNotFound               the third lumbar vertebra is not in the field of view
+│  ├─ LevelUncertain              it may be another vertebra, and the profile wants none that is doubted
 │  └─ LevelNotInSeries            the slice that a person named for L3 is not of this series
 ├─ UnreadableInput                a file that is broken, truncated or missing
 ├─ ModelUnusable                  stop taking jobs: a model folder is wrong
@@ -94,6 +95,14 @@ class LevelNotInSeries(StudyRejected):
 
     reason: str = "level-not-in-series"
     code: ClassVar[str] = "level-not-in-series"
+
+
+@dataclass(kw_only=True)
+class LevelUncertain(StudyRejected):
+    """A vertebra was found that may not be the third lumbar one, and the profile wants no such level."""
+
+    reason: str = "uncertain-l3"
+    code: ClassVar[str] = "uncertain-l3"
 
 
 @dataclass(kw_only=True)

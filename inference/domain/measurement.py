@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from inference.domain.labelmap import Structure
+from inference.domain.level_outcome import LevelOutcome
 from inference.domain.series_choice import ConsideredSeries
 
 
@@ -69,7 +70,7 @@ class Level:
     z_mm: float
     """Patient z of the middle of the body (LPS)."""
     confidence: float | None
-    """0..1; from the locator's own scores. None where a person set the level."""
+    """Calibrated probability that the middle of L3 is no farther than 10 mm from z_mm. None where a person set the level."""
     extent_mm: tuple[float, float]
     """Patient z of the lower and upper end of the vertebral body."""
     region_px: tuple[int, int, int, int] | None = None
@@ -149,6 +150,10 @@ class Report:
 
     patient: Patient
     level: Level | None
+    """None where nothing was measured at L3."""
+    level_outcome: LevelOutcome = LevelOutcome.FOUND
+    level_reasons: tuple[str, ...] = ()
+    """Why L3 is uncertain, or not in the field of view."""
     contrast: str = "unknown"
     """Contrast agent as stated by the scanner; muscle density depends on it and on kvp."""
     kvp: float | None = None

@@ -130,6 +130,16 @@ class SeriesChoice:
                 break
         return replace(self, verdicts=tuple(verdicts))
 
+    def taken_after_all(self, series_uid: str) -> "SeriesChoice":
+        """Of those that could not be measured, one is taken for what else it shows."""
+        verdicts = tuple(
+            replace(v, outcome=Outcome.CHOSEN, code="", why="")
+            if v.summary.series_uid == series_uid
+            else v
+            for v in self.verdicts
+        )
+        return replace(self, verdicts=verdicts)
+
     def refused_whole(self, code: str, why: str) -> "SeriesChoice":
         """Something speaks against the study as a whole: no candidate is left."""
         able = self.candidates

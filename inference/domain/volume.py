@@ -130,6 +130,12 @@ def flip(voxels: Voxels, flips: tuple[bool, bool, bool]) -> Voxels:
     return voxels[tuple(slice(None, None, -1) if f else slice(None) for f in flips)]
 
 
+def source_slice(volume: Volume, slice_index: int) -> int:
+    """A canonical slice index in the source volume's own order."""
+    flipped = axis_flips(volume.affine_lps)[0]
+    return volume.shape[0] - 1 - slice_index if flipped else slice_index
+
+
 def canonical(volume: Volume) -> Volume:
     """The same volume in canonical index order (axes reversed, never resampled); for axial series only."""
     flips = axis_flips(volume.affine_lps)

@@ -19,6 +19,7 @@ from inference.page.views import (
     View,
     coronal_view,
     ct_view,
+    organ_view,
     overlay_view,
     sagittal_view,
     tissue_view,
@@ -28,6 +29,8 @@ from inference.page.words import Words, words_of
 EDGE_PX = 16
 GAP_PX = 10
 HEADER_PX = 64
+DOUBT_TOP_PX = 31
+"""A doubt of the level takes the lower half of the title's place."""
 CAPTION_PX = 32
 VIEW_PX = (384, 262)
 """Width and height of each of the eight pictures."""
@@ -39,11 +42,14 @@ COLUMNS_PX = (16, 632, 652, 1092, 1112, 1584)
 
 AMBER = (255, 191, 71)
 LEVEL_LINE = (255, 230, 0)
+RED = (176, 32, 32)
 BLACK = (0, 0, 0)
 RULE = (70, 76, 86)
 FOOTER = (30, 32, 36)
 
 TITLE = Style(size_px=34, is_bold=True)
+SMALL_TITLE = Style(size_px=22, is_bold=True)
+DOUBT = Style(size_px=22, is_bold=True)
 BANNER = Style(size_px=30, is_bold=True, colour=BLACK, align="middle")
 CAPTION = Style(size_px=22, is_bold=True)
 CAPTION_VALUE = Style(size_px=22, align="right")
@@ -57,6 +63,10 @@ CELL_SHARES = {
     "organ": (0.0, 0.485, 0.63, 0.875, 1.0),
 }
 """Where the cells of each table begin, as shares of the column's width; the last is its end."""
+
+
+Sides = tuple[str, str]
+"""What stands at the left and at the right of a view."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +107,7 @@ def draw_page(scene: Scene, report: Report, facts: PageFacts) -> Sheet:
     """The whole page."""
     sheet = Sheet(typeface=facts.lettering.typeface)
     words = facts.lettering.words
-    _header(sheet, words)
+    _header(sheet, report, words)
     _pictures(sheet, scene, report, words)
     _tissues_and_indices(sheet, report, words)
     _organs(sheet, report, words)
@@ -106,28 +116,23 @@ def draw_page(scene: Scene, report: Report, facts: PageFacts) -> Sheet:
     return sheet
 
 
-def _header(sheet: Sheet, words: Words) -> None:
+def _header(sheet: Sheet, report: Report, words: Words) -> None:
     banner = Box(SHEET_PX[0] - 660, 10, SHEET_PX[0] - EDGE_PX, HEADER_PX - 6)
-    sheet.write(words["title"], Box(EDGE_PX, 10, banner.left - GAP_PX, HEADER_PX - 6), TITLE)
+    title = Box(EDGE_PX, 10, banner.left - GAP_PX, HEADER_PX - 6)
+    doubt = tables.level_doubt(report, words)
+    if doubt:
+        warning = Box(title.left, DOUBT_TOP_PX, title.right, title.bottom)
+        title = Box(title.left, 4, title.right, DOUBT_TOP_PX - 2)
+        sheet.fill(warning, RED)
+        sheet.write(doubt, warning, DOUBT)
+    sheet.write(words["title"], title, TITLE if not doubt else SMALL_TITLE)
     sheet.fill(banner, AMBER)
     sheet.write(words["research_use"], banner, BANNER)
 
 
 def _pictures(sheet: Sheet, scene: Scene, report: Report, words: Words) -> None:
-    sat, vat = Structure.SUBCUTANEOUS_FAT, Structure.VISCERAL_FAT
-    muscle = Structure.SKELETAL_MUSCLE
     axial, from_side = (words["right"], words["left"]), (words["front"], words["back"])
-    panels: list[tuple[str, str, Callable[[Scene], View], tuple[str, str]]] = [
-        (words["ct"], "", ct_view, axial),
-        (words["overlay"], "", overlay_view, axial),
-        (words["combined"], "", tissue_view, axial),
-        (words["sagittal"], "", sagittal_view, from_side),
-        *(
-            (words.structures[tissue], tables.area_of(report, tissue), _alone(tissue), axial)
-            for tissue in (sat, muscle, vat)
-        ),
-        (words["coronal"], "", coronal_view, axial),
-    ]
+    panels = _panels(report, words, axial, from_side)
     for number, (name, value, view, sides) in enumerate(panels):
         left = EDGE_PX + number % 4 * (VIEW_PX[0] + GAP_PX + 1)
         top = HEADER_PX + number // 4 * (CAPTION_PX + VIEW_PX[1] + GAP_PX)
@@ -142,6 +147,32 @@ def _pictures(sheet: Sheet, scene: Scene, report: Report, words: Words) -> None:
             Box(left, caption.bottom, caption.right, caption.bottom + VIEW_PX[1]),
             sides,
         )
+
+
+def _panels(
+    report: Report, words: Words, axial: Sides, from_side: Sides
+) -> list[tuple[str, str, Callable[[Scene], View], Sides]]:
+    """Caption, value, view and sides of each picture; without a level those of the organs alone."""
+    if report.level is None:
+        return [
+            (words["ct_anywhere"], "", ct_view, axial),
+            (words["organs_on_ct"], "", organ_view, axial),
+            (words["sagittal_alone"], "", sagittal_view, from_side),
+            (words["coronal_alone"], "", coronal_view, axial),
+        ]
+    sat, vat = Structure.SUBCUTANEOUS_FAT, Structure.VISCERAL_FAT
+    muscle = Structure.SKELETAL_MUSCLE
+    return [
+        (words["ct"], "", ct_view, axial),
+        (words["overlay"], "", overlay_view, axial),
+        (words["combined"], "", tissue_view, axial),
+        (words["sagittal"], "", sagittal_view, from_side),
+        *(
+            (words.structures[tissue], tables.area_of(report, tissue), _alone(tissue), axial)
+            for tissue in (sat, muscle, vat)
+        ),
+        (words["coronal"], "", coronal_view, axial),
+    ]
 
 
 def _alone(tissue: Structure) -> Callable[[Scene], View]:
@@ -167,6 +198,10 @@ def _panel(sheet: Sheet, view: View, box: Box, sides: tuple[str, str]) -> None:
 
 def _tissues_and_indices(sheet: Sheet, report: Report, words: Words) -> None:
     left, right = COLUMNS_PX[0:2]
+    if report.level is None:
+        place = Box(left, TABLES_TOP_PX, right, TABLES_TOP_PX + ROW_PX)
+        sheet.write(words["nothing_at_l3"], place, HEADING)
+        return
     heads = tuple(words[key] for key in ("tissue", "area", "mean_hu", "sd_hu", "slab"))
     rows = tables.tissue_rows(report, words)
     top = _table(sheet, "tissue", Box(left, TABLES_TOP_PX, right, 0), heads, rows)

@@ -6,6 +6,7 @@ from PIL import Image, ImageDraw
 
 from inference.dicom.codes import rgb_of
 from inference.domain.labelmap import Structure
+from inference.domain.level_outcome import LevelOutcome
 from inference.domain.measurement import Level, Quantity, Report, Unit
 from inference.page.sheet import BACKGROUND, INK
 from inference.page.typeface import Typeface
@@ -23,7 +24,7 @@ def level_picture(scene: Scene, report: Report, typeface: Typeface) -> Image.Ima
     """The slice in the middle of L3, tissues in colour, beside their areas."""
     lines = []
     if report.level is not None:
-        lines = [f"L3, z {report.level.z_mm:.1f} mm, {_certainty(report.level)}"]
+        lines = [f"L3, z {report.level.z_mm:.1f} mm, {_certainty(report.level)}", *_doubts(report)]
     picture = overlay_view(scene).picture(HEIGHT_PX, WIDTH_PX)
     return _with_legend(picture, lines, _tissue_lines(report), typeface)
 
@@ -35,7 +36,12 @@ def coronal_picture(scene: Scene, report: Report, typeface: Typeface) -> Image.I
     if view.level_share is not None:
         y = round(view.level_share * (picture.height - 1))
         ImageDraw.Draw(picture).line((0, y, picture.width, y), fill=LEVEL_LINE, width=2)
-    return _with_legend(picture, ["Coronal view; line: L3"], _organ_lines(report), typeface)
+    legend = "Coronal view; line: L3" if view.level_share is not None else "Coronal view; no L3"
+    return _with_legend(picture, [legend, *_doubts(report)], _organ_lines(report), typeface)
+
+
+def _doubts(report: Report) -> list[str]:
+    return ["L3 UNCERTAIN"] if report.level_outcome is LevelOutcome.UNCERTAIN else []
 
 
 def save_png(picture: Image.Image, path: Path) -> Path:

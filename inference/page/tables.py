@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inference.domain.labelmap import TISSUES, Structure
+from inference.domain.level_outcome import LevelOutcome
 from inference.domain.measurement import (
     CutOff,
     Level,
@@ -138,6 +139,15 @@ def _slab_line(level: Level, height_mm: float, words: Words) -> str:
     if level.confidence is None:
         return words["slab_line_by_hand"].format(height=height)
     return words["slab_line"].format(confidence=f"{level.confidence:.2f}", height=height)
+
+
+def level_doubt(report: Report, words: Words) -> str:
+    """What stands at the head of the page where L3 is not sure; empty where it is."""
+    if report.level_outcome is LevelOutcome.FOUND:
+        return ""
+    why = "; ".join(words.sentence(reason) for reason in report.level_reasons)
+    key = "uncertain" if report.level_outcome is LevelOutcome.UNCERTAIN else "not_in_field"
+    return words[key].format(why=why)
 
 
 def model_lines(models: Sequence[ModelUse]) -> list[str]:

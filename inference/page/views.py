@@ -51,38 +51,47 @@ class Scene:
 
     volume: Volume
     level_index: int
-    level_row: float
-    """The middle of L3 among the rows of a view from the side, counted from the feet."""
+    """Of the slice shown: that of L3 or, where nothing was measured there, the one with the most of the organs."""
+    level_row: float | None
+    """The middle of L3 among the rows of a view from the side, counted from the feet; None where it was not measured."""
     slice_of_row: npt.NDArray[np.intp]
     """Which slice such a row shows; one each where slices are evenly spaced."""
-    tissues: npt.NDArray[np.uint8]
+    tissues: npt.NDArray[np.uint8] | None
     """Labels of the L3 slice [row, column]."""
-    tissue_map: LabelMap
+    tissue_map: LabelMap | None
     organs: npt.NDArray[np.uint8] | None
     organ_map: LabelMap | None
 
 
 def scene_of(volume: Volume, analysis: Analysis) -> Scene:
     """The scan and its masks the same way up."""
-    level = analysis.report.level
-    if level is None or analysis.tissues is None:
-        raise ValueError("a picture needs a level and tissues")
+    level, tissues = analysis.report.level, analysis.tissues
     flips = axis_flips(volume.affine_lps)
     upright = canonical(volume)
-    index = volume.shape[0] - 1 - level.slice_index if flips[0] else level.slice_index
     organs = analysis.organs
+    index = level.slice_index if level is not None else _fullest_slice(volume, organs)
+    index = volume.shape[0] - 1 - index if flips[0] else index
     slice_of_row, first_place = _even_rows(upright)
-    level_place = (level.z_mm - upright.affine_lps[2, 3]) / upright.affine_lps[2, 0]
+    level_row = None
+    if level is not None:
+        place = (level.z_mm - upright.affine_lps[2, 3]) / upright.affine_lps[2, 0]
+        level_row = place - first_place
     return Scene(
         volume=upright,
         level_index=index,
-        level_row=level_place - first_place,
+        level_row=level_row,
         slice_of_row=slice_of_row,
-        tissues=flip(analysis.tissues.labels, flips)[index],
-        tissue_map=analysis.tissues,
+        tissues=flip(tissues.labels, flips)[index] if tissues is not None else None,
+        tissue_map=tissues,
         organs=flip(organs.labels, flips) if organs is not None else None,
         organ_map=organs,
     )
+
+
+def _fullest_slice(volume: Volume, organs: LabelMap | None) -> int:
+    if organs is None:
+        return volume.shape[0] // 2
+    return int(np.argmax((organs.labels > 0).sum(axis=(1, 2))))
 
 
 def _even_rows(volume: Volume) -> tuple[npt.NDArray[np.intp], float]:
@@ -101,7 +110,18 @@ def ct_view(scene: Scene) -> View:
 def overlay_view(scene: Scene) -> View:
     """All tissues in colour over the L3 slice."""
     picture = grey(scene.volume.hu[scene.level_index], SOFT_TISSUE_HU)
-    return _axial(scene, coloured(picture, scene.tissues, scene.tissue_map.structures))
+    if scene.tissues is not None and scene.tissue_map is not None:
+        picture = coloured(picture, scene.tissues, scene.tissue_map.structures)
+    return _axial(scene, picture)
+
+
+def organ_view(scene: Scene) -> View:
+    """The organs in colour over the slice shown."""
+    picture = grey(scene.volume.hu[scene.level_index], SOFT_TISSUE_HU)
+    if scene.organs is not None and scene.organ_map is not None:
+        labels = scene.organs[scene.level_index]
+        picture = coloured(picture, labels, scene.organ_map.structures)
+    return _axial(scene, picture)
 
 
 def tissue_view(scene: Scene, structures: Sequence[Structure] = TISSUES) -> View:
@@ -109,12 +129,14 @@ def tissue_view(scene: Scene, structures: Sequence[Structure] = TISSUES) -> View
     body = body_mask(scene.volume.hu[scene.level_index][None])[0]
     picture = np.zeros((*body.shape, 3), np.uint8)
     picture[body] = SILHOUETTE
-    wanted = {
-        label: structure
-        for label, structure in scene.tissue_map.structures.items()
-        if structure in structures
-    }
-    return _axial(scene, coloured(picture, scene.tissues, wanted, opacity=1.0))
+    if scene.tissues is not None and scene.tissue_map is not None:
+        wanted = {
+            label: structure
+            for label, structure in scene.tissue_map.structures.items()
+            if structure in structures
+        }
+        picture = coloured(picture, scene.tissues, wanted, opacity=1.0)
+    return _axial(scene, picture)
 
 
 def sagittal_view(scene: Scene) -> View:
@@ -184,12 +206,14 @@ def _reach(used: npt.NDArray[np.bool_], margin: float) -> slice:
 
 
 def _upright(scene: Scene, rgb: Rgb, slice_mm: float, column_mm: float) -> View:
-    share = 1 - (scene.level_row + 0.5) / len(scene.slice_of_row)
+    share = None
+    if scene.level_row is not None:
+        share = float(np.clip(1 - (scene.level_row + 0.5) / len(scene.slice_of_row), 0, 1))
     return View(
         rgb=rgb[scene.slice_of_row[::-1]],
         row_mm=slice_mm,
         column_mm=column_mm,
-        level_share=float(np.clip(share, 0, 1)),
+        level_share=share,
     )
 
 

@@ -15,6 +15,9 @@ LANGUAGE_FOLDER = Path(__file__).parent / "languages"
 _PLACE = re.compile(r"\\{(\w+)\\}")
 _NAMES = "names"
 """A place in a sentence that holds structures, which are translated too."""
+_WHY = "why"
+"""A place that holds sentences of their own."""
+BETWEEN_REASONS = "; "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +38,9 @@ class Words:
         for pattern, translated in self.sentences:
             if found := pattern.fullmatch(english):
                 places = found.groupdict()
+                if _WHY in places:
+                    reasons = places[_WHY].split(BETWEEN_REASONS)
+                    places[_WHY] = BETWEEN_REASONS.join(map(self.sentence, reasons))
                 if _NAMES in places:
                     places[_NAMES] = self._named(places[_NAMES])
                 return translated.format(**places)

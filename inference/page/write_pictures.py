@@ -6,6 +6,7 @@ from inference.dicom.ct_series import CtSeries
 from inference.dicom.identity import ResultIdentity
 from inference.dicom.write_page import encode_page, image_number
 from inference.domain.outcome import Analysis
+from inference.domain.volume import source_slice
 from inference.page.picture_page import Lettering, PageFacts, draw_page
 from inference.page.pictures import coronal_picture, level_picture, save_png
 from inference.page.views import scene_of
@@ -18,12 +19,10 @@ def write_pictures(
     letters: Lettering,
     folder: Path,
 ) -> dict[str, Path]:
-    """Files by role; `page` is the DICOM object."""
+    """Files by role; `page` is the DICOM object. Without a level there is no picture of it."""
     report = analysis.report
-    if report.level is None:
-        raise ValueError("a picture page needs a level")
-    slice_index = report.level.slice_index
     scene = scene_of(series.volume, analysis)
+    slice_index = source_slice(series.volume, scene.level_index)
     facts = PageFacts(
         lettering=letters,
         made_by=f"Habitus {identity.code_version}",
@@ -32,11 +31,13 @@ def write_pictures(
     sheet = draw_page(scene, report, facts)
     page = folder / "page.dcm"
     page.write_bytes(encode_page(sheet.pixels, series, slice_index, identity))
-    level = level_picture(scene, report, letters.typeface)
     coronal = coronal_picture(scene, report, letters.typeface)
-    return {
+    written = {
         "page": page,
         "picture-page": save_png(sheet.image, folder / "page.png"),
-        "picture-l3": save_png(level, folder / "l3.png"),
         "picture-coronal": save_png(coronal, folder / "coronal.png"),
     }
+    if report.level is not None:
+        level = level_picture(scene, report, letters.typeface)
+        written["picture-l3"] = save_png(level, folder / "l3.png")
+    return written

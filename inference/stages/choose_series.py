@@ -1,5 +1,6 @@
 """Choose the series of a study that suits an analysis best, by rules that are data; the order of input is no matter."""
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -74,12 +75,13 @@ def require_candidate(choice: SeriesChoice) -> None:
 
 def choice_flags(choice: SeriesChoice) -> tuple[str, ...]:
     """What a reader of the result must know of the choice."""
+    chosen = choice.chosen
+    better = itertools.takewhile(lambda verdict: verdict is not chosen, choice.verdicts)
     flags = [
         f"series {_name(verdict)} suited better by its headers, but could not be measured: {verdict.code}"
-        for verdict in choice.verdicts
+        for verdict in better
         if verdict.outcome is Outcome.FAILED
     ]
-    chosen = choice.chosen
     if chosen is not None and chosen.summary.left_out:
         counted = Counter(chosen.summary.left_out)
         kinds = ", ".join(f"{count} × {why}" for why, count in sorted(counted.items()))

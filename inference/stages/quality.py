@@ -9,7 +9,6 @@ from inference.stages.measure import value_of
 
 STABLE_PERCENT = 15.0
 """Muscle area may differ by this much between neighbouring slices before the level is doubted."""
-CONFIDENT = 0.75
 SLAB_TOLERANCE_MM = 0.5
 
 
@@ -42,11 +41,9 @@ def scan_flags(contrast: str, kvp: float | None) -> list[str]:
     return flags
 
 
-def level_flags(confidence: float | None, measurements: tuple[Measurement, ...]) -> list[str]:
-    """Doubts about the level itself; what a person set has no confidence."""
+def level_flags(measurements: tuple[Measurement, ...]) -> list[str]:
+    """What the areas say of the level."""
     flags = []
-    if confidence is not None and confidence < CONFIDENT:
-        flags.append(f"L3 level uncertain: confidence {confidence:.2f}")
     area = value_of(measurements, Quantity.AREA, Structure.SKELETAL_MUSCLE)
     for quantity in (Quantity.AREA_SLICE_BELOW, Quantity.AREA_SLICE_ABOVE):
         other = value_of(measurements, quantity, Structure.SKELETAL_MUSCLE)

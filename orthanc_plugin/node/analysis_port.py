@@ -25,6 +25,10 @@ class LoadRequest:
     profile: str
     providers: Sequence[str]
     report: ReportOptions = DEFAULT_REPORT
+    uncertain_level: str = ""
+    """What is done at a level that is doubted; empty: as the profile says."""
+    without_level: str = ""
+    """What is done where nothing can be measured at L3; empty: as the profile says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,8 @@ class AnalysisRequest:
     """Where an operator set L3 in this series."""
     profile: str = ""
     """Which of the loaded ones; empty: the engine's own."""
+    may_lack_level: bool = True
+    """Whether organs are wanted of it without L3; not while another series of the study may show it."""
 
 
 class Analyser(Protocol):

@@ -107,6 +107,20 @@ class ChoiceJournal:
         ]
         return series[-1] if series else None
 
+    def is_last(self, study_orthanc_id: str, finalists: int) -> bool:
+        """Whether a series that is tried now is the last one of its study that may be."""
+        left = self._journal.connection.execute(
+            "SELECT count(*) AS n FROM skipped WHERE study_orthanc_id = ?"
+            " AND (reason LIKE ? OR reason = ?)",
+            (study_orthanc_id, _OUTSCORED, CAME_LATER),
+        ).fetchone()
+        tried = {
+            job.submission.series_uid
+            for job in self._jobs(study_orthanc_id)
+            if job.state is JobState.REJECTED
+        }
+        return left["n"] == 0 or len(tried) + 1 >= finalists
+
     def score(self, series_uid: str) -> int | None:
         """What a series was worth when it was taken."""
         row = self._journal.connection.execute(

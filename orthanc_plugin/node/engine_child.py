@@ -67,6 +67,8 @@ def _load(start: Message, answers: int) -> dict[str, Analyser]:
         profile="",
         providers=tuple(start["providers"]),
         report=report_options(start["report"]),
+        uncertain_level=start["uncertain_level"],
+        without_level=start["without_level"],
     )
     try:
         module: AnalyserModule = importlib.import_module(start["analyser"])
@@ -103,6 +105,7 @@ def _serve(analysers: Mapping[str, Analyser], command: Message, answers: int) ->
         entered=EnteredSize(**command["entered"]) if command["entered"] else None,
         level=EnteredLevel(**command["level"]) if command["level"] else None,
         profile=command["profile"],
+        may_lack_level=command["may_lack_level"],
     )
     analyser = analysers[request.profile]
 

@@ -187,6 +187,7 @@ class EngineProcess:
                     "entered": asdict(request.entered) if request.entered else None,
                     "level": asdict(request.level) if request.level else None,
                     "profile": request.profile or self.settings.profile,
+                    "may_lack_level": request.may_lack_level,
                 }
             )
             while (now := time.monotonic()) < deadline:
@@ -290,6 +291,8 @@ class EngineProcess:
             "profiles": list(dict.fromkeys((self.settings.profile, *self.further_profiles))),
             "providers": list(self.settings.providers),
             "report": asdict(self.report),
+            "uncertain_level": self.settings.uncertain_level or "",
+            "without_level": self.settings.without_level or "",
             "memory_limit_bytes": self.settings.memory_limit_bytes,
         }
 

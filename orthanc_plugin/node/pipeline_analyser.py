@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference.domain.analysis_profile import load_profile
+from inference.domain.analysis_profile import Profile, load_profile, with_choices
 from inference.domain.report_options import ReportOptions
 from inference.engine.warm_up import warm_up
 from inference.pipeline import CODE_VERSION, Models, RunIdentity, analyse_folder, load_models
@@ -33,6 +33,7 @@ class PipelineAnalyser:
             predecessors=request.predecessors,
             entered=request.entered,
             entered_level=request.level,
+            may_lack_level=request.may_lack_level,
         )
         written = analyse_folder(
             request.series_folder, request.out_folder, self.models, identity, progress
@@ -42,15 +43,23 @@ class PipelineAnalyser:
 
 def load(request: LoadRequest) -> PipelineAnalyser:
     """Verify and load the models of the profile, and run each once; raises ModelUnusable or InferenceFailed."""
-    profile = load_profile(request.profile)
+    profile = profile_for(request)
     models = load_models(profile, request.providers, request.models_folder)
     warm_up(models.loaded)
     identity = EngineIdentity(
-        profile_hash=choices_hash(profile.content_hash, request.report.content_hash),
+        profile_hash=choices_hash(
+            profile.content_hash, request.report.content_hash, models.calibration.content_hash
+        ),
         models=tuple(sorted((use.name, use.sha256) for use in models.uses)),
         code_version=f"{CODE_VERSION}+{source_hash(INFERENCE_FOLDER)}",
     )
     return PipelineAnalyser(identity=identity, models=models, report=request.report)
+
+
+def profile_for(request: LoadRequest) -> Profile:
+    """The profile as the site wants it."""
+    wanted = {"uncertain_level": request.uncertain_level, "without_level": request.without_level}
+    return with_choices(load_profile(request.profile), **wanted)
 
 
 def choices_hash(*hashes: str) -> str:

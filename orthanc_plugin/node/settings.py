@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from inference.domain.analysis_profile import UncertainLevel, WithoutLevel
 from inference.domain.report_options import DEFAULT_REPORT, ReportOptions
 from orthanc_plugin.inside.disk_space import DiskMarks
 from orthanc_plugin.node.destinations import Destination
@@ -91,6 +92,12 @@ class EngineSettings:
     """The folder of the models, one folder each."""
     profile: str = "abdomen"
     """What is analysed: a file of inference/profiles."""
+    uncertain_level: UncertainLevel | None = None
+    """What is done where the level of L3 is doubted: "flag" measures there and says why it is doubted, "reject" measures
+    nothing there. Left out: as the profile says ("flag" in all that are shipped)."""
+    without_level: WithoutLevel | None = None
+    """What is done where nothing can be measured at L3 and the profile asks for organs: "organs" delivers them with that
+    statement, "reject" rejects the study. Left out: as the profile says ("organs" in all that are shipped)."""
     providers: Texts = ("cpu",)
     """Where the networks run, the one wanted most first: tensorrt, cuda, cpu."""
     analyser: str = "orthanc_plugin.node.pipeline_analyser"

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from inference.domain.errors import HabitusError
 from inference.domain.seg_encoding import SegEncoding
 from orthanc_plugin.node.analysis_port import AnalysisRequest
+from orthanc_plugin.node.choice_journal import ChoiceJournal
 from orthanc_plugin.node.delivery_journal import DeliveryJournal, ResultFile
 from orthanc_plugin.node.demographics import DemographicsSeal
 from orthanc_plugin.node.destinations import Destination, encodings_for
@@ -34,6 +35,7 @@ from orthanc_plugin.node.pacs import (
     ResourceGone,
     SeriesFacts,
 )
+from orthanc_plugin.node.profile_rules import rules_in_force
 from orthanc_plugin.node.settings import EngineSettings, Settings
 from orthanc_plugin.node.site_time import SiteClock
 from orthanc_plugin.node.spool import Spool, WorkFolder
@@ -212,12 +214,19 @@ class Worker:
                 job.submission.series_uid, facts.sop_uids.values()
             ),
             profile=job.submission.route.profile,
+            may_lack_level=self._is_last_of_study(job),
         )
         outcome = self._bench.engine.analyse(
             request,
             lambda stage, fraction: self._bench.journal.beat(job, LEASE_S, stage, fraction),
         )
         self._conclude(job, work, outcome)
+
+    def _is_last_of_study(self, job: Job) -> bool:
+        """Whether L3 is no longer to be hoped for from another series."""
+        rules = rules_in_force(self._in_force)(job.submission.route.profile)
+        notes = ChoiceJournal(self._bench.journal)
+        return notes.is_last(job.submission.study_orthanc_id, rules.finalists)
 
     def _encodings(self, job: Job) -> tuple[SegEncoding, ...]:
         return encodings_for(self._receivers(job))

@@ -98,6 +98,14 @@ function reason(job) {
   return [job.reason, job.detail].filter(Boolean).join(': ');
 }
 
+// Wrong by a vertebra must not look like right: said above the numbers, not only among the notes.
+function doubt(report) {
+  const why = (report?.level_reasons ?? []).join('; ');
+  if (report?.level_outcome === 'uncertain') return `L3 uncertain: ${why}`;
+  if (report?.level_outcome === 'not-in-field') return `No L3: ${why}`;
+  return '';
+}
+
 function way(job) {
   const named = { 10: 'stat', '-10': 'off-peak' }[job.priority];
   const parts = [job.rule && `rule ${job.rule}`, named, job.mode === 'shadow' && 'shadow: kept here, not sent'];
@@ -285,6 +293,7 @@ async function draw(job) {
   const bar = item.querySelector('progress');
   bar.hidden = job.state !== 'running';
   bar.value = job.fraction;
+  part('doubt').textContent = doubt(report);
   offerWishes(part, job);
   levelChooser(part('level'), job, report);
   part('pictures').replaceChildren(...pictures(job));

@@ -58,6 +58,8 @@ def test_a_job_is_shown_with_rule_numbers_picture_and_deliveries(
 
     for text in ("Done", "rule most", "liver", "1,534", "sr to pacs: confirmed", "3 slices"):
         viewer.job_shows(key, text)
+    doubt = viewer.job(key).get_by_role("alert")
+    expect(doubt).to_have_text("L3 uncertain: the two networks place it 34 mm apart")
     picture = viewer.job(key).get_by_alt_text("Picture of l3")
     picture.scroll_into_view_if_needed()
     wait_for(lambda: picture.evaluate("e => e.naturalWidth") == 1, 10.0, "the picture")

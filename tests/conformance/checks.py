@@ -8,7 +8,8 @@ from pathlib import Path
 from inference.domain.analysis_profile import load_profile
 from inference.domain.labelmap import TISSUES
 from inference.domain.measurement import Report
-from inference.pipeline import Facts, Stopwatch, analyse_volume, load_models, silent
+from inference.measure_findings import Facts
+from inference.pipeline import Stopwatch, analyse_volume, load_models, silent
 from tests.conformance.comparison import (
     centroid_errors,
     centroids_by_headers,

@@ -14,8 +14,12 @@ from inference.pipeline import Models, RunIdentity, analyse_folder, silent
 from inference.stages.projections import LANDMARKS, ROWS
 from tests.unit.inference.fake_predictors import FakePredictor, Float, make_manifest
 
-LANDMARK_ROWS = {"L3": 8.0, "L3_lower": 5.0, "L3_upper": 11.0}
-"""Where the fake locator sees its landmarks, in rows above the lowest slice; it sees no others."""
+LANDMARK_ROWS = {
+    **{name: 8.0 + 11.0 * (5 - place) for place, name in enumerate(LANDMARKS[:9])},
+    "L3_lower": 5.0,
+    "L3_upper": 11.0,
+}
+"""Where the fake locator sees its landmarks, in rows above the lowest slice; most of them lie beyond a short field."""
 STEP_MM = 6.0
 """Of the fake networks' grids, as of the base series' pixels."""
 IDENTITY = RunIdentity(job_key="0" * 32, created=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
@@ -79,7 +83,7 @@ def _manifest(
 
 def _level(batch: Float) -> Float:
     rows = np.arange(ROWS)
-    curves = [8 - 4 * np.abs(rows - LANDMARK_ROWS.get(name, ROWS * 2)) for name in LANDMARKS]
+    curves = [8 - 4 * np.abs(rows - LANDMARK_ROWS[name]) for name in LANDMARKS]
     return np.repeat(np.array(curves, np.float32)[None], len(batch), axis=0)
 
 

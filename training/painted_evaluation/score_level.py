@@ -5,10 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from inference.domain.errors import HabitusError, LevelNotFound
+from inference.domain.level_outcome import LevelOutcome
 from inference.domain.measurement import Patient, Quantity, Report
 from inference.domain.outcome import Analysis
 from inference.domain.volume import Volume
-from inference.pipeline import Facts, Models, Stopwatch, analyse_volume, silent
+from inference.measure_findings import Facts
+from inference.pipeline import Models, Stopwatch, analyse_volume, silent
 from inference.stages.measure import value_of
 from training.painted_evaluation.scores import Answer, LevelScore, Truth
 from training.templates.case import PaintedCase
@@ -41,12 +43,12 @@ def answer_in(analysis: Analysis) -> LevelAnswer:
     report = analysis.report
     if report.level is None:
         return _none(Answer.NOT_IN_FIELD, ())
-    reasons = tuple(flag for flag in report.flags if "level uncertain" in flag)
+    is_doubted = report.level_outcome is LevelOutcome.UNCERTAIN
     return LevelAnswer(
-        answer=Answer.UNCERTAIN if reasons else Answer.FOUND,
+        answer=Answer.UNCERTAIN if is_doubted else Answer.FOUND,
         z_mm=report.level.z_mm,
         confidence=report.level.confidence,
-        reasons=reasons,
+        reasons=report.level_reasons,
         report=report,
     )
 

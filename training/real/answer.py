@@ -8,10 +8,12 @@ from typing import Any
 from inference.domain.analysis_profile import Profile, load_profile
 from inference.domain.errors import ImplausibleResult, LevelNotFound
 from inference.domain.labelmap import LabelMap, Structure
+from inference.domain.level_outcome import LevelOutcome
 from inference.domain.measurement import OrganResult, Quantity, Report
 from inference.domain.volume import Volume
 from inference.engine.model_store import SHIPPED_MODELS, model_names
-from inference.pipeline import Facts, Models, Stopwatch, analyse_volume, load_models, silent
+from inference.measure_findings import Facts
+from inference.pipeline import Models, Stopwatch, analyse_volume, load_models, silent
 from inference.segment_organs import segment_organs
 from inference.stages.measure import measure_organs
 from inference.stages.quality import patient_flags, scan_flags
@@ -76,8 +78,9 @@ def outcome_of(report: Report) -> tuple[Outcome, str]:
     """What a report says of the level; the one place that knows how it says it."""
     if report.level is None:
         return Outcome.ABSENT, ""
-    doubts = [flag for flag in report.flags if "level uncertain" in flag.lower()]
-    return (Outcome.UNCERTAIN, "; ".join(doubts)) if doubts else (Outcome.FOUND, "")
+    if report.level_outcome is LevelOutcome.UNCERTAIN:
+        return Outcome.UNCERTAIN, "; ".join(report.level_reasons)
+    return Outcome.FOUND, ""
 
 
 def answer_of(volume: Volume, facts: Facts, models: Models) -> Answer:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from inference.domain.errors import HabitusError
 from inference.domain.measurement import Patient
 from inference.domain.volume import Volume
-from inference.pipeline import Facts
+from inference.measure_findings import Facts
 from training.real.known_cases import KnownCase
 from training.real.reference import Reference
 

@@ -18,7 +18,7 @@ from inference.domain.analysis_profile import LossyPolicy, Profile
 from inference.domain.errors import HabitusError, UnreadableInput
 from inference.domain.volume import Volume, canonical
 from inference.first_measurable import choice_in, try_in_order
-from inference.pipeline import Facts
+from inference.measure_findings import Facts
 from training.real.case import RealCase
 from training.real.known_cases import KnownCase
 from training.real.level_reference import labelled_z_mm, stated_level, stated_z_mm

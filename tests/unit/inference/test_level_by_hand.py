@@ -59,8 +59,9 @@ def test_it_is_measured_where_the_person_says(folder: Path) -> None:
 
 
 def test_a_study_in_which_no_l3_was_found_becomes_measurable(folder: Path) -> None:
+    assert analysed(folder, blind_models()).report.level is None
     with pytest.raises(LevelNotFound):
-        analysed(folder, blind_models())
+        analysed(folder, replace(blind_models(), organs=None))
 
     report = analysed(folder, blind_models(), instance_number=4).report
 

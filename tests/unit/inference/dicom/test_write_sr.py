@@ -22,6 +22,7 @@ from inference.dicom.write_seg import build_seg
 from inference.dicom.write_sr import build_sr, encode_sr
 from inference.domain.earlier_document import EarlierDocument
 from inference.domain.labelmap import FLARE22_ORGANS, TISSUES
+from inference.domain.level_outcome import LevelOutcome
 from inference.domain.measurement import Patient, Quantity, Report
 from inference.domain.report_options import ReportOptions, SrTitle
 from tests.synthetic_series import result_identity, save_all, small_datasets, small_labels
@@ -221,12 +222,21 @@ def test_the_same_job_gives_the_same_bytes(series: CtSeries, segmentations: list
 def test_a_report_of_organs_alone_needs_no_level(
     series: CtSeries, segmentations: list[Dataset]
 ) -> None:
-    report = replace(full_report(), level=None, body_composition=(), cut_offs=())
+    report = replace(
+        full_report(),
+        level=None,
+        level_outcome=LevelOutcome.NOT_IN_FIELD,
+        level_reasons=("L3 seems to lie below the field of view",),
+        body_composition=(),
+        cut_offs=(),
+    )
 
     document = build_sr(report, series, segmentations[1:], result_identity("sr"))
 
     assert found(document, "liver", "118565006") == [1000 / 3]
-    assert not said(document, "l3", "112039")
+    assert said(document, "l3", "LEVEL_OUTCOME") == ["L3_NOT_IN_FIELD"]
+    assert said(document, "l3", "LEVEL_REASON") == ["L3 seems to lie below the field of view"]
+    assert found(document, "l3", "LEVEL_Z") == []
 
 
 def test_a_report_without_segmentations_still_carries_the_numbers(series: CtSeries) -> None:

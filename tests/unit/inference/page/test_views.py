@@ -43,6 +43,7 @@ def colours(view: View) -> set[tuple[int, ...]]:
 def test_the_level_slice_is_found_whichever_way_the_series_runs(scene: Scene) -> None:
     assert scene.level_index == LEVEL_INDEX
     assert scene.level_row == pytest.approx(LEVEL_INDEX)
+    assert scene.tissues is not None
     assert set(np.unique(scene.tissues)) == {0, 1, 2, 3, 4}
 
 

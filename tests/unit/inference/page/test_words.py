@@ -1,17 +1,23 @@
 """The words of the page: every language says the same things, and every note of a report is translated."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from inference.domain.labelmap import FLARE22_ORGANS, Structure
+from inference.domain.level_calibration import UNCALIBRATED
 from inference.domain.measurement import OrganResult, Patient
 from inference.domain.report_options import Language
 from inference.engine.providers import downgrade_flag
+from inference.find_level import level_absent_flags
 from inference.page.typeface import drawable
 from inference.page.words import LANGUAGE_FOLDER, words_of
 from inference.stages import quality
+from inference.stages.decide_level import UNKNOWN_NETWORKS, decide
+from tests.unit.inference.stages.drawn_spines import USUAL_STEPS_MM, curves_of, spine_mm
 
+STRICT = replace(UNCALIBRATED.two_opinions, confident_from=0.9999, in_field_from=0.05)
 OTHERS = [language for language in Language if language != Language.ENGLISH]
 
 
@@ -40,6 +46,32 @@ def test_every_word_can_be_drawn(language: Language) -> None:
     assert set("".join(texts)) - set(drawable()) == set()
 
 
+def every_word_on_the_level() -> list[str]:
+    """Of levels that are doubted for every reason there is, absent ones and odd spines."""
+    spine = spine_mm()
+    four = {name: z for name, z in spine.items() if name != "L5"} | {"S1": -60.0}
+    six = spine_mm(steps_mm=(*USUAL_STEPS_MM[:-1], 58.0))
+    no_end_plate = curves_of({name: z for name, z in spine.items() if name != "L3"})
+    torn = curves_of(spine | {"L2": 120.0}, (-9.0, 210.0), height=0.5)
+    levels = [
+        decide([one, *rest], replace(UNCALIBRATED, two_opinions=STRICT, one_opinion=STRICT))
+        for one, *rest in (
+            (torn, curves_of(spine_mm(34.0), (-9.0, 210.0), height=0.5)),
+            (curves_of(spine), curves_of(spine)),
+            (curves_of(four), curves_of(four)),
+            (curves_of(six), curves_of(six)),
+            (no_end_plate,),
+        )
+    ]
+    absent = [
+        decide([curves_of(spine, field)], UNCALIBRATED)
+        for field in ((60.0, 210.0), (-330.0, -60.0))
+    ]
+    said = [flag for level in levels for flag in level.flags]
+    said += [flag for level in (*levels[:1], *absent) for flag in level_absent_flags(level)]
+    return [*dict.fromkeys(said), UNKNOWN_NETWORKS]
+
+
 def every_flag() -> list[str]:
     """All that our own stages can say of a result."""
     organ = OrganResult(
@@ -61,16 +93,14 @@ def every_flag() -> list[str]:
         *quality.patient_flags(Patient(notes=notes)),
         *quality.patient_flags(Patient(sex="F", age_years=12.0)),
         *quality.scan_flags("unknown", None),
-        *quality.level_flags(0.5, ()),
         *quality.slab_flags(20.0, (0.0, 30.0)),
         *quality.organ_flags((organ,)),
         downgrade_flag(("cuda",), "cpu") or "",
-        "level uncertain: L2 was found 80 mm from L3",
         "L3 set by hand by otto at 2026-11-21 21:50 UTC",
         "the network alone found no L3",
         "the network alone placed L3 31 mm higher",
         "the network alone placed L3 31 mm lower",
-        "end plate of L3 not seen: slab volumes are of the usual height there",
+        *every_word_on_the_level(),
         "muscle area changes by +18 % in the neighbouring slice",
         "patient name is not in the character set that the images state: letters may be wrong",
         "3 identical copies of slices were left out",

@@ -1,16 +1,22 @@
 """A level that a person set: the network has no say in it, and its end plates count only where they are of the same body."""
 
+from dataclasses import replace
+
 import pytest
 
+from inference.domain.level_outcome import LevelOutcome
+from inference.stages.decide_level import SpineLevel
+from inference.stages.end_plates import NO_END_PLATES
 from inference.stages.level_by_hand import spine_by_hand
-from inference.stages.locate_l3 import NO_END_PLATES, SpineLevel
 
 SOURCE = "L3 set by hand by otto at 2026-01-02 03:04 UTC"
 NETWORK = SpineLevel(
+    outcome=LevelOutcome.UNCERTAIN,
     z_mm=100.0,
     extent_mm=(88.0, 113.0),
     confidence=0.97,
-    flags=("level uncertain: L2 was found 80 mm from L3",),
+    evidence=None,
+    reasons=("L2 was found 80 mm from it",),
 )
 
 
@@ -36,15 +42,13 @@ def test_of_another_vertebra_the_usual_height_is_taken(z_mm: float, side: str) -
 
 
 def test_where_the_network_found_none_this_is_said() -> None:
-    spine = spine_by_hand(68.0, SOURCE, None)
+    spine = spine_by_hand(68.0, SOURCE, replace(NETWORK, outcome=LevelOutcome.NOT_IN_FIELD))
 
     assert spine.extent_mm == (54.0, 82.0)
     assert spine.flags == (SOURCE, "the network alone found no L3", NO_END_PLATES)
 
 
 def test_end_plates_that_the_network_did_not_see_are_not_seen_now() -> None:
-    network = SpineLevel(
-        z_mm=100.0, extent_mm=(86.0, 114.0), confidence=0.9, flags=(NO_END_PLATES,)
-    )
+    network = replace(NETWORK, caveats=(NO_END_PLATES,))
 
     assert NO_END_PLATES in spine_by_hand(100.0, SOURCE, network).flags

@@ -1,69 +1,17 @@
-"""From curves to a level, or to none."""
+"""Curves from projections, window by window."""
 
 import itertools
-from collections.abc import Mapping
 
 import numpy as np
 import pytest
 
 from inference.domain.volume import Volume, affine_from_axes
 from inference.stages.grids import Float
-from inference.stages.locate_l3 import landmark_curves, level_from_curves
-from inference.stages.projections import CHANNELS, LANDMARKS, ROW_MM, ROWS, window_starts
+from inference.stages.locate_l3 import landmark_curves
+from inference.stages.projections import CHANNELS, LANDMARKS, ROWS, window_starts
 from tests.unit.inference.fake_predictors import FakePredictor, make_manifest
 
 COLUMNS = 192
-
-
-def _curves(rows: int, peaks: Mapping[str, tuple[float, float]]) -> Float:
-    """Gaussian bumps of the given row and height."""
-    curves = np.zeros((len(LANDMARKS), rows), np.float32)
-    for name, (row, height) in peaks.items():
-        curves[LANDMARKS.index(name)] = height * np.exp(-0.5 * ((np.arange(rows) - row) / 2) ** 2)
-    return curves
-
-
-def test_the_level_is_the_sub_row_peak_of_l3() -> None:
-    spine = level_from_curves(_curves(100, {"L3": (40.4, 0.9)}), 12.0)
-
-    assert spine is not None
-    assert spine.z_mm == pytest.approx(12.0 + 40.4 * ROW_MM, abs=1.0)
-    assert spine.confidence == pytest.approx(0.9, abs=0.03)
-
-
-def test_no_peak_is_no_level() -> None:
-    assert level_from_curves(_curves(100, {"L3": (40, 0.4), "L2": (50, 0.9)}), 0.0) is None
-
-
-def test_end_plates_give_the_extent_where_they_are_plausible() -> None:
-    peaks = {"L3": (40, 0.9), "L3_lower": (35, 0.9), "L3_upper": (70, 0.9)}
-
-    spine = level_from_curves(_curves(100, peaks), 0.0)
-
-    assert spine is not None
-    lower, upper = spine.extent_mm
-    assert lower == pytest.approx(35 * ROW_MM, abs=1)
-    assert upper == pytest.approx(40 * ROW_MM + 14, abs=1)
-    assert any("end plate" in flag for flag in spine.flags)
-
-
-def test_a_level_with_both_end_plates_raises_no_doubt() -> None:
-    peaks = {"L3": (40, 0.9), "L3_lower": (35, 0.9), "L3_upper": (45, 0.9)}
-
-    spine = level_from_curves(_curves(100, peaks), 0.0)
-
-    assert spine is not None
-    assert spine.flags == ()
-
-
-def test_a_neighbour_in_the_wrong_place_lowers_the_confidence_and_is_said() -> None:
-    peaks = {"L3": (40, 0.9), "L2": (80, 0.9), "L4": (28, 0.9)}
-
-    spine = level_from_curves(_curves(100, peaks), 0.0)
-
-    assert spine is not None
-    assert (spine.confidence or 1.0) < 0.5
-    assert any("L2" in flag for flag in spine.flags)
 
 
 @pytest.mark.parametrize("rows", [100, ROWS, ROWS + 1, 3 * ROWS + 7])

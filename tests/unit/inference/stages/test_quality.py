@@ -6,7 +6,6 @@ import pytest
 from inference.domain.labelmap import Structure
 from inference.domain.measurement import Measurement, Patient, Quantity, Unit
 from inference.stages.quality import (
-    CONFIDENT,
     body_touches_border,
     level_flags,
     patient_flags,
@@ -35,15 +34,9 @@ def test_unknown_contrast_and_voltage_are_told_apart() -> None:
     assert "voltage" in voltage
 
 
-def test_a_level_without_confidence_is_flagged() -> None:
-    assert level_flags(CONFIDENT, areas(100, 100)) == []
-    assert len(level_flags(CONFIDENT - 0.01, areas(100, 100))) == 1
-    assert level_flags(None, areas(100, 100)) == []
-
-
 @pytest.mark.parametrize(("above", "count"), [(114.0, 0), (116.0, 1), (84.0, 1)])
 def test_an_area_that_jumps_between_neighbours_is_flagged(above: float, count: int) -> None:
-    assert len(level_flags(1.0, areas(100.0, above))) == count
+    assert len(level_flags(areas(100.0, above))) == count
 
 
 def test_a_slab_that_lacks_a_part_of_l3_is_flagged() -> None:

@@ -51,6 +51,7 @@ def run(
     wanted: bool = True,
     profile: str = "",
     level: EnteredLevel | None = None,
+    may_lack_level: bool = True,
 ) -> Outcome:
     """One job over a two-slice series."""
     for name in ("series", "out"):
@@ -65,6 +66,7 @@ def run(
         encodings=(SegEncoding.BINARY, SegEncoding.LABELMAP),
         profile=profile,
         level=level,
+        may_lack_level=may_lack_level,
     )
     return engine.analyse(request, lambda stage, fraction: wanted)
 
@@ -108,6 +110,17 @@ def test_a_level_set_by_hand_reaches_the_analyser(engine: EngineProcess, tmp_pat
     assert isinstance(without, Refused)
     assert isinstance(with_level, Finished)
     assert told["source"] == "L3 set by hand by otto at 1970-01-01 00:00 UTC"
+
+
+@pytest.mark.parametrize("may_lack_level", [True, False])
+def test_whether_a_level_may_lack_reaches_the_analyser(
+    may_lack_level: bool, engine: EngineProcess, tmp_path: Path
+) -> None:
+    engine.start()
+    run(engine, tmp_path, may_lack_level=may_lack_level)
+
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert report["may_lack_level"] is may_lack_level
 
 
 def test_a_broken_model_is_named(engine: EngineProcess, tmp_path: Path) -> None:

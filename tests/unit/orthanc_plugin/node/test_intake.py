@@ -7,12 +7,13 @@ import pytest
 from pydicom.dataset import Dataset
 
 from orthanc_plugin.node.arrivals import CURSOR
+from orthanc_plugin.node.choice_journal import ChoiceJournal
 from orthanc_plugin.node.job_states import JobState
 from orthanc_plugin.node.journal import Journal
 from orthanc_plugin.node.pacs import PacsUnavailable
 from tests.dicom_peers import ct_series
 from tests.fakes import ENGINE, Clock, FakePacs, fill
-from tests.intake_scene import QUIET_S, Scene, settle
+from tests.intake_scene import QUIET_S, RULES, Scene, settle
 from tests.synthetic_study import SEVEN_PORTAL, plain_series, study_of_seven
 
 SECRET = "HONG_GILDONG"
@@ -263,6 +264,26 @@ def test_where_the_chosen_series_is_rejected_the_next_best_is_queued(scene: Scen
     # Three finalists, and not the lung series after them.
     assert scene.queued_numbers() == [SEVEN_PORTAL, 3, 6]
     assert scene.notes()[2] == "next-best-failed"
+
+
+def test_organs_without_l3_are_wanted_only_of_the_last_series_that_may_be_tried(
+    scene: Scene,
+) -> None:
+    """Of seven, four could be measured and three may be tried."""
+    intake, last = scene.intake(), []
+    for series in study_of_seven().values():
+        fill(scene.pacs, series)
+    settle(scene, intake)
+    for _ in range(3):
+        rows = scene.journal.connection.execute(
+            "SELECT DISTINCT study_orthanc_id AS study FROM jobs"
+        )
+        (study,) = [row["study"] for row in rows]
+        last.append(ChoiceJournal(scene.journal).is_last(study, RULES.finalists))
+        scene.reject_next()
+        intake.step(ENGINE)
+
+    assert last == [False, False, True]
 
 
 def test_a_restart_goes_on_to_the_next_best_too(scene: Scene) -> None:

@@ -1,5 +1,6 @@
 """The bridge to inference.pipeline: what it refuses, and what makes its identity."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from orthanc_plugin.node.pipeline_analyser import (
     PipelineAnalyser,
     choices_hash,
     load,
+    profile_for,
     source_hash,
 )
 from tests.fakes import ENGINE, write
@@ -90,6 +92,17 @@ def test_what_an_operator_entered_reaches_the_analysis(
     )
 
     assert [(run.entered, run.entered_level) for run in asked] == [(size, level)]
+
+
+def test_what_a_site_wants_of_doubted_levels_overrules_the_profile() -> None:
+    as_it_is = profile_for(request(SHIPPED_MODELS))
+    strict = profile_for(
+        replace(request(SHIPPED_MODELS), uncertain_level="reject", without_level="reject")
+    )
+
+    assert (as_it_is.uncertain_level, as_it_is.without_level) == ("flag", "organs")
+    assert (strict.uncertain_level, strict.without_level) == ("reject", "reject")
+    assert strict.content_hash != as_it_is.content_hash
 
 
 def test_every_network_has_run_before_the_first_series(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from inference.domain.seg_encoding import SegEncoding
+from orthanc_plugin.node.choice_journal import ChoiceJournal, SeriesNote
 from orthanc_plugin.node.delivery_journal import DeliveryJournal
 from orthanc_plugin.node.demographics import DemographicsSeal
 from orthanc_plugin.node.destinations import Destination
@@ -128,6 +129,22 @@ def test_the_engine_gets_every_slice_that_the_key_names(scene: Scene) -> None:
 
     assert set(seen) == {dicom_bytes(image) for image in ct_series(3)}
     assert scene.engine.requests[0].job_key == key
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_organs_without_l3_are_not_wanted_while_another_series_may_show_it(
+    others: int, scene: Scene
+) -> None:
+    key = scene.queue()
+    study = scene.job(key).submission.study_orthanc_id
+    left = SeriesNote(
+        series_uid="1.2.3", number=4, images=80, score=1, reason="outscored-kernel", detail=""
+    )
+    ChoiceJournal(scene.journal).note(study, [left] * others)
+
+    scene.worker().step()
+
+    assert scene.engine.requests[0].may_lack_level == (others == 0)
 
 
 def test_received_pixels_do_not_outlive_the_job(scene: Scene) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from inference.domain.labelmap import Structure
+from inference.domain.level_outcome import LevelOutcome
 from inference.domain.measurement import Level, Measurement, Patient, Quantity, Report, Unit
 from inference.domain.outcome import Analysis
 from tests.unit.training.templates.tiny_torso import tiny_template
@@ -54,13 +55,12 @@ def test_a_result_without_doubt_is_found() -> None:
     assert (found.answer, found.reasons, found.confidence) == (Answer.FOUND, (), 0.8)
 
 
-@pytest.mark.parametrize(
-    "flag",
-    ["L3 level uncertain: confidence 0.61", "level uncertain: L4 was found 71 mm from L3"],
-)
-def test_a_doubt_makes_it_uncertain(flag: str) -> None:
-    found = answer(report(SURE, flag))
-    assert (found.answer, found.reasons) == (Answer.UNCERTAIN, (flag,))
+def test_a_doubt_makes_it_uncertain() -> None:
+    why = "the two networks place it 34 mm apart"
+    found = answer(
+        replace(report(SURE), level_outcome=LevelOutcome.UNCERTAIN, level_reasons=(why,))
+    )
+    assert (found.answer, found.reasons) == (Answer.UNCERTAIN, (why,))
 
 
 def test_a_result_without_a_level_is_not_in_the_field() -> None:

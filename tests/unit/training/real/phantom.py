@@ -11,6 +11,7 @@ from inference.domain.analysis_profile import load_profile
 from inference.domain.volume import Volume, affine_from_axes, flip
 from inference.pipeline import Models
 from inference.stages.projections import LANDMARKS
+from inference.stages.spine_chain import CHAIN
 from tests.unit.inference.fake_predictors import FakePredictor, Float, make_manifest
 
 SHAPE = (60, 60, 80)
@@ -79,13 +80,19 @@ def write_case(folder: Path, *, with_labels: bool = True) -> Path:
     return folder
 
 
+ROWS_APART = 11
+"""Between the middles of neighbouring vertebrae, in rows of 3 mm."""
+
+
 def _level(batch: Float) -> Float:
     """L3 where the projection is bright, as probability logits."""
     curves = np.full((1, len(LANDMARKS), batch.shape[2]), -8.0, np.float32)
     rows = np.flatnonzero((batch[0, 0] > 0.6).any(axis=1))
     if rows.size:
         middle = rows.mean()
-        curves[0, LANDMARKS.index("L3")] = 6 - (np.arange(batch.shape[2]) - middle) ** 2
+        for place, _ in enumerate(CHAIN):
+            away = np.arange(batch.shape[2]) - middle - ROWS_APART * (CHAIN.index("L3") - place)
+            curves[0, place] = 6 - away**2
     return curves
 
 

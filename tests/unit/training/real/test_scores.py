@@ -1,12 +1,14 @@
 """What an answer is compared with, what is wanted of it, and agreement over cases."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from inference.domain.errors import LevelNotFound
 from inference.domain.labelmap import Structure
+from inference.domain.level_outcome import LevelOutcome
 from inference.domain.measurement import Level, OrganResult, Patient, Report
 from tests.unit.training.real.phantom import l3_z_mm, masks, models, volume
 from training.real.agreement import Agreement, agreements, bland_altman_svg
@@ -108,7 +110,9 @@ def test_a_reference_counts_only_within_the_window_of_its_tissue() -> None:
 def test_a_doubted_level_is_told_from_a_plain_one() -> None:
     level = Level(slice_index=1, z_mm=3.0, confidence=0.5, extent_mm=(0, 6))
     plain_report = Report(patient=Patient(), level=level)
-    doubted = Report(patient=Patient(), level=level, flags=("L3 level uncertain: near the edge",))
+    doubted = replace(
+        plain_report, level_outcome=LevelOutcome.UNCERTAIN, level_reasons=("near the edge",)
+    )
 
     assert outcome_of(plain_report) == (Outcome.FOUND, "")
     assert outcome_of(doubted)[0] is Outcome.UNCERTAIN

@@ -1,0 +1,133 @@
+"""Numbers, cut-offs and notes from what the networks found in a volume."""
+
+from dataclasses import dataclass
+
+from inference.domain.analysis_profile import Profile
+from inference.domain.entered_level import LevelByHand
+from inference.domain.errors import ImplausibleResult, LevelNotFound
+from inference.domain.labelmap import LabelMap, Structure
+from inference.domain.measurement import Level, ModelUse, OrganResult, Patient, Quantity, Report
+from inference.domain.volume import Volume
+from inference.engine.providers import downgrade_flag
+from inference.find_level import level_absent_flags
+from inference.stages import quality
+from inference.stages.cut_offs import cut_offs_for
+from inference.stages.decide_level import SpineLevel
+from inference.stages.grids import body_mask
+from inference.stages.measure import (
+    indices,
+    measure_body_composition,
+    measure_organs,
+    slab_weights,
+    value_of,
+)
+from inference.stages.sides import side_flags
+
+LEAST_MUSCLE_CM2 = 5.0
+LEAST_ORGAN_ML = 20.0
+"""Without a level an organ of this size must be seen, else nothing is delivered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known of the scan besides its voxels."""
+
+    patient: Patient
+    contrast: str
+    """Contrast agent as stated by the scanner, or "unknown"."""
+    kvp: float | None = None
+    """Tube voltage in kV."""
+    flags: tuple[str, ...] = ()
+    """What a reader must know of the images."""
+    level: LevelByHand | None = None
+    """Where a person set L3."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What the networks found in the canonical volume, before measuring."""
+
+    upright: Volume
+    spine: SpineLevel
+    level: Level
+    """Its slice_index is that of the canonical volume."""
+    tissues: LabelMap
+    organs: LabelMap | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What was asked for, and what answered."""
+
+    profile: Profile
+    uses: tuple[ModelUse, ...]
+    providers: tuple[str, ...]
+    """As asked for, best first."""
+
+
+def measured_at_level(facts: Facts, found: Findings, asked: Asked) -> Report:
+    """All numbers, cut-offs and flags."""
+    upright, level = found.upright, found.level
+    composition = measure_body_composition(upright, found.tissues, level, asked.profile.windows)
+    area = value_of(composition, Quantity.AREA, Structure.SKELETAL_MUSCLE) or 0.0
+    if area < LEAST_MUSCLE_CM2:
+        raise ImplausibleResult(
+            found=f"{area:.1f} cm² of muscle at L3",
+            wanted=f"at least {LEAST_MUSCLE_CM2:.0f} cm², as every living adult or child has",
+            advice="The level or the segmentation is wrong, or this is no abdomen: look at the series.",
+        )
+    composition += indices(area, facts.patient)
+    organs = measure_organs(upright, found.organs) if found.organs is not None else ()
+    slab_mm = float(slab_weights(upright, level.extent_mm).sum())
+    flags = [*found.spine.flags, *quality.slab_flags(slab_mm, level.extent_mm)]
+    flags += quality.level_flags(composition)
+    if quality.body_touches_border(body_mask(upright.hu[level.slice_index][None])[0]):
+        flags.append("body clipped by the field of view at L3: areas are too small")
+    flags += [*_scan_notes(facts, organs, asked), *quality.patient_flags(facts.patient)]
+    return Report(
+        patient=facts.patient,
+        level=level,
+        level_outcome=found.spine.outcome,
+        level_reasons=found.spine.reasons,
+        contrast=facts.contrast,
+        kvp=facts.kvp,
+        body_composition=composition,
+        slab_height_mm=slab_mm,
+        cut_offs=cut_offs_for(composition, facts.patient, asked.profile.tables),
+        organs=organs,
+        definitions=asked.profile.windows.in_words(),
+        flags=tuple(flags),
+        models=asked.uses,
+    )
+
+
+def measured_without_level(
+    facts: Facts, upright: Volume, spine: SpineLevel, organs: LabelMap, asked: Asked
+) -> Report:
+    """Organs alone, with the statement that nothing was measured at L3; raises LevelNotFound where there are none."""
+    results = measure_organs(upright, organs)
+    if max((organ.volume_ml for organ in results), default=0.0) < LEAST_ORGAN_ML:
+        raise LevelNotFound(
+            found=f"neither a usable L3 nor an organ of {LEAST_ORGAN_ML:.0f} ml",
+            wanted="an abdomen",
+            advice="Send the abdominal series.",
+        )
+    return Report(
+        patient=facts.patient,
+        level=None,
+        level_outcome=spine.outcome,
+        level_reasons=spine.reasons,
+        contrast=facts.contrast,
+        kvp=facts.kvp,
+        organs=results,
+        flags=(*level_absent_flags(spine), *_scan_notes(facts, results, asked)),
+        models=asked.uses,
+    )
+
+
+def _scan_notes(facts: Facts, organs: tuple[OrganResult, ...], asked: Asked) -> list[str]:
+    """What a reader must know with and without a level."""
+    flags = [*facts.flags, *quality.scan_flags(facts.contrast, facts.kvp)]
+    flags += [*quality.organ_flags(organs), *side_flags(organs)]
+    used = [downgrade_flag(asked.providers, use.provider) for use in asked.uses]
+    return flags + sorted({flag for flag in used if flag})

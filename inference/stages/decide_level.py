@@ -1,0 +1,242 @@
+"""One decision on L3 from the opinions of one or two networks: found, uncertain (why), or not in the field of view."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from inference.domain.level_calibration import Decision, LevelCalibration
+from inference.domain.level_outcome import LevelOutcome
+from inference.stages.end_plates import NO_END_PLATES, body_extent
+from inference.stages.spine_chain import (
+    CHAIN,
+    LandmarkCurves,
+    Opinion,
+    SpinePosterior,
+    spine_posterior,
+)
+
+REACH_MM = 10.0
+"""The confidence is the probability of an error of no more than this."""
+SEEN = 0.5
+"""A curve's peak above this claims to see its landmark."""
+NEIGHBOUR_MM = (14.0, 62.0)
+"""Plausible distance between the middles of neighbouring lumbar bodies, children and tall adults included."""
+RIVAL_MM = 15.0
+"""Nearer places are the same vertebra."""
+RIVAL_SHARE = 0.2
+"""Of the answer's probability: a second place that has as much is named."""
+SUSPECTED, COUNTED = 0.3, 0.7
+"""Probability from which another number of lumbar bodies than five is suspected, and taken for seen."""
+LEAST_CUT_MM = 1.0
+REFINE_MM = 9.0
+"""The middle of L3 is refined with the curves this far about the chain's answer."""
+REFINE_FROM = 0.2
+LEAST_PROBABILITY = 1e-3
+"""Log odds end here."""
+SILENT = (
+    "only one network was asked for the level of L3: nothing speaks against a miscount of its own"
+)
+UNKNOWN_NETWORKS = "the confidence of L3 is not calibrated for these networks"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Posteriors:
+    """What all opinions say together and each alone, in the order they were given."""
+
+    joint: SpinePosterior
+    alone: tuple[SpinePosterior, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What the confidence is made from."""
+
+    z_mm: float
+    in_field: float
+    """Probability that L3 lies in the field of view."""
+    joint: float
+    """Probability within REACH_MM of the answer, by all opinions together."""
+    alone: tuple[float, ...]
+    """The same, by each opinion."""
+    difference_mm: float
+    """Between the places that the opinions hold for likeliest; 0 with one opinion."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpineLevel:
+    """The outcome, the middle of L3 and its end plates along z, and what led to them."""
+
+    outcome: LevelOutcome
+    z_mm: float
+    extent_mm: tuple[float, float]
+    confidence: float | None
+    """Probability that the middle of L3 is no farther than REACH_MM from z_mm; None where a person set the level."""
+    evidence: Evidence | None
+    reasons: tuple[str, ...] = ()
+    """Why the level is uncertain or absent, in words."""
+    caveats: tuple[str, ...] = ()
+    """What a reader must know of a level that is found, too."""
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """All of it as notes of a result."""
+        return (*(f"L3 uncertain: {why}" for why in self.reasons), *self.caveats)
+
+
+def posteriors(opinions: Sequence[LandmarkCurves], calibration: LevelCalibration) -> Posteriors:
+    """Of the projections, and of the volume where a second network was asked."""
+    weights = (calibration.level_weight, calibration.spine_weight)
+    weighed = [Opinion(curves=c, weight=w) for c, w in zip(opinions, weights, strict=False)]
+
+    def chain(some: Sequence[Opinion]) -> SpinePosterior:
+        return spine_posterior(some, floor=calibration.floor, outside=calibration.outside)
+
+    joint = chain(weighed)
+    alone = tuple(chain([one]) for one in weighed) if len(weighed) > 1 else (joint,)
+    return Posteriors(joint=joint, alone=alone)
+
+
+def evidence_for(opinions: Sequence[LandmarkCurves], found: Posteriors) -> Evidence:
+    """The answer and how strongly everything speaks for it."""
+    chained_mm = found.joint.likeliest_mm("L3", REACH_MM)
+    z_mm = _refined(opinions, chained_mm)
+    places = [one.likeliest_mm("L3", REACH_MM) for one in found.alone]
+    return Evidence(
+        z_mm=z_mm,
+        in_field=found.joint.in_field("L3"),
+        joint=found.joint.within("L3", z_mm, REACH_MM),
+        alone=tuple(one.within("L3", z_mm, REACH_MM) for one in found.alone),
+        difference_mm=max(places) - min(places),
+    )
+
+
+def confidence_of(evidence: Evidence, decision: Decision) -> float:
+    """The calibrated logistic map."""
+    alone = (*evidence.alone, 0.5)[:2] if len(evidence.alone) > 1 else (0.5, 0.5)
+    score = (
+        decision.intercept
+        + decision.joint * log_odds(evidence.joint)
+        + decision.level * log_odds(alone[0])
+        + decision.spine * log_odds(alone[1])
+    )
+    return float(1 / (1 + np.exp(-score)))
+
+
+def log_odds(probability: float) -> float:
+    """Of a probability, kept finite."""
+    p = min(max(probability, LEAST_PROBABILITY), 1 - LEAST_PROBABILITY)
+    return float(np.log(p / (1 - p)))
+
+
+def decide(opinions: Sequence[LandmarkCurves], calibration: LevelCalibration) -> SpineLevel:
+    """Of the projections' curves, which carry the end plates, and of the volume's where a second network was asked."""
+    found = posteriors(opinions, calibration)
+    evidence = evidence_for(opinions, found)
+    extent_mm, seen = body_extent(opinions[0], evidence.z_mm)
+    decision = calibration.two_opinions if len(opinions) > 1 else calibration.one_opinion
+    confidence = confidence_of(evidence, decision)
+    level = SpineLevel(
+        outcome=LevelOutcome.FOUND,
+        z_mm=evidence.z_mm,
+        extent_mm=extent_mm,
+        confidence=confidence,
+        evidence=evidence,
+    )
+    if not evidence.in_field >= decision.in_field_from:
+        why = (_absence(found.joint, evidence),)
+        return replace(level, outcome=LevelOutcome.NOT_IN_FIELD, reasons=why)
+    doubts = [*_disagreement(evidence, calibration), *_odd_neighbours(opinions, evidence.z_mm)]
+    doubts += _cut(found.joint.field_mm, extent_mm)
+    if confidence < decision.confident_from:
+        doubts += [*_rival(found.joint, evidence), *_near_border(evidence)]
+        doubts = doubts or [
+            f"the probability of an error below {REACH_MM:.0f} mm is {confidence:.2f}"
+        ]
+    return replace(
+        level,
+        outcome=LevelOutcome.UNCERTAIN if doubts else LevelOutcome.FOUND,
+        reasons=tuple(doubts),
+        caveats=(*_lumbar_count(found.joint), *_caveats(opinions, seen=seen)),
+    )
+
+
+def _refined(opinions: Sequence[LandmarkCurves], chained_mm: float) -> float:
+    """The chain says which vertebra; where its middle is, the curves of L3 themselves say better."""
+    places, heights = [], []
+    for curves in opinions:
+        curve = curves.of("L3").astype(np.float64)
+        rows_mm = curves.first_z_mm + curves.step_mm * np.arange(len(curve))
+        about = np.where(np.abs(rows_mm - chained_mm) <= REFINE_MM, curve, 0.0)
+        top = int(np.argmax(about))
+        if about[top] >= REFINE_FROM:
+            near = np.abs(rows_mm - rows_mm[top]) <= REFINE_MM
+            heights.append(float(about[top]))
+            places.append(float(np.average(rows_mm[near], weights=curve[near] ** 2)))
+    return float(np.average(places, weights=heights)) if places else chained_mm
+
+
+def _disagreement(evidence: Evidence, calibration: LevelCalibration) -> Iterator[str]:
+    if evidence.difference_mm > calibration.largest_difference_mm:
+        yield f"the two networks place it {evidence.difference_mm:.0f} mm apart"
+
+
+def _odd_neighbours(opinions: Sequence[LandmarkCurves], z_mm: float) -> Iterator[str]:
+    """Peaks of single curves that no spine explains."""
+    for name, direction in (("L2", 1), ("L4", -1)):
+        for curves in opinions:
+            curve = curves.of(name)
+            row = int(np.argmax(curve))
+            step_mm = (curves.first_z_mm + row * curves.step_mm - z_mm) * direction
+            if curve[row] >= SEEN and not NEIGHBOUR_MM[0] <= step_mm <= NEIGHBOUR_MM[1]:
+                yield f"{name} was found {step_mm:.0f} mm from it"
+                break
+
+
+def _cut(field_mm: tuple[float, float], extent_mm: tuple[float, float]) -> Iterator[str]:
+    lacking_mm = max(field_mm[0] - extent_mm[0], extent_mm[1] - field_mm[1])
+    if lacking_mm > LEAST_CUT_MM:
+        yield "its body is cut by the edge of the field of view"
+
+
+def _rival(joint: SpinePosterior, evidence: Evidence) -> Iterator[str]:
+    """The second place, by the name of the landmark that the answer has there."""
+    second_mm, share = joint.rival("L3", evidence.z_mm, apart_mm=RIVAL_MM, reach_mm=REACH_MM)
+    if share < RIVAL_SHARE * evidence.joint:
+        return
+    places = {name: joint.likeliest_mm(name, REACH_MM) for name in CHAIN if name != "L3"}
+    name = min(places, key=lambda one: abs(places[one] - second_mm))
+    apart_mm = second_mm - evidence.z_mm
+    side = "above" if apart_mm > 0 else "below"
+    yield f"what is taken for {name}, {abs(apart_mm):.0f} mm {side}, is L3 with a probability of {share:.2f}"
+
+
+def _near_border(evidence: Evidence) -> Iterator[str]:
+    if 1 - evidence.in_field >= RIVAL_SHARE:
+        yield f"it lies outside the field of view with a probability of {1 - evidence.in_field:.2f}"
+
+
+def _absence(joint: SpinePosterior, evidence: Evidence) -> str:
+    marginal, low = joint.marginals["L3"], joint.field_mm[0]
+    below = float(marginal[joint.z_mm < low].sum())
+    side = "below" if below > 0.5 * (1 - evidence.in_field) else "above"
+    return f"L3 seems to lie {side} the field of view (probability {1 - evidence.in_field:.2f} outside)"
+
+
+def _lumbar_count(joint: SpinePosterior) -> Iterator[str]:
+    """Said of a level that is found, too: which vertebra is the third depends on how they are counted."""
+    for count, word in ((4, "four"), (6, "six")):
+        share = joint.lumbar_counts[count]
+        if share >= SUSPECTED:
+            seen = "seen" if share >= COUNTED else "suspected"
+            yield (
+                f"{word} lumbar vertebrae {seen} (probability {share:.2f}): "
+                "L3 is the third below the last one with ribs"
+            )
+
+
+def _caveats(opinions: Sequence[LandmarkCurves], *, seen: bool) -> Iterator[str]:
+    if not seen:
+        yield NO_END_PLATES
+    if len(opinions) == 1:
+        yield SILENT
