@@ -26,8 +26,8 @@ from training.synthetic.demo_series import write_case
 SEED = 5_900_000
 SLICES, PIXELS = 300, 512
 SPACING_MM = (2.0, 0.8, 0.8)
-LOWEST_MM = -240.0
-"""Below L3: the field reaches from the hip joints to the upper chest."""
+SHARE_BELOW_L3 = 0.4
+"""Of the field, which reaches from the hip joints to the upper chest."""
 REPEATS = 5
 CORES = 2
 PROFILES = ("abdomen", "l3")
@@ -95,8 +95,8 @@ def main() -> int:
 
 def write_ct(folder: Path, slices: int) -> None:
     """A synthetic torso as a CT series."""
-    highest_mm = LOWEST_MM + (slices - 0.5) * SPACING_MM[0]
-    field = explicit_field(LOWEST_MM, highest_mm)
+    lowest_mm = -SHARE_BELOW_L3 * slices * SPACING_MM[0]
+    field = explicit_field(lowest_mm, lowest_mm + (slices - 0.5) * SPACING_MM[0])
     case = make_case(SEED, spacing_mm=SPACING_MM, shape_rc=(PIXELS, PIXELS), field=field)
     write_case(folder, case, seed=SEED, field="torso")
 
