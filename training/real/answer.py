@@ -10,12 +10,18 @@ from inference.domain.errors import ImplausibleResult, LevelNotFound
 from inference.domain.labelmap import LabelMap, Structure
 from inference.domain.level_outcome import LevelOutcome
 from inference.domain.measurement import OrganResult, Quantity, Report
+from inference.domain.outcome import Analysis
 from inference.domain.volume import Volume
 from inference.engine.model_store import SHIPPED_MODELS, model_names
 from inference.measure_findings import Facts
-from inference.pipeline import Models, Stopwatch, analyse_volume, load_models, silent
-from inference.segment_organs import segment_organs
-from inference.stages.measure import measure_organs
+from inference.pipeline import (
+    Models,
+    Stopwatch,
+    analyse_organs,
+    analyse_volume,
+    load_models,
+    silent,
+)
 from inference.stages.quality import patient_flags, scan_flags
 
 OPTIONAL_MODELS = ("spine_model", "organ_model")
@@ -84,13 +90,27 @@ def outcome_of(report: Report) -> tuple[Outcome, str]:
 
 
 def answer_of(volume: Volume, facts: Facts, models: Models) -> Answer:
-    """The node's own analysis of a canonical volume; organs also where the level is not found."""
+    """The node's own analysis of a canonical volume; of organs alone where it would deliver these without a level."""
+    clock = Stopwatch(silent)
     try:
-        analysis = analyse_volume(volume, facts, models, Stopwatch(silent))
+        analysis = analyse_volume(volume, facts, models, clock)
     except LevelNotFound as missing:
-        return _organs_only(volume, models, Outcome.ABSENT, missing.found)
+        why = missing.found.partition(": ")[2] or missing.found
+        if not models.wants_organs_alone:
+            return _without_result(Outcome.ABSENT, why)
+        try:
+            analysis = analyse_organs(volume, facts, models, clock)
+        except LevelNotFound as nothing:
+            return _without_result(Outcome.ABSENT, nothing.found)
+        except ImplausibleResult as refusal:
+            return _without_result(Outcome.REFUSED, f"found {refusal.found}")
+        return replace(_told(analysis, facts), why=why)
     except ImplausibleResult as refusal:
-        return _organs_only(volume, models, Outcome.REFUSED, f"found {refusal.found}")
+        return _without_result(Outcome.REFUSED, f"found {refusal.found}")
+    return _told(analysis, facts)
+
+
+def _told(analysis: Analysis, facts: Facts) -> Answer:
     report = analysis.report
     outcome, why = outcome_of(report)
     missing_headers = {*scan_flags(facts.contrast, facts.kvp), *patient_flags(facts.patient)}
@@ -112,15 +132,6 @@ def answer_of(volume: Volume, facts: Facts, models: Models) -> Answer:
     )
 
 
-def _organs_only(volume: Volume, models: Models, outcome: Outcome, why: str) -> Answer:
-    organs = None
-    if models.organs is not None:
-        organs = segment_organs(volume, models.organs, models.profile.organ_grid_shifts, silent)
-    return Answer(
-        outcome=outcome,
-        why=why,
-        areas_cm2={},
-        tissues=None,
-        organs=organs,
-        organ_results=measure_organs(volume, organs) if organs is not None else (),
-    )
+def _without_result(outcome: Outcome, why: str) -> Answer:
+    """The node delivers nothing."""
+    return Answer(outcome=outcome, why=why, areas_cm2={}, tissues=None, organs=None)

@@ -76,7 +76,9 @@ def _overview(results: Sequence[CaseResult]) -> list[str]:
         cut = sum(organ.is_incomplete for organ in answer.organ_results)
         organs = f"{len(answer.organ_results)}, {cut} cut" if answer.organ_results else "none"
         flags = [*answer.flags] + ([case.trouble] if case.trouble else [])
-        level = level_words(answer, result.scored) + (f" ({answer.why})" if answer.why else "")
+        level = level_words(answer, result.scored)
+        if answer.why and not any(answer.why in flag for flag in answer.flags):
+            level += f" ({answer.why})"
         lines.append(
             f"| {case.name} | {field_mm} | {says} | {_cell(level)} | {organs} | {_cell('; '.join(flags))} |"
         )

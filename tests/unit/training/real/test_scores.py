@@ -127,6 +127,17 @@ def test_without_a_level_organs_are_still_looked_at() -> None:
 
     assert found.outcome is Outcome.ABSENT
     assert found.organ(Structure.LIVER) is not None
+    assert any("not in the field" in flag for flag in found.flags)
+
+
+def test_without_a_level_and_organs_nothing_is_delivered() -> None:
+    empty = volume()
+    empty.hu[empty.hu > 200] = 50
+
+    found = answer_of(empty, NOTHING_KNOWN, models())
+
+    assert found.outcome is Outcome.ABSENT
+    assert found.organs is None
 
 
 @pytest.mark.parametrize(
