@@ -279,6 +279,8 @@ def print_report(report: "Report") -> None:
     table = Table("structure", "quantity", "value", "unit", title=title, title_justify="left")
     for m in report.body_composition:
         named = m.structure.value.replace("_", " ") if m.structure else "patient"
+        if m.structure in report.experimental:
+            named += " (experimental)"
         table.add_row(named, m.quantity.value.replace("_", " "), f"{m.value:.2f}", shown[m.unit])
     console.print(table)
     voltage = "unknown" if report.kvp is None else f"{report.kvp:g} kV"

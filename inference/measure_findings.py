@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from inference.domain.analysis_profile import Profile
 from inference.domain.entered_level import LevelByHand
 from inference.domain.errors import ImplausibleResult, LevelNotFound
@@ -13,7 +15,6 @@ from inference.find_level import level_absent_flags
 from inference.stages import quality
 from inference.stages.cut_offs import cut_offs_for
 from inference.stages.decide_level import SpineLevel
-from inference.stages.grids import body_mask
 from inference.stages.measure import (
     indices,
     measure_body_composition,
@@ -22,6 +23,7 @@ from inference.stages.measure import (
     value_of,
 )
 from inference.stages.sides import side_flags
+from inference.stages.slice_quality import slice_flags
 
 LEAST_MUSCLE_CM2 = 5.0
 LEAST_ORGAN_ML = 20.0
@@ -81,8 +83,9 @@ def measured_at_level(facts: Facts, found: Findings, asked: Asked) -> Report:
     slab_mm = float(slab_weights(upright, level.extent_mm).sum())
     flags = [*found.spine.flags, *quality.slab_flags(slab_mm, level.extent_mm)]
     flags += quality.level_flags(composition)
-    if quality.body_touches_border(body_mask(upright.hu[level.slice_index][None])[0]):
-        flags.append("body clipped by the field of view at L3: areas are too small")
+    flags += quality.unusual_flags(composition, facts.patient)
+    near = np.flatnonzero(slab_weights(upright, level.extent_mm) > 0)
+    flags += slice_flags(upright.hu[level.slice_index], upright.hu[near], upright.spacing_mm[1:])
     flags += [*_scan_notes(facts, organs, asked), *quality.patient_flags(facts.patient)]
     return Report(
         patient=facts.patient,
@@ -115,6 +118,7 @@ def measured_without_level(
     return Report(
         patient=facts.patient,
         level=None,
+        experimental=(),
         level_outcome=spine.outcome,
         level_reasons=spine.reasons,
         contrast=facts.contrast,

@@ -211,6 +211,7 @@ COMMENT = concept("121106", "DCM", "Comment")
 SLAB_COMMENT = (
     "Areas and densities are of the L3 slice; volumes of the slab whose height is stated with L3"
 )
+EXPERIMENTAL_COMMENT = "Experimental: not shown to agree with references; do not rely on it"
 BOX_CORNERS = {
     "BOX_MIN_X": private("BOX_MIN_X", "Bounding box, right end (patient x)"),
     "BOX_MIN_Y": private("BOX_MIN_Y", "Bounding box, front end (patient y)"),

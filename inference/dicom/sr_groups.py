@@ -22,7 +22,7 @@ from pydicom.sr.coding import Code
 from inference.dicom import codes
 from inference.dicom.identity import ResultIdentity
 from inference.domain import measurement as measured
-from inference.domain.labelmap import Structure
+from inference.domain.labelmap import EXPERIMENTAL, Structure
 from inference.domain.measurement import (
     CutOff,
     Level,
@@ -169,13 +169,18 @@ def _body_composition(report: Report) -> list[_Content]:
             structure=structure,
             is_at_level=True,
             task="l3-tissue",
-            texts=((codes.COMMENT, codes.SLAB_COMMENT),) if structure else (),
+            texts=_comments(structure) if structure else (),
             numbers=tuple(
                 (codes.QUANTITY_CODES[item.quantity], item.value, item.unit) for item in items
             ),
         )
         for structure, items in by_structure.items()
     ]
+
+
+def _comments(structure: Structure) -> tuple[Text, ...]:
+    trial = ((codes.COMMENT, codes.EXPERIMENTAL_COMMENT),) if structure in EXPERIMENTAL else ()
+    return ((codes.COMMENT, codes.SLAB_COMMENT), *trial)
 
 
 def _cut_off(cut_off: CutOff) -> _Content:

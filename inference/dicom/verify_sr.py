@@ -212,8 +212,7 @@ def expected_statements(report: Report) -> Iterator[SrStatement]:
     yield from _level_statements(report)
     for definition in report.definitions:
         yield SrStatement("result", "DEF", definition, private)
-    for structure in sorted({m.structure for m in report.body_composition if m.structure}):
-        yield SrStatement(structure.value, "121106", codes.SLAB_COMMENT, "DCM")
+    yield from _comments(report)
     for cut_off in report.cut_offs:
         group = _cut_off_group(cut_off)
         yield SrStatement(group, "CUT_OFF_TABLE", cut_off.table, private)
@@ -240,6 +239,13 @@ def _level_statements(report: Report) -> Iterator[SrStatement]:
         yield SrStatement("l3", "LEVEL_REASON", why, private)
     if report.level is not None and report.level.source:
         yield SrStatement("l3", "LEVEL_SOURCE", report.level.source, private)
+
+
+def _comments(report: Report) -> Iterator[SrStatement]:
+    for structure in sorted({m.structure for m in report.body_composition if m.structure}):
+        yield SrStatement(structure.value, "121106", codes.SLAB_COMMENT, "DCM")
+        if structure == Structure.INTERMUSCULAR_FAT:
+            yield SrStatement(structure.value, "121106", codes.EXPERIMENTAL_COMMENT, "DCM")
 
 
 def _names_structures(document: Dataset, report: Report) -> bool:

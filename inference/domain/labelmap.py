@@ -44,6 +44,9 @@ TISSUES: tuple[Structure, ...] = (
 )
 """The tissues measured at L3, in the order of their segment numbers."""
 
+EXPERIMENTAL: tuple[Structure, ...] = (Structure.INTERMUSCULAR_FAT,)
+"""Measured, and said to be on trial wherever they are shown: networks agree too little with references so far."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LabelMap:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from inference.domain.labelmap import Structure
+from inference.domain.labelmap import EXPERIMENTAL, Structure
 from inference.domain.level_outcome import LevelOutcome
 from inference.domain.series_choice import ConsideredSeries
 
@@ -160,6 +160,8 @@ class Report:
     """Tube voltage in kV."""
     body_composition: tuple[Measurement, ...] = ()
     """At mid-L3, except volumes, which are of the slab over the L3 extent."""
+    experimental: tuple[Structure, ...] = EXPERIMENTAL
+    """Of what was measured, what is on trial."""
     slab_height_mm: float | None = None
     cut_offs: tuple[CutOff, ...] = ()
     organs: tuple[OrganResult, ...] = ()

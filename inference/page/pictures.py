@@ -56,10 +56,15 @@ def _certainty(level: Level) -> str:
 
 def _tissue_lines(report: Report) -> list[tuple[Structure, str]]:
     return [
-        (m.structure, f"{m.structure.value.replace('_', ' ')}: {m.value:.1f} cm²")
+        (m.structure, f"{_named(m.structure, report)}: {m.value:.1f} cm²")
         for m in report.body_composition
         if m.quantity == Quantity.AREA and m.unit == Unit.CM2 and m.structure is not None
     ]
+
+
+def _named(tissue: Structure, report: Report) -> str:
+    trial = " (experimental)" if tissue in report.experimental else ""
+    return tissue.value.replace("_", " ") + trial
 
 
 def _organ_lines(report: Report) -> list[tuple[Structure, str]]:

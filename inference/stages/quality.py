@@ -1,20 +1,16 @@
 """What a reader of the numbers must know: each doubt is a sentence in the result."""
 
-import numpy as np
-import numpy.typing as npt
-
 from inference.domain.labelmap import Structure
 from inference.domain.measurement import Measurement, OrganResult, Patient, Quantity
+from inference.stages.cut_offs import ADULT_YEARS, reference_tables
 from inference.stages.measure import value_of
 
 STABLE_PERCENT = 15.0
 """Muscle area may differ by this much between neighbouring slices before the level is doubted."""
 SLAB_TOLERANCE_MM = 0.5
-
-
-def body_touches_border(body: npt.NDArray[np.bool_]) -> bool:
-    """Whether a slice's body mask [row, column] reaches the edge of the picture."""
-    return bool(body[0].any() or body[-1].any() or body[:, 0].any() or body[:, -1].any())
+UNUSUAL_TABLE = "kr-kim-2021"
+UNUSUAL_TIMES = (0.5, 2.5)
+"""Muscle area below and above so many times the table's cut-off is looked at twice: broad, and chosen by us."""
 
 
 def patient_flags(patient: Patient) -> list[str]:
@@ -51,6 +47,25 @@ def level_flags(measurements: tuple[Measurement, ...]) -> list[str]:
             change = (other - area) / area * 100
             flags.append(f"muscle area changes by {change:+.0f} % in the neighbouring slice")
     return flags
+
+
+def unusual_flags(measurements: tuple[Measurement, ...], patient: Patient) -> list[str]:
+    """A muscle area that few adults have; of a patient of unknown sex that few of either sex have."""
+    area = value_of(measurements, Quantity.AREA, Structure.SKELETAL_MUSCLE)
+    if area is None or (patient.age_years is not None and patient.age_years < ADULT_YEARS):
+        return []
+    (row,) = (r for r in reference_tables()[UNUSUAL_TABLE]["cut_offs"] if r["quantity"] == "area")
+    sexes = (patient.sex,) if patient.sex in ("M", "F") else ("F", "M")
+    low, high = (
+        limit([row[sex] * times for sex in sexes])
+        for limit, times in zip((min, max), UNUSUAL_TIMES, strict=True)
+    )
+    if low <= area <= high:
+        return []
+    return [
+        f"unusual muscle area {area:.0f} cm²: outside {low:.0f} to {high:.0f} cm²,"
+        f" half of to 2.5 times the cut-off of {UNUSUAL_TABLE}"
+    ]
 
 
 def slab_flags(slab_height_mm: float, extent_mm: tuple[float, float]) -> list[str]:

@@ -16,6 +16,8 @@ from inference.stages.grids import (
     normalise,
     plane_back,
 )
+from inference.stages.tissue_rules import tidied
+from inference.stages.trunk import trunk_in
 
 Compartments = npt.NDArray[np.uint8]
 """Labels of the tissue network [slice, row, column]: 1 muscle, 2 subcutaneous fat, 3 visceral fat."""
@@ -27,7 +29,17 @@ BATCH = 4
 def segment_compartments(
     volume: Volume, slices: Sequence[int], predictor: Predictor
 ) -> Compartments:
-    """Compartment labels of the named slices of a canonical volume; other slices stay 0."""
+    """Compartment labels of the named slices of a canonical volume as the rules leave them; other slices stay 0."""
+    result = raw_compartments(volume, slices, predictor)
+    spacing_mm = volume.spacing_mm[1:]
+    for k in slices:
+        hu = volume.hu[k]
+        result[k] = tidied(result[k], trunk_in(hu, spacing_mm).mask, hu, spacing_mm)
+    return result
+
+
+def raw_compartments(volume: Volume, slices: Sequence[int], predictor: Predictor) -> Compartments:
+    """As the network answers, inside the largest thing denser than air."""
     spec = predictor.manifest.input
     grid = PlaneGrid((spec.shape[2], spec.shape[3]), (spec.spacing_mm[0], spec.spacing_mm[1]))
     spacing = volume.spacing_mm[1:]

@@ -68,6 +68,10 @@ function table(title, rows) {
   return element;
 }
 
+function onTrial(report, measured) {
+  return report.experimental?.includes(measured.structure) ? ' (experimental)' : '';
+}
+
 function numbers(report) {
   const tables = [];
   const composition = report.body_composition ?? [];
@@ -76,7 +80,7 @@ function numbers(report) {
     const sure = level?.confidence == null ? 'set by hand' : `confidence ${number(level.confidence)}`;
     const where = level ? `, z ${number(level.z_mm)} mm, ${sure}` : '';
     tables.push(table(`Body composition at L3${where}`, composition.map(
-      (m) => [`${words(m.structure)} ${words(m.quantity)}`.trim(), m.value, m.unit])));
+      (m) => [`${words(m.structure)} ${words(m.quantity)}${onTrial(report, m)}`.trim(), m.value, m.unit])));
   }
   const cutOffs = report.cut_offs ?? [];
   if (cutOffs.length) {

@@ -25,8 +25,7 @@ class Trial:
 
     case: str
     variant: str
-    volume: Volume | None
-    """None once nothing more is drawn of it."""
+    volume: Volume
     answer: Answer
     own_mm: float | None
     """Patient z of L3 by the node's answer to the case itself; None: not found."""

@@ -67,7 +67,7 @@ def test_the_level_picture_names_the_level_and_every_area(scene: Scene, report: 
         "skeletal muscle: 100.1 cm²",
         "subcutaneous fat: 200.1 cm²",
         "visceral fat: 300.1 cm²",
-        "intermuscular fat: 400.1 cm²",
+        "intermuscular fat (experimental): 400.1 cm²",
     ]
 
 

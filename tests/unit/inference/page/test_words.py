@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from inference.domain.labelmap import FLARE22_ORGANS, Structure
+from inference.domain.labelmap import EXPERIMENTAL, FLARE22_ORGANS, Structure
 from inference.domain.level_calibration import UNCALIBRATED
-from inference.domain.measurement import OrganResult, Patient
+from inference.domain.measurement import Measurement, OrganResult, Patient, Quantity, Unit
 from inference.domain.report_options import Language
 from inference.engine.providers import downgrade_flag
 from inference.find_level import level_absent_flags
@@ -72,6 +72,13 @@ def every_word_on_the_level() -> list[str]:
     return [*dict.fromkeys(said), UNKNOWN_NETWORKS]
 
 
+AREA = (
+    Measurement(
+        quantity=Quantity.AREA, value=31.0, unit=Unit.CM2, structure=Structure.SKELETAL_MUSCLE
+    ),
+)
+
+
 def every_flag() -> list[str]:
     """All that our own stages can say of a result."""
     organ = OrganResult(
@@ -107,7 +114,14 @@ def every_flag() -> list[str]:
         "slices unevenly spaced (2.50 to 5.00 mm): resampled to even 2.50 mm for the networks;"
         " masks and numbers are of the original slices",
         "3 of 40 slices were compressed with loss (about 12 : 1): densities and areas may be off",
-        "body clipped by the field of view at L3: areas are too small",
+        "body clipped by the field of view at L3, 12 % of its outline: areas are too small",
+        "an arm touches the trunk at L3: it was left out, areas beside it may be off",
+        "an arm lies beside the trunk at L3: left out, its shadow may shift densities",
+        "couch or bedding lies against the body at L3: left out, fat there may be off",
+        "metal near L3, 2.4 cm² above 2000 HU: streaks may shift areas and densities",
+        "very noisy images at L3, SD 52 HU: areas may be too small",
+        *quality.unusual_flags(AREA, Patient(sex="M", age_years=50.0)),
+        *quality.unusual_flags(AREA, Patient()),
     ]
 
 
@@ -118,6 +132,15 @@ def test_a_note_is_korean_on_a_korean_page_and_keeps_its_numbers(flag: str) -> N
     assert any("가" <= c <= "힣" for c in korean)
     for number in re.findall(r"(?<![A-Z\w])\d+(?:\.\d+)?", flag):
         assert number in korean
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [(Language.ENGLISH, "experimental"), (Language.KOREAN, "시험적")]
+)
+def test_what_is_on_trial_is_called_so_in_every_language(language: Language, said: str) -> None:
+    named = words_of(language).structures
+
+    assert {structure for structure, name in named.items() if said in name} == set(EXPERIMENTAL)
 
 
 def test_structures_inside_a_note_are_translated() -> None:

@@ -1,16 +1,15 @@
 """Every doubt about a result becomes a sentence in it."""
 
-import numpy as np
 import pytest
 
 from inference.domain.labelmap import Structure
 from inference.domain.measurement import Measurement, Patient, Quantity, Unit
 from inference.stages.quality import (
-    body_touches_border,
     level_flags,
     patient_flags,
     scan_flags,
     slab_flags,
+    unusual_flags,
 )
 
 
@@ -54,12 +53,24 @@ def test_what_is_missing_of_the_patient_is_named() -> None:
     )[0]  # fmt: skip
 
 
-@pytest.mark.parametrize("edge", [(0, 4), (8, 4), (4, 0), (4, 8)])
-def test_a_body_at_any_edge_is_clipped(edge: tuple[int, int]) -> None:
-    body = np.zeros((9, 9), bool)
-    body[4, 4] = True
-    assert not body_touches_border(body)
+@pytest.mark.parametrize(
+    ("area", "patient", "words"),
+    [
+        (59.0, Patient(sex="M", age_years=50), "59 cm²: outside 60 to 298 cm²"),
+        (299.0, Patient(sex="M", age_years=50), "299 cm²: outside 60 to 298 cm²"),
+        (59.0, Patient(sex="F", age_years=50), ""),
+        (36.0, Patient(sex="F", age_years=50), "36 cm²: outside 37 to 186 cm²"),
+        (190.0, Patient(sex="F", age_years=50), "190 cm²: outside 37 to 186 cm²"),
+        (190.0, Patient(), ""),
+        (36.0, Patient(), "36 cm²: outside 37 to 298 cm²"),
+        (36.0, Patient(sex="F", age_years=9), ""),
+    ],
+)
+def test_a_muscle_area_that_few_adults_have_is_told_with_limits_and_source(
+    area: float, patient: Patient, words: str
+) -> None:
+    flags = unusual_flags(areas(area, area), patient)
 
-    body[edge] = True
-
-    assert body_touches_border(body)
+    assert words in " ".join(flags)
+    assert len(flags) == bool(words)
+    assert all("kr-kim-2021" in flag for flag in flags)
