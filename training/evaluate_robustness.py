@@ -3,15 +3,19 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from inference.domain.errors import ConfigurationInvalid, HabitusError
 from inference.engine.model_store import SHIPPED_MODELS
+from inference.pipeline import Models
 from training.evaluate_real import FOLDER_VARIABLE, loaded
 from training.real.answer import models_in
 from training.real.case import RealCase
 from training.real.find_cases import find_cases
+from training.real.names import plain
 from training.real.overlay import overlay
 from training.real.robustness import Own, Trial, level_and_tissue_only, own_answer, table, trials
 from training.real.score import Scored
@@ -72,23 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             wanted="real cases or an anatomy to paint",
             advice=f"Name a folder, set {FOLDER_VARIABLE}, or give --template.",
         )
-    options.out.mkdir(parents=True, exist_ok=True)
-    owns: dict[str, Own] = {}
-    found: list[Trial] = []
     real = (loaded(one, models) for one in (find_cases(folders) if folders else []))
-    for case in (*real, *painted_cases(options.template, options.cases)):
-        if case.volume is None or case.is_l3_absent:
-            continue
-        own = own_answer(case, models)
-        if own is None:
-            sys.stderr.write(f"{case.name}: no level, left out\n")
-            continue
-        owns[case.name] = own
-        for one in trials(case, own, models):
-            found.append(one)
-            if not one.holds and sum(not other.holds for other in found) <= MOST_PICTURES:
-                _draw(one, case, own, options.out)
-        sys.stderr.write(f"{case.name}: {own.answer.outcome.value}\n")
+    painted = painted_cases(options.template, options.cases)
+    owns, found = evaluate(chain(real, painted), models, options.out)
     text = table(found, owns)
     for path in filter(None, (options.out / "README.md", options.page)):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,8 +88,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if holds or options.no_gates else 1
 
 
+def evaluate(
+    cases: Iterable[RealCase], models: Models, folder: Path
+) -> tuple[dict[str, Own], list[Trial]]:
+    """Own answers by case and all trials; the first failures are drawn."""
+    folder.mkdir(parents=True, exist_ok=True)
+    owns: dict[str, Own] = {}
+    found: list[Trial] = []
+    failures = 0
+    for case in cases:
+        if case.volume is None or case.is_l3_absent:
+            continue
+        own = own_answer(case, models)
+        if own is None:
+            sys.stderr.write(f"{case.name}: no level, left out\n")
+            continue
+        owns[case.name] = own
+        for one in trials(case, own, models):
+            # The volumes of all variants of all cases would fill the memory.
+            found.append(replace(one, volume=None))
+            failures += not one.holds
+            if not one.holds and failures <= MOST_PICTURES:
+                _draw(one, case, own, folder)
+        sys.stderr.write(f"{case.name}: {own.answer.outcome.value}\n")
+    return owns, found
+
+
 def _draw(one: Trial, case: RealCase, own: Own, folder: Path) -> None:
-    name = "".join(c if c.isalnum() else "-" for c in one.variant)
+    said = one.variant.replace("+", "plus ").replace("-", "minus ")
+    name = plain(said).replace("_", "-")
+    assert one.volume is not None
     shown = RealCase(name=f"{case.name}: {one.variant}", volume=one.volume, l3_z_mm=own.level_mm)
     overlay(shown, one.answer, Scored()).save(folder / f"failed-{case.name}-{name}.png")
 

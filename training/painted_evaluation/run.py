@@ -62,6 +62,17 @@ class Settings:
         }
         return frozenset(part for part in self.parts if has[part])
 
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Names of those that the parts ask."""
+        profile, parts = self.profile, self.possible
+        if Part.LEVEL in parts:
+            profile = profile if Part.ORGANS in parts else replace(profile, organ_model=None)
+            return profile.models
+        tissue = (profile.tissue_model,) if Part.TISSUE in parts else ()
+        organs = (profile.organ_model,) if Part.ORGANS in parts and profile.organ_model else ()
+        return (*tissue, *organs)
+
     def identity(self) -> dict[str, Any]:
         """Scores of two runs may be put together where this is the same."""
         return {
@@ -71,13 +82,11 @@ class Settings:
             "voxels": self.most_voxels,
             "templates": {path.stem: _sha256(path) for path in self.templates},
             "models": {
-                name: verified_manifest(name, self.models).onnx_sha256
-                for name in self.profile.models
-                if name in model_names(self.models)
+                name: verified_manifest(name, self.models).onnx_sha256 for name in self.networks
             },
             "numbers": {
                 f"{path.parent.name}/{path.name}": _sha256(path)
-                for name in self.profile.models
+                for name in self.networks
                 for path in sorted((self.models / name).glob("*.toml"))
             },
         }

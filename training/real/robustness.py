@@ -25,7 +25,8 @@ class Trial:
 
     case: str
     variant: str
-    volume: Volume
+    volume: Volume | None
+    """None once nothing more is drawn of it."""
     answer: Answer
     own_mm: float | None
     """Patient z of L3 by the node's answer to the case itself; None: not found."""

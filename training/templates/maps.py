@@ -44,6 +44,12 @@ def read_nifti(path: Path) -> Volume:
             wanted="a readable .nii or .nii.gz",
             advice="Check the path.",
         ) from problem
+    if voxels.ndim != 3:
+        raise UnreadableInput(
+            found=f"a NIfTI image of {voxels.ndim} dimensions",
+            wanted="one of three: a single volume",
+            advice="Take one volume out of it.",
+        )
     affine: Affine = RAS_TO_LPS @ image.affine
     order = np.argmax(np.abs(affine[:3, :3]), axis=0)
     axes = [int(np.flatnonzero(order == axis)[0]) for axis in (2, 1, 0)]

@@ -89,7 +89,9 @@ def test_each_set_of_models_has_a_file_of_scores(settings: Settings, tmp_path: P
     (tmp_path / "l3-tissue" / "calibration.toml").write_text("threshold = 0.5\n")
     calibrated = alone.digest
     shutil.copytree(SHIPPED_MODELS / "organs", tmp_path / "organs")
-    assert len({first, calibrated, alone.digest}) == 3
+    organs_too = replace(alone, parts=frozenset({Part.TISSUE, Part.ORGANS}))
+    assert alone.digest == calibrated
+    assert len({first, calibrated, organs_too.digest}) == 3
 
 
 def test_parts_without_a_network_are_left_out(settings: Settings, tmp_path: Path) -> None:
@@ -100,6 +102,25 @@ def test_parts_without_a_network_are_left_out(settings: Settings, tmp_path: Path
     (tmp_path / "organs").unlink()
     assert every.possible == {Part.TISSUE}
     assert set(every.identity()["models"]) == {"l3-tissue"}
+
+
+@pytest.mark.parametrize(
+    ("parts", "networks"),
+    [
+        ({Part.LEVEL}, ("l3-level", "l3-tissue")),
+        ({Part.TISSUE}, ("l3-tissue",)),
+        ({Part.ORGANS}, ("organs",)),
+        (set(Part), ("l3-level", "l3-tissue", "organs")),
+    ],
+)
+def test_scores_depend_on_the_networks_that_were_asked_only(
+    settings: Settings, tmp_path: Path, parts: set[Part], networks: tuple[str, ...]
+) -> None:
+    for name in ("l3-level", "l3-tissue", "organs"):
+        (tmp_path / name).symlink_to(SHIPPED_MODELS / name)
+    asked = replace(settings, models=tmp_path, parts=frozenset(parts))
+    assert asked.networks == networks
+    assert tuple(asked.identity()["models"]) == networks
 
 
 def test_cases_from_the_command_line(template: Path, tmp_path: Path) -> None:

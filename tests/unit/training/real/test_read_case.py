@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -111,6 +112,17 @@ def test_a_reference_that_cannot_be_read_costs_the_reference_not_the_case(tmp_pa
     assert case.volume is not None
     assert "states no level" in case.trouble
     assert "no NIfTI image" in case.trouble
+
+
+def test_an_image_of_several_volumes_is_told_not_raised(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    four = nibabel.Nifti1Image(np.zeros((4, 4, 4, 2), np.int16), np.eye(4))
+    nibabel.save(four, tmp_path / "one" / "ct.nii.gz")
+
+    case = read(tmp_path / "one")
+
+    assert case.rejection is not None
+    assert "of 4 dimensions" in str(case.rejection)
 
 
 def test_a_sites_own_cases_are_numbered_and_public_ones_named(tmp_path: Path) -> None:

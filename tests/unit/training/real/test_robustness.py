@@ -1,6 +1,9 @@
 """A variant leaves L3 where it was, and is judged by what the node said before."""
 
-from dataclasses import replace
+from contextlib import redirect_stderr
+from dataclasses import dataclass, replace
+from io import StringIO
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +13,10 @@ from inference.domain.labelmap import LabelMap, Structure
 from inference.domain.volume import Volume
 from inference.stages.grids import body_mask
 from tests.unit.training.real.phantom import AIR, BONE_HU, l3_z_mm, models, volume
+from training.evaluate_robustness import evaluate
 from training.real.answer import Answer, Outcome
 from training.real.case import RealCase
-from training.real.robustness import Trial, areas_at, changes, own_answer, table, trial, trials
+from training.real.robustness import Own, Trial, areas_at, changes, own_answer, table, trial
 from training.real.variants import (
     Variant,
     couch_in_front,
@@ -199,16 +203,46 @@ def test_a_moved_body_is_compared_with_its_own_masks_moved_along() -> None:
     assert found.reported == {}
 
 
-def test_the_phantom_is_judged_in_every_variant() -> None:
-    networks = models(with_organs=False)
-    case = RealCase(name="phantom", volume=volume())
-    own = own_answer(case, networks)
-    assert own is not None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What an evaluation gave and left."""
 
-    found = list(trials(case, own, networks))
-    text = table(found, {"phantom": own})
+    owns: dict[str, Own]
+    found: list[Trial]
+    folder: Path
+    told: str
 
-    by_name = {one.variant: one for one in found}
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Judged:
+    """The phantom, and cases that cannot be judged."""
+    boneless = volume()
+    boneless.hu[boneless.hu == BONE_HU] = 50
+    cases = (
+        RealCase(name="refused", volume=None),
+        RealCase(name="absent", volume=volume(), is_l3_absent=True),
+        RealCase(name="boneless", volume=boneless),
+        RealCase(name="phantom", volume=volume()),
+    )
+    folder, told = tmp_path_factory.mktemp("judged"), StringIO()
+    with redirect_stderr(told):
+        owns, found = evaluate(iter(cases), models(with_organs=False), folder)
+    return Judged(owns=owns, found=found, folder=folder, told=told.getvalue())
+
+
+def test_failures_are_drawn_and_cases_without_a_level_left_out(judged: Judged) -> None:
+    failed = [one.variant for one in judged.found if not one.holds]
+
+    assert list(judged.owns) == ["phantom"]
+    assert "turned 180° against its header" in failed
+    assert len(list(judged.folder.glob("failed-phantom-*.png"))) == len(failed)
+    assert "boneless: no level" in judged.told
+
+
+def test_the_phantom_is_judged_in_every_variant(judged: Judged) -> None:
+    text = table(judged.found, judged.owns)
+
+    by_name = {one.variant: one for one in judged.found}
     assert by_name["slices every 1 mm"].holds
     assert by_name["turned +10° about z"].level_holds
     assert max(abs(c) for c in by_name["tilted +10° about x"].same_level.values()) < 5
