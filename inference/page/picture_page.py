@@ -29,7 +29,7 @@ from inference.page.words import Words, words_of
 EDGE_PX = 16
 GAP_PX = 10
 HEADER_PX = 64
-DOUBT_TOP_PX = 31
+DOUBT_TOP_PX = 32
 """A doubt of the level takes the lower half of the title's place."""
 CAPTION_PX = 32
 VIEW_PX = (384, 262)
@@ -121,8 +121,8 @@ def _header(sheet: Sheet, report: Report, words: Words) -> None:
     title = Box(EDGE_PX, 10, banner.left - GAP_PX, HEADER_PX - 6)
     doubt = tables.level_doubt(report, words)
     if doubt:
-        warning = Box(title.left, DOUBT_TOP_PX, title.right, title.bottom)
-        title = Box(title.left, 4, title.right, DOUBT_TOP_PX - 2)
+        warning = Box(title.left, DOUBT_TOP_PX, title.right, HEADER_PX - 2)
+        title = Box(title.left, 1, title.right, DOUBT_TOP_PX - 1)
         sheet.fill(warning, RED)
         sheet.write(doubt, warning, DOUBT)
     sheet.write(words["title"], title, TITLE if not doubt else SMALL_TITLE)

@@ -22,6 +22,7 @@ from inference.dicom.write_sr import encode_sr
 from inference.domain.earlier_document import EarlierDocument
 from inference.domain.errors import ImplausibleResult
 from inference.domain.labelmap import FLARE22_ORGANS, TISSUES
+from inference.domain.level_outcome import LevelOutcome
 from inference.domain.measurement import Level
 from inference.domain.volume import position_mm
 from tests.synthetic_series import (
@@ -231,6 +232,38 @@ def test_each_fault_is_refused(
 
     with pytest.raises(ImplausibleResult, match=named):
         verify_sr(part10_bytes(document), full_report(), series, segmentations)
+
+
+def a_level_that_is_sure(document: Dataset) -> None:
+    item(document, "l3", "LEVEL_OUTCOME").ConceptCodeSequence[0].CodeValue = "L3_FOUND"
+
+
+def another_reason_for_doubt(document: Dataset) -> None:
+    item(document, "l3", "LEVEL_REASON").TextValue = "no doubt"
+
+
+@pytest.mark.parametrize("fault", [a_level_that_is_sure, another_reason_for_doubt])
+def test_a_doubt_of_the_level_that_is_not_written_is_refused(
+    fault: Callable[[Dataset], None], series: CtSeries, segmentations: list[Dataset]
+) -> None:
+    doubted = replace(
+        full_report(), level_outcome=LevelOutcome.UNCERTAIN, level_reasons=("34 mm apart",)
+    )
+    encoded = encode_sr(doubted, series, segmentations, result_identity("sr"))
+    verify_sr(encoded, doubted, series, segmentations)
+    document = dcmread(BytesIO(encoded))
+    fault(document)
+
+    with pytest.raises(ImplausibleResult, match="other texts"):
+        verify_sr(part10_bytes(document), doubted, series, segmentations)
+
+
+def test_an_invented_doubt_is_refused(series: CtSeries, segmentations: list[Dataset]) -> None:
+    invented = replace(full_report(), level_reasons=("34 mm apart",))
+    encoded = encode_sr(invented, series, segmentations, result_identity("sr"))
+
+    with pytest.raises(ImplausibleResult, match="other texts"):
+        verify_sr(encoded, full_report(), series, segmentations)
 
 
 def test_the_sound_document_is_accepted(

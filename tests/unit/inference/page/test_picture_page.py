@@ -11,12 +11,15 @@ from PIL import Image
 
 from inference.dicom.codes import rgb_of
 from inference.domain.labelmap import FLARE22_ORGANS, TISSUES, Structure
+from inference.domain.level_outcome import LevelOutcome
 from inference.domain.measurement import Report
 from inference.domain.report_options import Language
 from inference.page.picture_page import (
     AMBER,
     COLUMNS_PX,
+    HEADER_PX,
     LEVEL_LINE,
+    RED,
     RULE,
     TABLES_TOP_PX,
     VIEW_PX,
@@ -38,6 +41,14 @@ LEAST_CONTRAST = 4.5
 REPORTS = {
     "full": full_report(),
     "little": Report(patient=full_report().patient, level=None),
+    "doubted": replace(
+        full_report(),
+        level_outcome=LevelOutcome.UNCERTAIN,
+        level_reasons=(
+            "the two networks place it 34 mm apart",
+            "what is taken for L4, 34 mm below, is L3 with a probability of 0.41",
+        ),
+    ),
     "many notes": replace(
         full_report(), flags=tuple(f"note {n}: {'word ' * 12}" for n in range(12))
     ),
@@ -58,6 +69,22 @@ def page(language: Language, name: str = "full") -> Sheet:
     return draw_page(scene_of(volume, analysis), analysis.report, facts)
 
 
+def without_level(language: Language) -> Sheet:
+    """Organs alone."""
+    volume = body_volume()
+    report = replace(
+        full_report(),
+        level=None,
+        level_outcome=LevelOutcome.NOT_IN_FIELD,
+        level_reasons=("L3 seems to lie below the field of view (probability 0.98 outside)",),
+        body_composition=(),
+        cut_offs=(),
+    )
+    analysis = replace(body_analysis(volume), report=report, tissues=None)
+    facts = PageFacts(lettering=lettering(language), made_by="Habitus 0.1.0", image_number=None)
+    return draw_page(scene_of(volume, analysis), report, facts)
+
+
 def texts(sheet: Sheet) -> list[str]:
     return [line.shown for line in sheet.written]
 
@@ -65,6 +92,34 @@ def texts(sheet: Sheet) -> list[str]:
 EVERY = pytest.mark.parametrize(
     ("language", "name"), [(language, name) for language in Language for name in REPORTS]
 )
+
+
+@pytest.mark.parametrize("language", Language)
+def test_a_doubt_of_the_level_stands_at_the_head_in_red(language: Language) -> None:
+    sheet, words = page(language, "doubted"), words_of(language)
+    (line,) = [line for line in sheet.written if line.box.top < HEADER_PX and "34 mm" in line.text]
+
+    assert line.text.startswith(words["uncertain"].split("{")[0])
+    assert words.sentence("the two networks place it 34 mm apart") in line.text
+    assert tuple(sheet.pixels[line.box.bottom - 1, line.box.left]) == RED
+    assert not any("34 mm" in text for text in texts(page(language)))
+
+
+@pytest.mark.parametrize("language", Language)
+def test_without_a_level_organs_are_shown_and_nothing_is_called_l3(language: Language) -> None:
+    sheet, words = without_level(language), words_of(language)
+    shown = texts(sheet)
+
+    for key in ("ct_anywhere", "organs_on_ct", "sagittal_alone", "coronal_alone", "nothing_at_l3"):
+        assert words[key] in shown
+    for key in ("ct", "sagittal", "coronal", "overlay"):
+        assert words[key] not in shown
+    assert words.structures[Structure.LIVER] in shown
+    liver = np.array(rgb_of(Structure.LIVER))
+    assert not (sheet.pixels == np.array(LEVEL_LINE)).all(axis=-1).any()
+    assert (sheet.pixels == liver).all(axis=-1).any()
+    for line in sheet.written:
+        assert line.box.holds(line.ink), line
 
 
 @EVERY

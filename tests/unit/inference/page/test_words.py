@@ -143,6 +143,16 @@ def test_what_is_on_trial_is_called_so_in_every_language(language: Language, sai
     assert {structure for structure, name in named.items() if said in name} == set(EXPERIMENTAL)
 
 
+def test_every_reason_inside_a_note_is_translated() -> None:
+    reasons = ("the two networks place it 34 mm apart", "L2 was found 80 mm from it")
+    korean = words_of(Language.KOREAN)
+
+    note = korean.sentence(f"L3 uncertain: {'; '.join(reasons)}")
+
+    assert note.endswith("; ".join(map(korean.sentence, reasons)))
+    assert "networks" not in note
+
+
 def test_structures_inside_a_note_are_translated() -> None:
     flag = "cut by the field of view, volume incomplete: aorta, right thing"
 

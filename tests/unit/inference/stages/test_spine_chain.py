@@ -1,5 +1,7 @@
 """What the chain makes of curves, right and wrong ones."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -53,6 +55,18 @@ def test_a_lone_wrong_peak_is_overruled_by_its_neighbours(wrong: str) -> None:
 
     assert _l3_mm(posterior) == pytest.approx(0, abs=4)
     assert posterior.within("L3", 0, REACH_MM) > 0.8
+
+
+def test_below_the_floor_a_curve_makes_no_difference() -> None:
+    """A network that is sure that a landmark is nowhere cannot veto what its neighbours say."""
+    hum = curves_of(spine_mm(), heights={"L3": 0.0})
+    silence = replace(hum, probability=np.where(hum.probability < 0.01, 0.0, hum.probability))
+
+    told, not_told = _posterior(hum), _posterior(silence)
+
+    assert not_told.within("L3", 0, REACH_MM) == pytest.approx(
+        told.within("L3", 0, REACH_MM), abs=0.01
+    )
 
 
 def test_a_missing_peak_is_filled_in() -> None:
