@@ -82,7 +82,10 @@ def start(orthanc: Any) -> None:
 def _supervisor(orthanc: Any, configuration: PluginConfiguration) -> Supervisor | StandaloneNode:
     if configuration.node == STANDALONE:
         return StandaloneNode()
-    return Supervisor(configuration, orthanc.GenerateRestApiAuthorizationToken, orthanc.LogWarning)
+    # Asked for while Orthanc loads us. A thread of ours that asks later holds Python while it waits for a lock of Orthanc's; a
+    # slice that comes in then holds that lock and waits for Python, and Orthanc stands still for good.
+    token = orthanc.GenerateRestApiAuthorizationToken()
+    return Supervisor(configuration, token, orthanc.LogWarning)
 
 
 def _rest_callback(routes: Routes, pattern: str) -> Any:

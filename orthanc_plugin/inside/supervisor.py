@@ -53,11 +53,11 @@ class Supervisor:
     def __init__(
         self,
         configuration: PluginConfiguration,
-        make_token: Callable[[], str],
+        token: str,
         log: Callable[[str], None],
     ) -> None:
         self._configuration = configuration
-        self._make_token = make_token
+        self._token = token
         self._log = log
         self._stop = threading.Event()
         self._news = threading.Event()
@@ -154,7 +154,7 @@ class Supervisor:
         self._write(
             {
                 "url": self._configuration.orthanc_url,
-                "token": self._make_token(),
+                "token": self._token,
                 "certificate": self._configuration.certificate_sha256,
             }
         )

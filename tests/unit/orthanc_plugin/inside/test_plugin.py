@@ -25,12 +25,14 @@ class FakeOrthanc:
         self.on_store: Callable[[Any], int] | None = None
         self.routes: dict[str, Any] = {}
         self.errors: list[str] = []
+        self.tokens_before_callbacks: list[bool] = []
         self.explorer = ""
 
     def GetConfiguration(self) -> str:  # noqa: N802 # Orthanc's names
         return json.dumps(self._configuration)
 
     def GenerateRestApiAuthorizationToken(self) -> str:  # noqa: N802
+        self.tokens_before_callbacks.append(self.on_store is None and not self.routes)
         return "Bearer token"
 
     def LogWarning(self, text: str) -> None:  # noqa: N802
@@ -169,6 +171,17 @@ def test_the_node_is_started_with_the_plugin_woken_by_each_slice_and_ended_with_
         end()
 
     assert happened == ["start", "wake", "stop"]
+
+
+def test_orthanc_is_asked_for_a_token_while_it_loads_and_never_by_a_thread(
+    configured: dict[str, Any],
+) -> None:
+    """Later, with slices coming in, the question can stop Orthanc for good: each then waits for the other's lock."""
+    orthanc = FakeOrthanc(configured)
+
+    plugin.start(orthanc)
+
+    assert orthanc.tokens_before_callbacks == [True]
 
 
 def test_a_node_of_its_own_unit_is_not_started(configured: dict[str, Any]) -> None:

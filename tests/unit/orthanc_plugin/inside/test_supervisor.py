@@ -74,7 +74,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
         repository_root=tmp_path,
         admission=Admission(),
     )
-    supervisor = Supervisor(configuration, lambda: "Bearer token", lambda _: None)
+    supervisor = Supervisor(configuration, "Bearer token", lambda _: None)
     yield Scene(supervisor, lines, orthanc)
     supervisor.stop()
     orthanc.close()
