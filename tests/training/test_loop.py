@@ -125,4 +125,4 @@ def test_the_time_box_ends_a_run_and_leaves_a_checkpoint(
     assert history.elapsed_s < 2.5
     assert stored.step == history.step > 0
     assert stored.code_revision == "abc"
-    assert "synthetic" in stored.training_data
+    assert "Synthetic CT only" in stored.training_data
