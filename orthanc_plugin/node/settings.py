@@ -70,7 +70,7 @@ class IntakeSettings:
     with pauses of up to minutes; what comes after the choice is for `late`."""
     poll_s: Seconds = 1.0
     """How often /changes is read by a node that is a unit of its own. One that the plugin started is told when something
-    comes, and looks by itself every 10 seconds, or so often where that is longer."""
+    comes, and looks by itself every 2 seconds, or so often where that is longer."""
     incomplete_wait_s: SecondsOrNone = 120.0
     """A quiet study whose best series has gaps waits so long for the slices between before it is taken as it is;
     the reader then refuses it with a code. 0 waits for nothing."""
