@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+from export_onnx.card import CARD_NAME, write_card
 from export_onnx.orders import Export, known_export, new_export, replacing_export
 from inference.domain.errors import ConfigurationInvalid, HabitusError
 from training.specification import CHECKPOINT_NAME
@@ -15,6 +16,7 @@ EXAMPLES = """examples:
   python -m export_onnx                       every model of models/ again, from its checkpoint
   python -m export_onnx organs l3-tissue      these two
   python -m export_onnx --model my-organs --checkpoint runs/organs/checkpoint.safetensors
+  python -m export_onnx --cards               only the README.md of every model of models/, without torch
   python -m export_onnx --model organs --checkpoint runs/organs/checkpoint.safetensors --replace
 
 The manifest is written only after ONNX Runtime has been shown to agree with the network.
@@ -26,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse, export, and turn our own errors into exit codes."""
     options = _parser().parse_args(arguments)
     try:
-        _export(options)
+        (_write_cards if options.cards else _export)(options)
     except HabitusError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_status
@@ -45,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--checkpoint", type=Path, help="your own checkpoint")
     parser.add_argument("--model-version", default=FIRST_VERSION)
     parser.add_argument("--replace", action="store_true", help="replace a model of that name")
+    parser.add_argument("--cards", action="store_true", help="write the models' README.md again")
     parser.add_argument("--models-folder", type=Path, default=MODELS)
     return parser
 
@@ -65,6 +68,12 @@ def _export(options: argparse.Namespace) -> None:
             f"{order.name}: parity {worst:.1e}, {manifest.parameters} parameters, "
             f"{time.monotonic() - started:.1f} s\n"
         )
+
+
+def _write_cards(options: argparse.Namespace) -> None:
+    for name in options.models or _shipped(options.models_folder):
+        write_card(options.models_folder / name)
+        sys.stdout.write(f"{name}: {CARD_NAME}\n")
 
 
 def _orders(options: argparse.Namespace) -> list[Export]:

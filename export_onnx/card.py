@@ -1,48 +1,130 @@
-"""MODEL_CARD.md: what a model is, in words, from its manifest and its training history."""
+"""README.md of a model folder: what the model is, in English and Korean; every number comes from files of the repository."""
 
-from inference.domain.manifest import ModelManifest
-from training.checkpoint import History
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from export_onnx.orders import MANIFEST_NAME, is_shipped
+from inference.domain.errors import ConfigurationInvalid
+from inference.domain.manifest import ModelManifest, manifest_from_json
+from training.checkpoint_header import History, read_history
+from training.specification import CHECKPOINT_NAME
+
+ROOT = Path(__file__).parent.parent
+CARD_NAME = "README.md"
+RESULTS = ROOT / "docs" / "results"
+TEXTS = Path(__file__).parent / "card_texts.toml"
 
 
-def model_card(manifest: ModelManifest, history: History) -> str:
-    """Markdown; every number comes from the files beside it."""
+def model_card(manifest: ModelManifest, history: History, *, is_shipped: bool) -> str:
+    """Markdown; a model of a user's own gets no figures of ours."""
+    texts = tomllib.loads(TEXTS.read_text(encoding="utf-8"))
+    ours, shared = texts[manifest.task], texts["shared"]
+    parts = [
+        f"# {manifest.name} {manifest.version}",
+        f"{ours['summary']}\n\n**{manifest.intended_use}** {shared['use']}",
+        f"## 요약 (Korean summary)\n\n{ours['summary_ko']} {shared['use_ko']}",
+        _facts(manifest),
+        _training(history),
+        *(_figures(ours["results"]) if is_shipped else []),
+        "## Failures seen\n\n" + _bullets(ours["failures"]),
+        *([_pictures(ours)] if is_shipped and ours.get("pictures") else []),
+        "## Never tested\n\n" + _bullets(shared["never_tested"]),
+        _parity(manifest),
+        f"## Licence and attribution\n\n{shared['licence']}",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def card_of(folder: Path) -> str:
+    """The card of a model folder as it should be; raises ModelUnusable or UnreadableInput."""
+    manifest = manifest_from_json((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
+    return model_card(
+        manifest, read_history(folder / CHECKPOINT_NAME), is_shipped=is_shipped(folder)
+    )
+
+
+def write_card(folder: Path) -> None:
+    """Put the card into a model folder."""
+    (folder / CARD_NAME).write_text(card_of(folder), encoding="utf-8")
+
+
+def section(text: str, heading: str) -> str | None:
+    """What stands under a second-level heading of a Markdown text, without the heading."""
+    lines = text.splitlines()
+    try:
+        first = lines.index(f"## {heading}") + 1
+    except ValueError:
+        return None
+    rest = lines[first:]
+    end = next((i for i, line in enumerate(rest) if line.startswith("## ")), len(rest))
+    return "\n".join(rest[:end]).strip()
+
+
+def _facts(manifest: ModelManifest) -> str:
     low, high = manifest.input.hu_window
     spacing = " × ".join(f"{step:g}" for step in manifest.input.spacing_mm)
+    return "\n".join(
+        [
+            "## What goes in and comes out",
+            "",
+            f"- Input `{manifest.input.name}`: {manifest.input.layout} {list(manifest.input.shape)}, "
+            f"{spacing} mm, {low:g} to {high:g} HU",
+            f"- Output `{manifest.output.name}`: {list(manifest.output.shape)}: {', '.join(manifest.output.labels)}",
+            f"- {manifest.parameters} parameters, opset {manifest.opset}, licence {manifest.licence}",
+        ]
+    )
+
+
+def _training(history: History) -> str:
     scores = "\n".join(f"| {name} | {value:.4f} |" for name, value in history.metrics.items())
+    return f"""## Training
+
+{history.training_data}
+{history.step} steps in {history.elapsed_s:.0f} s, code {history.code_revision[:12]}. The configuration, its seed and these scores lie in
+the checkpoint itself. Scores on kept-back examples of the same synthetic kind, which say nothing about patients:
+
+| score | value |
+|---|---|
+{scores}"""
+
+
+def _figures(results: Sequence[Sequence[str]]) -> list[str]:
+    """Sections of committed results, under the name of their page."""
+    parts = []
+    for page, heading in results:
+        path = RESULTS / page
+        text = section(path.read_text(encoding="utf-8"), heading) if path.is_file() else None
+        if text is None:
+            raise ConfigurationInvalid(
+                found=f"no section {heading!r} in docs/results/{page}",
+                wanted="the figures that the card shows",
+                advice="Run the evaluation that writes the page, or mend export_onnx/card_texts.toml.",
+            )
+        parts.append(f"## Figures: {heading} ([{page}](../../docs/results/{page}))\n\n{text}")
+    return parts
+
+
+def _pictures(texts: Mapping[str, Any]) -> str:
+    return "\n\n".join(
+        f"![{caption}](../../{path})\n\n*{caption}*" for path, caption in texts["pictures"]
+    )
+
+
+def _parity(manifest: ModelManifest) -> str:
     errors = "\n".join(
         f"| {name} | {error:.1e} | {manifest.parity.argmax_agreement[name]:.5f} |"
         for name, error in manifest.parity.max_abs_error.items()
     )
-    return f"""# {manifest.name} {manifest.version}
-
-{manifest.intended_use}
-Not a medical device; not for diagnosis.
-
-- Input `{manifest.input.name}`: {manifest.input.layout} {list(manifest.input.shape)}, {spacing} mm, {low:g} to {high:g} HU
-- Output `{manifest.output.name}`: {list(manifest.output.shape)}: {", ".join(manifest.output.labels)}
-- {manifest.parameters} parameters, opset {manifest.opset}, licence {manifest.licence}
-
-## Training
-
-{manifest.training_data}
-{history.step} steps in {history.elapsed_s:.0f} s, code {manifest.code_revision[:12]}.
-
-Scores on kept-back examples of the same synthetic kind. They say nothing about real patients:
-
-| score | value |
-|---|---|
-{scores}
-
-## ONNX against the network it came from
+    return f"""## ONNX against the network it came from
 
 Logits may differ by at most {manifest.parity.tolerance_max_abs:.1e}.
 
 | input | largest error | argmax agreement |
 |---|---|---|
-{errors}
+{errors}"""
 
-## Limits
 
-What was not in the training data is unknown to the network: implants, ascites, resections, other phases and positions.
-The checks of the pipeline around it, not the network, decide whether a result is sent.
-"""
+def _bullets(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)

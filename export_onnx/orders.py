@@ -5,7 +5,8 @@ from pathlib import Path
 
 from inference.domain.errors import ChecksumMismatch, ConfigurationInvalid
 from inference.domain.manifest import NAME_PATTERN, manifest_from_json, sha256_of
-from training.specification import CHECKPOINT_NAME
+from inference.engine.model_store import SHIPPED_MODELS
+from training.specification import CHECKPOINT_NAME, SPECIFICATIONS
 
 MANIFEST_NAME = "manifest.json"
 
@@ -19,6 +20,11 @@ class Export:
     checkpoint: Path
     folder: Path
     """Where it goes; replaced as a whole."""
+
+
+def is_shipped(folder: Path) -> bool:
+    """Whether a model folder is one of this repository, whose figures are known."""
+    return folder.resolve().parent == SHIPPED_MODELS.resolve() and folder.name in SPECIFICATIONS
 
 
 def known_export(folder: Path) -> Export:

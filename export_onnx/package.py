@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from export_onnx.card import model_card
+from export_onnx.card import CARD_NAME, model_card
 from export_onnx.export import INPUT_NAME, OPSET, OUTPUT_NAME, export, network_shapes
-from export_onnx.orders import MANIFEST_NAME, Export
+from export_onnx.orders import MANIFEST_NAME, Export, is_shipped
 from export_onnx.parity import prove_parity
 from inference.domain.manifest import (
     SCHEMA_VERSION,
@@ -26,7 +26,6 @@ from training.networks import count_parameters
 from training.specification import CHECKPOINT_NAME, specification
 
 ONNX_NAME = "model.onnx"
-CARD_NAME = "MODEL_CARD.md"
 LICENCE = "Apache-2.0"
 
 
@@ -39,7 +38,8 @@ def make_model(order: Export, slab: Volume) -> ModelManifest:
         parity = prove_parity(checkpoint, onnx_path, slab)
         shutil.copyfile(order.checkpoint, building / CHECKPOINT_NAME)
         manifest = _manifest(order, checkpoint, building, parity)
-        (building / CARD_NAME).write_text(_card(order, checkpoint, manifest), encoding="utf-8")
+        card = model_card(manifest, checkpoint.history, is_shipped=is_shipped(order.folder))
+        (building / CARD_NAME).write_text(card, encoding="utf-8")
         (building / MANIFEST_NAME).write_text(manifest_to_json(manifest), encoding="utf-8")
         return load_manifest(building)
 
@@ -76,14 +76,6 @@ def _manifest(
         intended_use=spec.intended_use,
         licence=LICENCE,
     )
-
-
-def _card(order: Export, checkpoint: Checkpoint, manifest: ModelManifest) -> str:
-    """The card that stands there while the checkpoint is the same (people add to it), else a new one."""
-    existing, old = order.folder / CARD_NAME, order.folder / CHECKPOINT_NAME
-    if existing.is_file() and old.is_file() and sha256_of(old) == manifest.checkpoint_sha256:
-        return existing.read_text(encoding="utf-8")
-    return model_card(manifest, checkpoint.history)
 
 
 @contextmanager

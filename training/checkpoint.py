@@ -13,23 +13,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from inference.domain.errors import UnreadableInput
+from training.checkpoint_header import History, history_from
 from training.config import TrainConfig, config_from_mapping, config_to_mapping
 from training.networks import build_network
 from training.specification import specification
 
 RESUME_NAME = "resume.safetensors"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class History:
-    """Where a checkpoint comes from."""
-
-    step: int
-    elapsed_s: float
-    code_revision: str
-    training_data: str
-    """What the network saw, in a sentence."""
-    metrics: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,13 +51,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     tensors, metadata = read_tensors(path)
     try:
         config = config_from_mapping(json.loads(metadata["config"]))
-        history = History(
-            step=int(metadata["step"]),
-            elapsed_s=float(metadata["elapsed_s"]),
-            code_revision=metadata["code_revision"],
-            training_data=metadata["training_data"],
-            metrics=json.loads(metadata["metrics"]),
-        )
+        history = history_from(metadata)
     except (KeyError, ValueError) as exc:
         raise _unreadable(f"no checkpoint metadata in {path.name}") from exc
     network = build_network(specification(config.task).network, config.network)

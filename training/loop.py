@@ -16,13 +16,13 @@ from torch import nn
 from training.augment import chance_for
 from training.checkpoint import (
     RESUME_NAME,
-    History,
     load_checkpoint,
     load_resume,
     save_checkpoint,
     save_resume,
     start_weights,
 )
+from training.checkpoint_header import History
 from training.config import TrainConfig
 from training.networks import build_network, count_parameters
 from training.specification import CHECKPOINT_NAME, specification

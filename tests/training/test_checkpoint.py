@@ -9,7 +9,8 @@ pytest.importorskip("torch", reason="PyTorch is not installed (make test-trainin
 import torch
 
 from inference.domain.errors import ConfigurationInvalid, UnreadableInput
-from training.checkpoint import History, load_checkpoint, save_checkpoint, write_tensors
+from training.checkpoint import load_checkpoint, save_checkpoint, write_tensors
+from training.checkpoint_header import History, read_history
 from training.config import TrainConfig
 from training.networks import build_network
 from training.specification import specification
@@ -38,6 +39,7 @@ def test_a_checkpoint_comes_back_with_the_same_output(
 
     assert back.config == config
     assert back.history == HISTORY
+    assert read_history(tmp_path / "c.safetensors") == HISTORY
     with torch.inference_mode():
         assert torch.equal(back.network(image), network(image))
 

@@ -1,0 +1,59 @@
+"""Model cards: what they say comes from files, and stays what the files say."""
+
+from pathlib import Path
+
+import pytest
+
+from export_onnx.card import CARD_NAME, card_of, model_card, section
+from export_onnx.orders import MANIFEST_NAME, is_shipped
+from inference.domain.errors import UnreadableInput
+from inference.domain.manifest import manifest_from_json
+from inference.engine.model_store import SHIPPED_MODELS, model_names
+from training.checkpoint_header import History, read_history
+
+HISTORY = History(
+    step=12, elapsed_s=3.0, code_revision="c0ffee", training_data="boxes.", metrics={"dice": 0.5}
+)
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_the_card_of_a_shipped_model_says_what_its_files_say(name: str) -> None:
+    """`python -m export_onnx --cards` mends it."""
+    folder = SHIPPED_MODELS / name
+
+    assert (folder / CARD_NAME).read_text(encoding="utf-8") == card_of(folder)
+
+
+def test_a_model_of_a_user_gets_no_figures_of_ours() -> None:
+    manifest = manifest_from_json((SHIPPED_MODELS / "organs" / MANIFEST_NAME).read_text())
+
+    card = model_card(manifest, HISTORY, is_shipped=False)
+
+    assert "## Figures" not in card
+    assert "boxes.\n12 steps in 3 s, code c0ffee" in card
+    assert "요약" in card
+
+
+def test_only_folders_of_the_repository_are_shipped(tmp_path: Path) -> None:
+    assert is_shipped(SHIPPED_MODELS / "organs")
+    assert not is_shipped(SHIPPED_MODELS / "my-organs")
+    assert not is_shipped(tmp_path / "organs")
+
+
+def test_a_section_ends_at_the_next_heading() -> None:
+    text = "# A\n\n## L3\n\n| a |\n\n### deeper\n\nb\n\n## Organs\n\nc\n"
+
+    assert section(text, "L3") == "| a |\n\n### deeper\n\nb"
+    assert section(text, "Organs") == "c"
+    assert section(text, "Tissue") is None
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff" * 9, b"\x02\0\0\0\0\0\0\0{}", b"\x02\0\0\0\0\0\0\0[]"]
+)
+def test_a_file_without_history_is_told(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    path.write_bytes(content)
+
+    with pytest.raises(UnreadableInput, match="no history in checkpoint.safetensors"):
+        read_history(path)
