@@ -24,6 +24,7 @@ def test_only_models_of_profiles_that_the_settings_name_are_wanted(tmp_path: Pat
 
     assert {each.subject for each in found if not each.is_well} == {
         "model l3-level",
+        "model l3-spine",
         "model l3-tissue",
     }
 
