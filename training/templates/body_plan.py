@@ -54,6 +54,10 @@ class BodyPlan:
     depth: float
     stature: float
     pelvis_width: float
+    crest_mm: float
+    """How much higher than in the template the iliac crests stand against S1."""
+    rib_slope: float
+    """mm by which ribs rise per mm of their distance from the spine, against the template's."""
     rotation_rad: float
     shear: float
     tilt: tuple[float, float]
@@ -111,6 +115,8 @@ def sample_body(rng: np.random.Generator) -> BodyPlan:
         wall=_sample_wall(rng, fat, inside),
         arms=ArmPlace(rng.choice(["up", "down", "outside"], p=[0.66, 0.2, 0.14])),
         couch_seed=int(rng.integers(1 << 31)),
+        crest_mm=float(np.clip(rng.normal(0, 9), -20, 20)),
+        rib_slope=float(np.clip(rng.normal(0, 0.09), -0.2, 0.2)),
     )
 
 

@@ -24,6 +24,9 @@ LIMIT_STEPS = 2
 KNOT_JITTER_MM = 8.0
 DISC_MM = (3.0, 14.0)
 LOWEST_DISC_MM = 8.0
+LORDOSIS_REACH_MM = 55.0
+SACRUM_SWING_MM = 45.0
+"""What the sacrum's end moves at most when it tilts."""
 ROUNDS = 10
 """Of the search for the point that the bend maps onto the spine's bed."""
 
@@ -214,13 +217,16 @@ def _level(template: Template, frame_z_mm: Table) -> Table:
 
 
 def _sway(spine: SpinePlan, stack: Sequence[Slot], z: Table) -> tuple[Table, Table]:
-    """Scoliosis above the pelvis; kyphosis about T11."""
+    """Scoliosis above the pelvis; kyphosis about T11, lordosis about L4, the sacrum's tilt below S1's middle."""
     rise = np.clip((z + 10) / 80, 0, 1)
     envelope = rise * rise * (3 - 2 * rise)
     turn = 2 * np.pi * z / spine.scoliosis_length_mm + spine.scoliosis_phase
     apex = stack[min(len(stack) - 1, spine.lumbar_count + 1)].z_mm
     stoop = np.exp(-(((z - apex) / 95) ** 2))
-    return spine.scoliosis_mm * envelope * np.sin(turn), spine.kyphosis_mm * stoop
+    lumbar = np.exp(-(((z - stack[1].z_mm) / LORDOSIS_REACH_MM) ** 2))
+    swing = np.tanh(np.minimum(z, 0) * spine.sacral_tilt_rad / SACRUM_SWING_MM) * SACRUM_SWING_MM
+    backwards = spine.kyphosis_mm * stoop + spine.lordosis_mm * lumbar + swing
+    return spine.scoliosis_mm * envelope * np.sin(turn), backwards
 
 
 def bent(body: BodyPlan, course: Course, bend: Bend, points_mm: Table) -> Table:

@@ -32,6 +32,13 @@ LEAST_LAMELLAE = 0.4
 LINING_MM = 1.5
 RIB12_ROOT_MM = 26.0
 
+WING_MM = (40.0, 75.0)
+"""From the centre line: where the pelvis's wings begin, and from where on they move freely against the sacrum."""
+RIB_ROOT_MM = 45.0
+SACRUM = ((-3.0, -2.3), (1.0, 0.0))
+CRESTS = ((-0.6, 1.0), (1.0, 0.0))
+RIBS = ((1.0, 2.6), (0.0, 1.0))
+"""By level: the share of each one's own movement."""
 CHEST_GROWTH = ((0.5, 2.5), (1.0, 1.05))
 """Under the ribs organs fill the whole width, whatever their size: by level, the factor on it."""
 
@@ -128,6 +135,7 @@ def _body(
     course, template = patient.course, patient.template
     x, y = (slab.xs + _centre(patient, slab, 0), slab.ys + _centre(patient, slab, 1))
     frame_z = slab.column(course.at(course.frame_z_mm, axes[2])) + slab.waves(patient.bend.z)
+    frame_z = frame_z + _bones_shift(patient, slab)
     step = float(template.step_mm)
     at = _index(kit, arrays.shape, step, (x, y, frame_z))
     organ_at = _index(kit, arrays.shape, step, _organ_places(patient, slab))
@@ -198,6 +206,22 @@ def _wall(patient: Patient, slab: _Slab, *, fine: bool) -> tuple[Array, Array, A
             labels[shown] = int(Tissue.INTERMUSCULAR_FAT)
     labels[radius < cavity] = int(Tissue.VISCERAL_FAT)
     return labels, fat, cavity
+
+
+def _bones_shift(patient: Patient, slab: _Slab) -> Array:
+    """Template heights that ribs, iliac crests and the sacrum's end plate have more than the spine beside them."""
+    level = patient.course.at(patient.course.level, slab.axes[2])
+    aside = abs(slab.xs)
+    wing = slab.kit.xp.clip((aside - WING_MM[0]) / (WING_MM[1] - WING_MM[0]), 0, 1)
+    crests = np.interp(level, *CRESTS) * patient.body.crest_mm
+    ribs = np.interp(level, *RIBS) * patient.body.rib_slope
+    sacrum = np.interp(level, *SACRUM) * patient.spine.sacral_tilt_rad
+    s1_mm = float(patient.vertebrae["S1"].centre_lps_mm[1])
+    return (
+        slab.column(sacrum) * (slab.v - s1_mm) * (1 - wing)
+        - slab.column(crests) * wing
+        - slab.column(ribs) * slab.kit.xp.clip(aside - RIB_ROOT_MM, 0, None)
+    )
 
 
 def _organ_places(patient: Patient, slab: _Slab) -> tuple[Array, Array, Array]:

@@ -39,6 +39,10 @@ class SpineRanges:
     disc_factor: tuple[float, float] = (0.55, 1.35)
     narrow_disc: float = 0.12
     """Of discs."""
+    lordosis_mm: float = 8.0
+    """Spread of how far the lumbar spine lies before or behind the template's."""
+    sacral_tilt_rad: float = 0.17
+    """Spread of the sacrum's turn against the template's."""
 
 
 USUAL = SpineRanges()
@@ -92,6 +96,10 @@ class SpinePlan:
     scoliosis_length_mm: float
     scoliosis_phase: float
     kyphosis_mm: float
+    lordosis_mm: float
+    """Backwards; negative deepens the template's curve."""
+    sacral_tilt_rad: float
+    """About S1's middle; positive brings the sacrum's end forwards."""
     rib12_reach: tuple[float, float]
     """Share of the right and the left 12th rib that is there."""
     calcification: float
@@ -145,7 +153,14 @@ def sample_spine(
         kyphosis_mm=float(rng.uniform(*ranges.kyphosis_mm)) if stooped else 0.0,
         rib12_reach=reach,
         calcification=float(rng.uniform(0.1, 1.0)) if old else 0.0,
+        lordosis_mm=_spread(rng, ranges.lordosis_mm),
+        sacral_tilt_rad=_spread(rng, ranges.sacral_tilt_rad),
     )
+
+
+def _spread(rng: np.random.Generator, sd: float) -> float:
+    """Normal about nothing, never beyond two and a bit of its spread."""
+    return float(np.clip(rng.normal(0, sd), -2.2 * sd, 2.2 * sd))
 
 
 def _lumbar_sources(rng: np.random.Generator, count: int) -> list[str]:

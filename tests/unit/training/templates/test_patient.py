@@ -115,7 +115,8 @@ def test_between_two_bodies_lies_a_disc() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variant", "axis"), [({"scoliosis_mm": 25.0}, 0), ({"kyphosis_mm": 25.0}, 1)]
+    ("variant", "axis"),
+    [({"scoliosis_mm": 25.0}, 0), ({"kyphosis_mm": 25.0}, 1), ({"lordosis_mm": -17.0}, 1)],
 )
 def test_a_bent_spine_leaves_its_line(variant: dict[str, Any], axis: int) -> None:
     body, spine = plans(9)
@@ -163,6 +164,58 @@ def test_heights_of_lumbar_bodies_vary_against_ribs_and_pelvis() -> None:
         )
 
     assert np.std(shares) > 0.01
+
+
+PELVIS = (Tissue.PELVIS_CORTICAL, Tissue.PELVIS_TRABECULAR)
+SACRUM = (Tissue.VERTEBRA_CORTICAL, Tissue.VERTEBRA_TRABECULAR)
+RIBS = (Tissue.RIB_CORTICAL, Tissue.RIB_TRABECULAR)
+
+
+def bone_mm(
+    whole: Patient, tissues: tuple[Tissue, ...], z_mm: tuple[float, float], aside_mm: float
+) -> np.ndarray:
+    """Positions (z, y) of bone within (aside_mm < 0) or beyond so much of the middle."""
+    low, high = z_mm
+    grid = Grid(
+        shape=(int((high - low) / 3), 110, 130),
+        spacing_mm=(3.0, 3.0, 3.0),
+        origin_lps_mm=(-193.5, -163.5, low),
+    )
+    x = np.abs(grid.axis_mm(2))
+    wanted = x < -aside_mm if aside_mm < 0 else x > aside_mm
+    found = np.argwhere(np.isin(label_map(whole, grid), tissues) & wanted)
+    return np.stack([grid.axis_mm(0)[found[:, 0]], grid.axis_mm(1)[found[:, 1]]], 1)
+
+
+def test_the_iliac_crests_stand_high_or_low_against_the_spine() -> None:
+    body, spine = plans(6)
+    tops = []
+    for crest_mm in (-15.0, 15.0):
+        whole = assembled(tiny_template(), replace(body, crest_mm=crest_mm), spine)
+        tops.append(bone_mm(whole, PELVIS, (0.0, 130.0), 75.0)[:, 0].max())
+
+    assert 21 <= tops[1] - tops[0] <= 39
+
+
+def test_ribs_slope_more_or_less() -> None:
+    body, spine = plans(6)
+    heights = []
+    for slope in (-0.2, 0.2):
+        whole = assembled(tiny_template(), replace(body, rib_slope=slope), spine)
+        low, high = whole.vertebrae["T12"].z_low_mm, whole.vertebrae["T11"].z_high_mm
+        heights.append(bone_mm(whole, RIBS, (low - 40, high + 40), 80.0)[:, 0].mean())
+
+    assert heights[1] - heights[0] > 8
+
+
+def test_the_sacrum_tilts_about_its_first_body() -> None:
+    body, spine = plans(6)
+    ends = []
+    for tilt in (-0.3, 0.3):
+        whole = assembled(tiny_template(), body, replace(spine, sacral_tilt_rad=tilt))
+        ends.append(bone_mm(whole, SACRUM, (-80.0, -40.0), -25.0)[:, 1].mean())
+
+    assert ends[1] < ends[0] - 15
 
 
 def test_missing_last_ribs_are_not_in_the_map() -> None:
