@@ -55,5 +55,5 @@ def test_a_file_without_history_is_told(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "checkpoint.safetensors"
     path.write_bytes(content)
 
-    with pytest.raises(UnreadableInput, match="no history in checkpoint.safetensors"):
+    with pytest.raises(UnreadableInput, match=r"no history in checkpoint\.safetensors"):
         read_history(path)
