@@ -19,6 +19,7 @@ from training.painted_evaluation.scores import (
     WITHIN_MM,
     Answer,
     CaseScore,
+    Ends,
     LevelScore,
     Truth,
 )
@@ -125,9 +126,11 @@ def errors_mm(levels: Iterable[LevelScore]) -> list[float]:
 
 
 def groups(scores: Sequence[CaseScore]) -> Iterator[tuple[str, list[CaseScore]]]:
-    """Cases by field, template, spine and thickness; a case may be in several."""
+    """Cases by field, what there is to count from, template, spine and thickness; a case may be in several."""
     for name in sorted({score.field_kind for score in scores}):
         yield f"field {name}", [s for s in scores if s.field_kind == name]
+    for ends in Ends:
+        yield f"{ends} in the field", [s for s in scores if s.level and s.level.ends is ends]
     for name in sorted({score.template for score in scores}):
         yield f"template {name}", [s for s in scores if s.template == name]
     yield "usual spine", [s for s in scores if not s.variants]

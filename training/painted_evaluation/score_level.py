@@ -12,7 +12,7 @@ from inference.domain.volume import Volume
 from inference.measure_findings import Facts
 from inference.pipeline import Models, Stopwatch, analyse_volume, silent
 from inference.stages.measure import value_of
-from training.painted_evaluation.scores import Answer, LevelScore, Truth
+from training.painted_evaluation.scores import Answer, Ends, LevelScore, Truth
 from training.templates.case import PaintedCase
 
 
@@ -67,6 +67,18 @@ def truth_of(case: PaintedCase) -> Truth:
     return Truth.ABSENT if high <= first - half or low >= last + half else Truth.PARTLY
 
 
+def ends_of(case: PaintedCase) -> Ends:
+    """Whether the middles of T12 and S1 lie in the field."""
+    first, last = case.grid.axis_mm(0)[[0, -1]]
+    above, below = (
+        name in case.vertebrae and first <= case.vertebrae[name].centre_lps_mm[2] <= last
+        for name in ("T12", "S1")
+    )
+    if above:
+        return Ends.BOTH if below else Ends.ABOVE
+    return Ends.BELOW if below else Ends.NEITHER
+
+
 def level_score(case: PaintedCase, answer: LevelAnswer) -> LevelScore:
     """The answer beside the truth."""
     z_mm = answer.z_mm
@@ -78,6 +90,7 @@ def level_score(case: PaintedCase, answer: LevelAnswer) -> LevelScore:
         nearest=None if z_mm is None else min(middles, key=lambda n: abs(middles[n] - z_mm)),
         confidence=answer.confidence,
         reasons=answer.reasons,
+        ends=ends_of(case),
     )
 
 

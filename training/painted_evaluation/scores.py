@@ -25,6 +25,15 @@ class Answer(StrEnum):
     """Nothing would be sent: the node's own check of the result failed."""
 
 
+class Ends(StrEnum):
+    """The ends of the lumbar spine that the field holds: what there is to count from."""
+
+    BOTH = "T12 and S1"
+    ABOVE = "T12 only"
+    BELOW = "S1 only"
+    NEITHER = "neither T12 nor S1"
+
+
 OFF_BY_A_VERTEBRA_MM = 15.0
 """Half the usual distance between the middles of neighbouring lumbar bodies."""
 WITHIN_MM = 10.0
@@ -43,6 +52,7 @@ class LevelScore:
     confidence: float | None
     reasons: tuple[str, ...]
     """Why it is uncertain, or refused."""
+    ends: Ends
 
     @property
     def is_near(self) -> bool:
@@ -127,5 +137,6 @@ class CaseScore:
 
 
 def _level(raw: dict[str, Any]) -> LevelScore:
-    truth, answer, reasons = (raw.pop(name) for name in ("truth", "answer", "reasons"))
-    return LevelScore(truth=Truth(truth), answer=Answer(answer), reasons=tuple(reasons), **raw)
+    truth, answer, ends = Truth(raw.pop("truth")), Answer(raw.pop("answer")), Ends(raw.pop("ends"))
+    reasons = tuple(raw.pop("reasons"))
+    return LevelScore(truth=truth, answer=answer, ends=ends, reasons=reasons, **raw)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from training.painted_evaluation.scores import (
     Answer,
     CaseScore,
+    Ends,
     LevelScore,
     OrganScore,
     TissueScore,
@@ -17,6 +18,7 @@ def level(
     error_mm: float | None = 0.0,
     truth: Truth = Truth.WHOLE,
     reasons: tuple[str, ...] = (),
+    ends: Ends = Ends.BOTH,
 ) -> LevelScore:
     """An answer, right unless said otherwise."""
     has_level = answer in (Answer.FOUND, Answer.UNCERTAIN)
@@ -27,6 +29,7 @@ def level(
         nearest="L3" if has_level else None,
         confidence=0.9 if has_level else None,
         reasons=reasons,
+        ends=ends,
     )
 
 

@@ -22,8 +22,8 @@ from training.painted_evaluation.cases import (
     planned,
     spacing_of,
 )
-from training.painted_evaluation.score_level import truth_of
-from training.painted_evaluation.scores import Truth
+from training.painted_evaluation.score_level import ends_of, truth_of
+from training.painted_evaluation.scores import Ends, Truth
 from training.templates.case import grid_for
 from training.templates.patient import patient_of
 
@@ -106,3 +106,18 @@ def test_truth_tells_whole_from_partly_and_absent() -> None:
     assert truth(low - 40, (low + high) / 2) is Truth.PARTLY
     assert truth(high + 2, high + 90) is Truth.ABSENT
     assert truth(low - 90, low - 4) is Truth.ABSENT
+
+
+def test_the_ends_to_count_from_are_those_in_the_field() -> None:
+    made = make_case(order_of(FIRST_SEED, ["tiny"], frozenset({Part.TISSUE}), FEW), tiny_template())
+    case = made.painted
+    t12, s1 = (case.vertebrae[name].centre_lps_mm[2] for name in ("T12", "S1"))
+
+    def ends(first_mm: float, last_mm: float) -> Ends:
+        grid = grid_for((first_mm, last_mm), (2.0, 4.0, 4.0), (20, 20), np.random.default_rng(0))
+        return ends_of(replace(case, grid=grid))
+
+    assert ends(s1 - 10, t12 + 10) is Ends.BOTH
+    assert ends(s1 + 10, t12 + 10) is Ends.ABOVE
+    assert ends(s1 - 10, t12 - 10) is Ends.BELOW
+    assert ends(s1 + 10, t12 - 10) is Ends.NEITHER

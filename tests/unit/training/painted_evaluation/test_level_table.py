@@ -10,7 +10,7 @@ from training.painted_evaluation.level_table import (
     level_lines,
     level_shares,
 )
-from training.painted_evaluation.scores import Answer, CaseScore, LevelScore, Truth
+from training.painted_evaluation.scores import Answer, CaseScore, Ends, LevelScore, Truth
 
 RIGHT = level()
 LOST = level(Answer.NOT_IN_FIELD)
@@ -108,12 +108,14 @@ def test_a_case_is_in_every_group_it_belongs_to() -> None:
     scores = [
         case(1, RIGHT),
         case(2, RIGHT, variants=("4 lumbar", "fracture L2 T12")),
-        case(3, RIGHT, variants=("fracture L1",)),
+        case(3, level(ends=Ends.ABOVE), variants=("fracture L1",)),
     ]
     found: dict[str, list[CaseScore]] = dict(groups(scores))
     sizes = {name: len(part) for name, part in found.items() if part}
     assert sizes == {
         "field whole": 3,
+        "T12 and S1 in the field": 2,
+        "T12 only in the field": 1,
         "template tiny": 3,
         "usual spine": 1,
         "4 lumbar": 1,
