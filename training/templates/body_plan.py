@@ -116,7 +116,7 @@ def sample_body(rng: np.random.Generator) -> BodyPlan:
         arms=ArmPlace(rng.choice(["up", "down", "outside"], p=[0.66, 0.2, 0.14])),
         couch_seed=int(rng.integers(1 << 31)),
         crest_mm=float(np.clip(rng.normal(0, 9), -20, 20)),
-        rib_slope=float(np.clip(rng.normal(0, 0.09), -0.2, 0.2)),
+        rib_slope=float(np.clip(rng.normal(0, 0.16), -0.36, 0.36)),
     )
 
 

@@ -149,7 +149,7 @@ def stack_of(template: Template, body: BodyPlan, spine: SpinePlan) -> list[Slot]
     slots = []
     for plan in spine.vertebrae:
         source = template.index_of(plan.source)
-        height = float(template.body_height_mm[source]) * body.stature * plan.height
+        height = template.usual_height_mm(plan.source) * body.stature * plan.height
         height *= (1 - plan.crush) * (1 - plan.wedge / 2)
         gap = _gap_mm(template, source, plan.disc_below) * body.stature
         slots.append(Slot(z_mm=top + gap + height / 2, height_mm=height, gap_below_mm=gap))
@@ -302,6 +302,7 @@ def place_vertebrae(
         lean = np.arctan(slope[place]) - np.arctan(own_slope)
         width = float(course.at(course.width, slot.z_mm)) * plan.width
         depth = float(course.at(course.depth, slot.z_mm)) * plan.width
+        stretch = template.usual_height_mm(plan.source) / float(template.body_height_mm[source])
         placed.append(
             PlacedVertebra(
                 plan=plan,
@@ -310,7 +311,7 @@ def place_vertebrae(
                 rotation=_rotation(
                     body.rotation_rad, plan.lean_rad[0] - lean[1], plan.lean_rad[1] + lean[0]
                 ),
-                scale=(width, depth, body.stature * plan.height * (1 - plan.crush)),
+                scale=(width, depth, body.stature * plan.height * (1 - plan.crush) * stretch),
                 height_mm=slot.height_mm,
                 gap_below_mm=slot.gap_below_mm,
                 gap_above_mm=stack[place + 1].gap_below_mm if place + 1 < len(stack) else 4.0,

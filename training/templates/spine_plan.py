@@ -68,7 +68,7 @@ class VertebraPlan:
     source: str
     """The template's vertebra it is a copy of."""
     height: float
-    """Factor on the source's body height."""
+    """Factor on the usual height of such a body in the template."""
     width: float
     process_width: float
     """Factor on how far the transverse processes reach."""
@@ -164,14 +164,9 @@ def _spread(rng: np.random.Generator, sd: float) -> float:
 
 
 def _lumbar_sources(rng: np.random.Generator, count: int) -> list[str]:
-    """From the lowest up: the first and the last keep their own form, one between is left out or met twice."""
-    sources = list(LUMBAR_SOURCES)
-    odd = str(rng.choice(["L2", "L3", "L4"]))
-    if count == 4:
-        sources.remove(odd)
-    elif count == 6:
-        sources.insert(sources.index(odd), odd)
-    return sources[::-1]
+    """From the lowest up: the first and the last keep their own form, those between are drawn: looks must not count."""
+    first, *between, last = LUMBAR_SOURCES
+    return [last, *(str(name) for name in rng.choice(between, count - 2)), first]
 
 
 def _fused(rng: np.random.Generator, ranges: SpineRanges, count: int) -> frozenset[int]:

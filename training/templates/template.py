@@ -69,6 +69,12 @@ class Template:
         found = np.flatnonzero(self.body_names == name)
         return int(found[0]) if len(found) else -1
 
+    def usual_height_mm(self, name: str) -> float:
+        """Of a vertebra's body; of a lumbar one the median of all five, so that a broken one is not always the same."""
+        if not name.startswith("L"):
+            return float(self.body_height_mm[self.index_of(name)])
+        return float(np.median(self.body_height_mm[np.char.startswith(self.body_names, "L")]))
+
     @property
     def height_mm(self) -> float:
         """From the first to the last slice."""

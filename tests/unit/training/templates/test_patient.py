@@ -166,6 +166,34 @@ def test_heights_of_lumbar_bodies_vary_against_ribs_and_pelvis() -> None:
     assert np.std(shares) > 0.01
 
 
+def test_the_third_lumbar_body_is_not_known_by_its_looks() -> None:
+    looks = set()
+    for seed in range(20):
+        _, spine = plans(seed)
+        looks.add(next(v.source for v in spine.vertebrae if v.name == "L3"))
+
+    assert looks == {"L2", "L3", "L4"}
+
+
+def test_a_broken_body_of_the_template_is_not_broken_in_every_patient() -> None:
+    whole = tiny_template()
+    heights_mm = whole.body_height_mm.copy()
+    heights_mm[whole.index_of("L3")] *= 0.7
+    template = replace(whole, body_height_mm=heights_mm)
+    body, spine = plans(5)
+    same = tuple(
+        replace(v, source="L3", height=1.0) if v.name in ("L2", "L3") else v
+        for v in spine.vertebrae
+    )
+    usual, mended = (assembled(t, body, replace(spine, vertebrae=same)) for t in (whole, template))
+
+    assert np.subtract(*mended.l3_extent_mm) == pytest.approx(
+        np.subtract(*usual.l3_extent_mm), rel=0.01
+    )
+    stretched = {v.plan.name: v.scale[2] for v in mended.placed}
+    assert stretched["L3"] == pytest.approx(body.stature / 0.7)
+
+
 PELVIS = (Tissue.PELVIS_CORTICAL, Tissue.PELVIS_TRABECULAR)
 SACRUM = (Tissue.VERTEBRA_CORTICAL, Tissue.VERTEBRA_TRABECULAR)
 RIBS = (Tissue.RIB_CORTICAL, Tissue.RIB_TRABECULAR)
