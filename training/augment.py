@@ -12,6 +12,8 @@ from inference.stages.grids import AIR_HU
 from training.config import Augmentation, TrainConfig
 
 SOFT_TISSUE_HU = 50.0
+ELASTIC_KNOTS = 9
+"""Voxels between two independent displacements."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +141,19 @@ def affine_grid(
     moved = moved + shift.view(count, *(1,) * rank, rank)
     half = torch.tensor([(n - 1) / 2 for n in shape_in], device=device)
     return (moved / half).flip(-1)
+
+
+def elastic_grid(grid: Tensor, shape_in: Sequence[int], sd_voxels: float, chance: Chance) -> Tensor:
+    """A grid as of affine_grid, its places moved smoothly, each axis by itself."""
+    if sd_voxels == 0:
+        return grid
+    count, *shape_out, rank = grid.shape
+    knots = [max(2, n // ELASTIC_KNOTS + 1) for n in shape_out]
+    mode = "trilinear" if rank == 3 else "bilinear"
+    moved = sd_voxels * chance.normal((count, rank, *knots))
+    moved = functional.interpolate(moved, size=tuple(shape_out), mode=mode, align_corners=True)
+    half = torch.tensor([(n - 1) / 2 for n in reversed(shape_in)], device=grid.device)
+    return grid + moved.movedim(1, -1) / half
 
 
 def warp_hu(hu: Tensor, grid: Tensor) -> Tensor:

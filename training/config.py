@@ -34,6 +34,8 @@ class Augmentation:
     """Left and right exchanged; 0 where they are told apart."""
     crop_probability: float
     """How often the field ends inside the patch, as in a short scan."""
+    elastic_mm: float = 0.0
+    """Standard deviation of smooth displacements: with few anatomies shapes would be learnt by heart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -274,3 +274,18 @@ def write_with_tissues(pool: Path) -> None:
             labels=COMPARTMENT_LUT[plane],
             tissues=plane,
         ).write(pool / "slices" / f"{seed:06d}.npz")
+
+
+def test_elastic_displacements_are_smooth_and_as_large_along_every_axis() -> None:
+    chance = augment.chance_for(CPU, 1)
+    shape_in, shape_out = (30, 50, 70), (24, 40, 56)
+    still = augment.affine_grid(torch.eye(3)[None], torch.zeros(1, 3), shape_in, shape_out)
+
+    moved = augment.elastic_grid(still, shape_in, 2.0, chance)
+
+    half = torch.tensor([(n - 1) / 2 for n in reversed(shape_in)])
+    voxels = (moved - still)[0] * half
+    assert torch.equal(augment.elastic_grid(still, shape_in, 0.0, chance), still)
+    for axis in range(3):
+        assert 0.7 < float(voxels[..., axis].std()) < 2.0
+        assert float(voxels.diff(dim=axis).abs().max()) < 1.2

@@ -11,6 +11,7 @@ from inference.stages.grids import AIR_HU
 from training.augment import (
     Chance,
     affine_grid,
+    elastic_grid,
     end_field,
     normalise,
     normalise_varied,
@@ -65,6 +66,8 @@ class OrganTask:
         labels = torch.stack([patch for _, patch in patches])
         matrix, shift = random_affine(count, 3, config.augmentation, chance, max_shift=0.5)
         grid = affine_grid(matrix, shift, self._outer, self._shape)
+        bend = config.augmentation.elastic_mm / ORGANS.spacing_mm[0]
+        grid = elastic_grid(grid, self._outer, bend, chance)
         hu, labels = warp_hu(hu, grid), warp_labels(labels, grid)
         hu = vary_hu(hu, config.augmentation, chance)
         for axis, share in enumerate(SHORTEST_FIELD, start=2):
