@@ -20,6 +20,8 @@ SLAB_POINTS = 1_500_000
 STREAK_WAVES = 22
 STREAK_REACH_MM = 55.0
 FAT = (Tissue.VISCERAL_FAT, Tissue.MEDIASTINAL_FAT)
+LOBULES = 0.7
+"""Of the fine texture's spread: half of the fattest pancreas is fat."""
 OUTSIDE_FIELD_HU = -1024.0
 
 
@@ -75,6 +77,8 @@ def _fibres(hu: Array, labels: Array, fine: Array, coarse: Array, scan: Scan) ->
         muscle = muscle | (labels == int(tissue))
     streak = (abs(fine) < 0.18 * scan.muscle_fat) & (coarse > 1.2 - 1.8 * scan.muscle_fat)
     hu[muscle & streak] -= 75.0
+    between = abs(fine) < LOBULES * scan.pancreas_fat
+    hu[(labels == int(Tissue.PANCREAS)) & between] -= 85.0
 
 
 def _add_streaks(hu: Array, labels: Array, scan: Scan, grid: Grid, kit: Arrays) -> None:

@@ -26,6 +26,8 @@ WIDELY_VARIED = (
 )  # fmt: skip
 """Now and then far from the usual HU: disease, timing, oral contrast."""
 
+FATTY_LIVER, FATTY_PANCREAS = 0.2, 0.5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
@@ -48,6 +50,8 @@ class Scan:
     """0..1: fat streaks in muscle."""
     streaks_hu: float
     """Of metal."""
+    pancreas_fat: float
+    """0..1: fat between the lobules of the pancreas."""
 
 
 def sample_scan(rng: np.random.Generator, ranges: Ranges = TRAINING) -> Scan:
@@ -69,7 +73,7 @@ def sample_scan(rng: np.random.Generator, ranges: Ranges = TRAINING) -> Scan:
         for tissue in WIDELY_VARIED:
             hu[tissue] += float(rng.normal(0, 25))
     is_cut = rng.random() < 0.12
-    return Scan(
+    scan = Scan(
         acquisition=replace(acquisition, mean_hu=tuple(hu)),
         seed=int(rng.integers(1 << 31)),
         sharpening=float(rng.uniform(0, 0.8)) if rng.random() < 0.35 else 0.0,
@@ -80,4 +84,17 @@ def sample_scan(rng: np.random.Generator, ranges: Ranges = TRAINING) -> Scan:
         strands=float(rng.uniform(0, 1)),
         muscle_fat=float(rng.uniform(0, 1) ** 1.5),
         streaks_hu=float(rng.uniform(40, 260)),
+        pancreas_fat=0.0,
     )
+    return _fattened(rng, scan)
+
+
+def _fattened(rng: np.random.Generator, scan: Scan) -> Scan:
+    """Fat in the liver and between the lobules of the pancreas, both frequent in those who are scanned."""
+    hu = list(scan.acquisition.mean_hu)
+    if rng.random() < FATTY_LIVER:
+        hu[Tissue.LIVER] -= float(rng.uniform(10, 50))
+    lobulated = float(rng.uniform(0, 1)) if rng.random() < FATTY_PANCREAS else 0.0
+    hu[Tissue.PANCREAS] -= 12.0 * lobulated
+    acquisition = replace(scan.acquisition, mean_hu=tuple(hu))
+    return replace(scan, acquisition=acquisition, pancreas_fat=lobulated)

@@ -175,6 +175,27 @@ def test_a_quiet_scan_shows_every_tissue_at_its_mean() -> None:
     assert hu[0, 0, 0] == -1000
 
 
+def test_a_fatty_pancreas_holds_fat_between_its_lobules() -> None:
+    grid = Grid(shape=(8, 60, 60), spacing_mm=(3.0, 1.0, 1.0), origin_lps_mm=(0, 0, 0))
+    scan = quiet(sample_scan(np.random.default_rng(1)))
+    labels = np.full(grid.shape, Tissue.PANCREAS, np.uint8)
+
+    lean, fatty = (
+        painted([labels], replace(scan, pancreas_fat=share), grid) for share in (0.0, 1.0)
+    )
+
+    assert 30 < lean.mean() - fatty.mean() < 60
+    assert lean.std() < 5 < 20 < fatty.std()
+
+
+def test_livers_and_pancreases_are_fat_now_and_then() -> None:
+    scans = [sample_scan(np.random.default_rng(seed)) for seed in range(60)]
+    livers = [scan.acquisition.mean_hu[Tissue.LIVER] for scan in scans]
+
+    assert 15 < sum(scan.pancreas_fat > 0 for scan in scans) < 45
+    assert 2 < sum(hu < 35 for hu in livers) < 30
+
+
 def test_thick_slices_are_the_mean_of_thin_ones() -> None:
     grid = Grid(shape=(1, 8, 8), spacing_mm=(5.0, 1.0, 1.0), origin_lps_mm=(0, 0, 0))
     scan = quiet(sample_scan(np.random.default_rng(1)))
