@@ -156,6 +156,21 @@ def elastic_grid(grid: Tensor, shape_in: Sequence[int], sd_voxels: float, chance
     return grid + moved.movedim(1, -1) / half
 
 
+def row_bend(count: int, rows: int, sd_rows: float, knot_rows: float, chance: Chance) -> Tensor:
+    """Smooth displacements [n, row] along the body: some vertebrae higher, others lower than they were."""
+    knots = max(2, round(rows / knot_rows) + 1)
+    moved = sd_rows * chance.normal((count, 1, knots))
+    return functional.interpolate(moved, size=rows, mode="linear", align_corners=True)[:, 0]
+
+
+def row_of(places: Tensor, rows: Tensor) -> Tensor:
+    """At which row [n, place] of rising rows [n, row] each place lies; linear beyond both ends, NaN stays NaN."""
+    upper = torch.searchsorted(rows.contiguous(), places.nan_to_num().contiguous())
+    upper = upper.clamp(1, rows.shape[1] - 1)
+    below, above = rows.gather(1, upper - 1), rows.gather(1, upper)
+    return upper - 1 + (places - below) / (above - below)
+
+
 def warp_hu(hu: Tensor, grid: Tensor) -> Tensor:
     """Linear interpolation; air beyond the input."""
     warped = functional.grid_sample(hu - AIR_HU, grid, mode="bilinear", align_corners=True)

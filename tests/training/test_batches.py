@@ -89,7 +89,7 @@ def test_landmarks_move_with_the_projection(
 ) -> None:
     config = replace(
         tiny_configs["l3-level"],
-        augmentation=replace(STILL, scale=0.1, crop_probability=1.0),
+        augmentation=replace(STILL, scale=0.1, crop_probability=1.0, elastic_mm=9.0),
         batch_size=12,
     )
     task = open_task(config, box_pool, CPU)
@@ -111,7 +111,12 @@ def test_landmarks_move_with_the_turned_trunk(
     config = replace(
         tiny_configs["l3-spine"],
         augmentation=replace(
-            STILL, rotate_deg=12.0, scale=0.1, mirror_probability=0.5, crop_probability=1.0
+            STILL,
+            rotate_deg=12.0,
+            scale=0.1,
+            mirror_probability=0.5,
+            crop_probability=1.0,
+            elastic_mm=9.0,
         ),
         batch_size=16,
     )

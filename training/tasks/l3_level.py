@@ -15,7 +15,15 @@ from inference.stages.projections import (
     ROW_MM,
     SAGITTAL_COLUMNS,
 )
-from training.augment import Chance, normalise, normalise_varied, vary_hu, warp_hu
+from training.augment import (
+    Chance,
+    normalise,
+    normalise_varied,
+    row_bend,
+    row_of,
+    vary_hu,
+    warp_hu,
+)
 from training.config import TrainConfig
 from training.losses import landmark_curves, landmark_loss
 from training.samples import ProjectionSample
@@ -24,6 +32,7 @@ from training.tasks.store import Example, ExampleStore
 
 BUMP_SD_ROWS = 2.0
 SHORTEST_FIELD_ROWS = 30
+BEND_KNOT_MM = 60.0
 
 
 class LevelTask:
@@ -49,12 +58,14 @@ class LevelTask:
         length = self._field_rows(rows_in_field / step, chance)
         first = chance.uniform((count, 1), 0, 1) * (rows_in_field - length * step).clamp(min=0)
         position = torch.arange(self._rows, device=self._device)
-        hu = self._warp(hu, first + position * step, chance)
+        rows = first + position * step
+        bend_rows = config.augmentation.elastic_mm / ROW_MM
+        rows = rows + row_bend(count, self._rows, bend_rows, BEND_KNOT_MM / ROW_MM, chance)
+        hu = self._warp(hu, rows, chance)
         hu = vary_hu(hu, config.augmentation, chance)
         outside = position[None] >= length
         hu = hu.masked_fill(outside[:, None, :, None], AIR_HU)
-        landmarks = (landmarks - first) / step
-        targets = self._targets(landmarks, length)
+        targets = self._targets(row_of(landmarks, rows), length)
         return normalise_varied(hu, config, chance), targets
 
     def loss(self, logits: Tensor, targets: tuple[Tensor, ...]) -> Tensor:

@@ -16,6 +16,8 @@ from training.augment import (
     end_field,
     normalise,
     normalise_varied,
+    row_bend,
+    row_of,
     vary_hu,
     warp_hu,
 )
@@ -28,6 +30,7 @@ from training.tasks.store import Example, ExampleStore
 
 BUMP_SD_SLICES = 1.5
 SHORTEST_FIELD_SLICES = 23
+BEND_KNOT_MM = 60.0
 NARROWEST_FIELD = 0.7
 """Part of the window's rows and columns that a narrow field of view still fills."""
 
@@ -123,7 +126,9 @@ class SpineTask:
         hu = example["hu"]
         if self._repainter.takes(example, chance):
             hu = self._repainter.hu(example["tissues"], (TRUNK_STEP_MM,) * 3, chance)
-        window, rows = self.warped(hu, example, turn, first, aside)
+        sd_slices = self._config.augmentation.elastic_mm / TRUNK_STEP_MM
+        bend = row_bend(1, self._shape[0], sd_slices, BEND_KNOT_MM / TRUNK_STEP_MM, chance)
+        window, rows = self.warped(hu, example, turn, first, aside, bend)
         return window, rows, torch.tensor(float(length), device=self._device)
 
     def warped(
@@ -133,18 +138,22 @@ class SpineTask:
         turn: Tensor,
         first: float,
         aside: tuple[float, ...] = (0.0, 0.0),
+        bend: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """HU [1, 1, slice, row, column] of a window and the row of every landmark in it."""
+        """HU [1, 1, slice, row, column] of a window and the row of every landmark in it; bend [1, slice] moves slices."""
         size = torch.tensor(hu.shape, device=self._device, dtype=torch.float32)
         centre = example["body_centre"].to(self._device).clone()
         half = (self._shape[0] - 1) / 2
         centre[0] = first + half * float(turn[0, 0])
         centre[1:] += torch.tensor(aside, device=self._device)
         grid = affine_grid(turn[None], (centre - (size - 1) / 2)[None], hu.shape, self._shape)
-        window = warp_hu(hu[None, None].to(self._device).float(), grid)
         landmarks = example["landmarks"].to(self._device)
         rows = torch.linalg.solve(turn, (landmarks - centre).T)[0] + half
-        return window, rows
+        if bend is not None:
+            grid[..., 2] += bend[:, :, None, None] / ((hu.shape[0] - 1) / 2)
+            straight = torch.arange(self._shape[0], device=self._device) + bend / turn[0, 0]
+            rows = row_of(rows[None], straight)[0]
+        return warp_hu(hu[None, None].to(self._device).float(), grid), rows
 
     def _targets(self, rows: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         """Curves [n, landmark, slice] and which landmarks the anatomy has [n, landmark]."""
