@@ -64,6 +64,12 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--start-from", type=Path, metavar="CHECKPOINT", help="begin with these weights (fine-tune)"
     )
+    train.add_argument(
+        "--other-pool",
+        type=Path,
+        metavar="POOL",
+        help="of another anatomy, scored but not trained on",
+    )
     train.add_argument("--max-steps", type=int, help="end after so many steps of this call")
     _add_shared(train)
 
@@ -147,6 +153,7 @@ def _train(options: argparse.Namespace) -> None:
             resume=options.resume,
             max_steps=options.max_steps,
             start_from=options.start_from,
+            other_pool=options.other_pool,
             device=options.device,
             code_revision=options.revision or _revision(),
         ),

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -30,6 +30,8 @@ from training.tasks.registry import open_task
 from training.tasks.task import Task
 
 METRICS_NAME = "metrics.jsonl"
+OTHER_SHARE = 0.5
+"""Of another anatomy's pool: enough for its scores, whatever its size."""
 FINAL_SHARE = 0.02
 """Of the learning rate: where the cosine ends."""
 BAR_WIDTH = 24
@@ -49,6 +51,8 @@ class Run:
     max_steps: int | None = None
     start_from: Path | None = None
     """A checkpoint whose weights a run begins with; None, or a run that resumes: random ones, or its own."""
+    other_pool: Path | None = None
+    """Of another anatomy, never trained on: its scores tell what is learned from what is learned by heart."""
     device: str = "auto"
     code_revision: str = "unknown"
 
@@ -62,6 +66,7 @@ def train(config: TrainConfig, run: Run) -> History:
 
     task = open_task(config, run.pool, device)
     task.grow()
+    other = _other_task(config, run, device)
 
     # Channels last is what 2D convolutions are fastest in; in 3D it gains nothing.
     layout = torch.channels_last if len(config.input_shape) == 2 else torch.contiguous_format
@@ -97,6 +102,9 @@ def train(config: TrainConfig, run: Run) -> History:
         finished = out_of_time or step - first_step == run.max_steps
         if finished or now - loop_started >= next_checkpoint:
             metrics = _validate(task, average, device)
+            if other is not None:
+                scores = _validate(other, average, device)
+                metrics |= {f"other_{name}": value for name, value in scores.items()}
             history = History(
                 step=step,
                 elapsed_s=elapsed_s,
@@ -134,6 +142,15 @@ def train(config: TrainConfig, run: Run) -> History:
             log.trained(step, time.monotonic() - started, running_loss, rate)
             next_report = time.monotonic() - loop_started + config.report_every_s
         step_s = time.monotonic() - now
+
+
+def _other_task(config: TrainConfig, run: Run, device: torch.device) -> Task | None:
+    """The pool of another anatomy, for its scores alone."""
+    if run.other_pool is None:
+        return None
+    task = open_task(replace(config, validation_share=OTHER_SHARE), run.other_pool, device)
+    task.grow()
+    return task
 
 
 def choose_device(wanted: str) -> torch.device:

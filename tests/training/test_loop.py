@@ -1,6 +1,7 @@
 """The training loop: it learns, it ends in time, it goes on where it stopped."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,19 @@ def test_the_time_box_ends_a_run_and_leaves_a_checkpoint(
     assert stored.step == history.step > 0
     assert stored.code_revision == "abc"
     assert "Synthetic CT only" in stored.training_data
+
+
+def test_another_anatomy_is_scored_and_not_trained_on(
+    tiny_configs: dict[str, TrainConfig], box_pool: Path, tmp_path: Path
+) -> None:
+    config = tiny_configs["l3-level"]
+    alone = Run(pool=box_pool, out=tmp_path / "alone", seconds=60, max_steps=3)
+    beside = replace(alone, out=tmp_path / "beside", other_pool=box_pool)
+
+    without, scored = train(config, alone), train(config, beside)
+
+    own = {name for name in without.metrics if name != "loss"}
+    assert {f"other_{name}" for name in own} == set(scored.metrics) - set(without.metrics)
+    assert scored.metrics["other_l3_present"] > scored.metrics["l3_present"]
+    assert scored.training_data == without.training_data
+    assert scored.metrics["loss"] == pytest.approx(without.metrics["loss"], rel=0.01)
