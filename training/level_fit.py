@@ -163,13 +163,16 @@ def fitted_decision(
 
 
 def fitted_field(found: Sequence[Answer]) -> float:
-    """The probability from which on L3 is called in the field: the middle of those that are right most often."""
+    """The probability from which on L3 is called in the field: low among those that are right most often.
+
+    An L3 that is called absent is lost in silence; one that is called present where there is none is flagged.
+    """
     right = [
         sum((one.evidence.in_field >= threshold) == one.has_l3 for one in found)
         for threshold in IN_FIELD
     ]
     best = [t for t, count in zip(IN_FIELD, right, strict=True) if count == max(right)]
-    return best[len(best) // 2]
+    return best[len(best) // 4]
 
 
 def fitted_slopes(reported: Sequence[Answer], opinions: int) -> dict[str, float]:

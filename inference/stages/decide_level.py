@@ -34,6 +34,7 @@ REFINE_MM = 9.0
 REFINE_FROM = 0.2
 LEAST_PROBABILITY = 1e-3
 """Log odds end here."""
+WHICH_IS_THIRD = "L3 is the third below the last one with ribs"
 SILENT = (
     "only one network was asked for the level of L3: nothing speaks against a miscount of its own"
 )
@@ -148,6 +149,7 @@ def decide(opinions: Sequence[LandmarkCurves], calibration: LevelCalibration) ->
         return replace(level, outcome=LevelOutcome.NOT_IN_FIELD, reasons=why)
     doubts = [*_disagreement(evidence, calibration), *_odd_neighbours(opinions, evidence.z_mm)]
     doubts += _cut(found.joint.field_mm, extent_mm)
+    doubts += [*_uncounted(found.joint), *_suspected_count(found.joint)]
     if confidence < decision.confident_from:
         doubts += [*_rival(found.joint, evidence), *_near_border(evidence)]
         doubts = doubts or [
@@ -157,7 +159,7 @@ def decide(opinions: Sequence[LandmarkCurves], calibration: LevelCalibration) ->
         level,
         outcome=LevelOutcome.UNCERTAIN if doubts else LevelOutcome.FOUND,
         reasons=tuple(doubts),
-        caveats=(*_lumbar_count(found.joint), *_caveats(opinions, seen=seen)),
+        caveats=(*_seen_count(found.joint), *_caveats(opinions, seen=seen)),
     )
 
 
@@ -223,16 +225,31 @@ def _absence(joint: SpinePosterior, evidence: Evidence) -> str:
     return f"L3 seems to lie {side} the field of view (probability {1 - evidence.in_field:.2f} outside)"
 
 
-def _lumbar_count(joint: SpinePosterior) -> Iterator[str]:
+def _uncounted(joint: SpinePosterior) -> Iterator[str]:
+    """Transitional vertebrae are met in 4 to 36 % of people (Konin & Walz, AJNR 2010): only ribs tell which is the first."""
+    if joint.in_field("T12") < SEEN:
+        yield (
+            "the last vertebra with ribs is not in the field of view: "
+            "counted from the sacrum, where four or six lumbar vertebrae look like five"
+        )
+
+
+def _suspected_count(joint: SpinePosterior) -> Iterator[str]:
+    for word, share in _odd_counts(joint):
+        if SUSPECTED <= share < COUNTED:
+            yield f"{word} lumbar vertebrae suspected (probability {share:.2f}): {WHICH_IS_THIRD}"
+
+
+def _seen_count(joint: SpinePosterior) -> Iterator[str]:
     """Said of a level that is found, too: which vertebra is the third depends on how they are counted."""
+    for word, share in _odd_counts(joint):
+        if share >= COUNTED:
+            yield f"{word} lumbar vertebrae seen (probability {share:.2f}): {WHICH_IS_THIRD}"
+
+
+def _odd_counts(joint: SpinePosterior) -> Iterator[tuple[str, float]]:
     for count, word in ((4, "four"), (6, "six")):
-        share = joint.lumbar_counts[count]
-        if share >= SUSPECTED:
-            seen = "seen" if share >= COUNTED else "suspected"
-            yield (
-                f"{word} lumbar vertebrae {seen} (probability {share:.2f}): "
-                "L3 is the third below the last one with ribs"
-            )
+        yield word, joint.lumbar_counts[count]
 
 
 def _caveats(opinions: Sequence[LandmarkCurves], *, seen: bool) -> Iterator[str]:

@@ -101,6 +101,30 @@ def test_another_count_than_five_is_a_caveat_of_a_level_that_is_found(
     assert any(caveat.startswith(f"{word} lumbar vertebrae") for caveat in level.caveats)
 
 
+def test_a_count_from_the_sacrum_alone_is_doubted() -> None:
+    whole, cut = curves_of(spine_mm()), curves_of(spine_mm(), (-330.0, 55.0))
+
+    level = _decided(cut, cut)
+
+    assert level.z_mm == pytest.approx(0, abs=1.5)
+    assert level.outcome is UNCERTAIN
+    assert _says(level, "counted from the sacrum")
+    assert not _says(_decided(whole, whole), "counted from the sacrum")
+
+
+def test_a_sixth_body_that_is_only_suspected_is_a_doubt() -> None:
+    six, five = spine_mm(steps_mm=(*USUAL_STEPS_MM[:-1], 62.0)), spine_mm()
+    seen = {
+        share: _decided(curves_of(five | {"S1": six["S1"] * share + five["S1"] * (1 - share)}))
+        for share in np.linspace(0.3, 0.9, 13)
+    }
+    suspected = [level for level in seen.values() if _says(level, "six lumbar vertebrae suspected")]
+
+    assert suspected
+    assert all(level.outcome is UNCERTAIN for level in suspected)
+    assert not any("suspected" in caveat for level in seen.values() for caveat in level.caveats)
+
+
 def test_the_chain_says_which_vertebra_and_the_curves_where_its_middle_is() -> None:
     """A body that stands off the even row of its neighbours is still met in its middle."""
     places = spine_mm(steps_mm=(26, 29, 31, 34, 40, 27, 33, 24))
