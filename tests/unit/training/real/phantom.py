@@ -14,7 +14,7 @@ from inference.stages.projections import LANDMARKS
 from inference.stages.spine_chain import CHAIN
 from tests.unit.inference.fake_predictors import FakePredictor, Float, make_manifest
 
-SHAPE = (60, 60, 80)
+SHAPE = (72, 60, 80)
 SPACING_MM = (3.0, 4.0, 4.0)
 ORIGIN_MM = (-158.0, -118.0, 500.0)
 L3_SLICES = (28, 36)

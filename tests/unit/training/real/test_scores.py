@@ -102,7 +102,7 @@ def test_a_reference_counts_only_within_the_window_of_its_tissue() -> None:
 
     (score,) = scored(real, found, models(with_organs=False)).scores
 
-    couch_ml = 60 * 60 * volume().voxel_ml
+    couch_ml = volume().shape[0] * 60 * volume().voxel_ml
     muscle_ml = masks()["skeletal_muscle"].sum() * volume().voxel_ml
     assert score.reference == pytest.approx(muscle_ml + couch_ml)
 
