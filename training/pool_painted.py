@@ -22,6 +22,7 @@ from training.pool_samples import (
 from training.templates.case import grid_for, scanned
 from training.templates.patient import Patient, patient_of
 from training.templates.scan import sample_scan
+from training.templates.spine_plan import LEARNED
 from training.templates.template import Template
 
 SCANS_PER_PATIENT = 2
@@ -35,7 +36,7 @@ def opened(path: Path) -> Template:
 
 def write_painted(seed: int, out: Path, templates: tuple[Path, ...]) -> None:
     """All examples of one patient; templates take turns."""
-    patient = patient_of(opened(templates[seed % len(templates)]), seed)
+    patient = patient_of(opened(templates[seed % len(templates)]), seed, LEARNED)
     rng = np.random.default_rng((seed, 5))
     _write_torsos(seed, out, patient, rng)
     _write_slices(seed, out, patient, rng)

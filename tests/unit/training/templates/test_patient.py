@@ -13,7 +13,7 @@ from training.synthetic.torso import Grid
 from training.templates.body_plan import BodyPlan, sample_body
 from training.templates.geometry import label_map
 from training.templates.patient import Patient, assembled, patient_of
-from training.templates.spine_plan import SpinePlan, SpineRanges, sample_spine
+from training.templates.spine_plan import LEARNED, SpinePlan, SpineRanges, sample_spine
 
 PLAIN = SpineRanges(
     lumbar_weights=(0.0, 1.0, 0.0), sacralised=0, short_ribs=0, missing_ribs=0, scoliosis=0,
@@ -173,6 +173,13 @@ def test_the_third_lumbar_body_is_not_known_by_its_looks() -> None:
         looks.add(next(v.source for v in spine.vertebrae if v.name == "L3"))
 
     assert looks == {"L2", "L3", "L4"}
+
+
+def test_pools_hold_so_many_odd_spines_that_five_cannot_be_taken_for_granted() -> None:
+    counts = [plans(seed, LEARNED)[1].lumbar_count for seed in range(200)]
+
+    assert 0.1 < np.mean([count == 4 for count in counts]) < 0.25
+    assert 0.2 < np.mean([count == 6 for count in counts]) < 0.36
 
 
 def test_a_broken_body_of_the_template_is_not_broken_in_every_patient() -> None:
