@@ -18,7 +18,7 @@ TEXTS = Path(__file__).parent / "card_texts.toml"
 
 
 def model_card(manifest: ModelManifest, history: History, *, is_shipped: bool) -> str:
-    """Markdown; a model of a user's own gets no figures of ours."""
+    """Markdown; a model of a user's own gets no figures and no failures of ours."""
     texts = tomllib.loads(TEXTS.read_text(encoding="utf-8"))
     ours, shared = texts[manifest.task], texts["shared"]
     parts = [
@@ -27,9 +27,7 @@ def model_card(manifest: ModelManifest, history: History, *, is_shipped: bool) -
         f"## 요약 (Korean summary)\n\n{ours['summary_ko']} {shared['use_ko']}",
         _facts(manifest),
         _training(history),
-        *(_figures(ours["results"]) if is_shipped else []),
-        "## Failures seen\n\n" + _bullets(ours["failures"]),
-        *([_pictures(ours)] if is_shipped and ours.get("pictures") else []),
+        *(_seen(ours) if is_shipped else []),
         "## Never tested\n\n" + _bullets(shared["never_tested"]),
         _parity(manifest),
         f"## Licence and attribution\n\n{shared['licence']}",
@@ -90,6 +88,12 @@ the checkpoint itself. Scores on kept-back examples of the same synthetic kind, 
 {scores}"""
 
 
+def _seen(ours: Mapping[str, Any]) -> list[str]:
+    """What was seen of the shipped model: figures, failures, pictures."""
+    failures = "## Failures seen\n\n" + _bullets(ours["failures"])
+    return [*_figures(ours["results"]), failures, *_pictures(ours.get("pictures", ()))]
+
+
 def _figures(results: Sequence[Sequence[str]]) -> list[str]:
     """Sections of committed results, under the name of their page."""
     parts = []
@@ -106,10 +110,8 @@ def _figures(results: Sequence[Sequence[str]]) -> list[str]:
     return parts
 
 
-def _pictures(texts: Mapping[str, Any]) -> str:
-    return "\n\n".join(
-        f"![{caption}](../../{path})\n\n*{caption}*" for path, caption in texts["pictures"]
-    )
+def _pictures(pictures: Sequence[Sequence[str]]) -> list[str]:
+    return [f"![{caption}](../../{path})\n\n*{caption}*" for path, caption in pictures]
 
 
 def _parity(manifest: ModelManifest) -> str:
