@@ -28,6 +28,8 @@ RIVAL_SHARE = 0.2
 """Of the answer's probability: a second place that has as much is named."""
 SUSPECTED, COUNTED = 0.3, 0.7
 """Probability from which another number of lumbar bodies than five is suspected, and taken for seen."""
+WHOLE_BODY_MM = 14.0
+"""A vertebra whose middle lies nearer to the upper edge is cut by it: its ribs, and those above, are not seen."""
 LEAST_CUT_MM = 1.0
 REFINE_MM = 9.0
 """The middle of L3 is refined with the curves this far about the chain's answer."""
@@ -149,7 +151,7 @@ def decide(opinions: Sequence[LandmarkCurves], calibration: LevelCalibration) ->
         return replace(level, outcome=LevelOutcome.NOT_IN_FIELD, reasons=why)
     doubts = [*_disagreement(evidence, calibration), *_odd_neighbours(opinions, evidence.z_mm)]
     doubts += _cut(found.joint.field_mm, extent_mm)
-    doubts += [*_uncounted(found.joint), *_suspected_count(found.joint)]
+    doubts += [*_uncounted(found.joint), *_odd_count(found.joint)]
     if confidence < decision.confident_from:
         doubts += [*_rival(found.joint, evidence), *_near_border(evidence)]
         doubts = doubts or [
@@ -159,7 +161,7 @@ def decide(opinions: Sequence[LandmarkCurves], calibration: LevelCalibration) ->
         level,
         outcome=LevelOutcome.UNCERTAIN if doubts else LevelOutcome.FOUND,
         reasons=tuple(doubts),
-        caveats=(*_seen_count(found.joint), *_caveats(opinions, seen=seen)),
+        caveats=tuple(_caveats(opinions, seen=seen)),
     )
 
 
@@ -227,29 +229,20 @@ def _absence(joint: SpinePosterior, evidence: Evidence) -> str:
 
 def _uncounted(joint: SpinePosterior) -> Iterator[str]:
     """Transitional vertebrae are met in 4 to 36 % of people (Konin & Walz, AJNR 2010): only ribs tell which is the first."""
-    if joint.in_field("T12") < SEEN:
+    if joint.in_field("T12", below_top_mm=WHOLE_BODY_MM) < SEEN:
         yield (
             "the last vertebra with ribs is not in the field of view: "
             "counted from the sacrum, where four or six lumbar vertebrae look like five"
         )
 
 
-def _suspected_count(joint: SpinePosterior) -> Iterator[str]:
-    for word, share in _odd_counts(joint):
-        if SUSPECTED <= share < COUNTED:
-            yield f"{word} lumbar vertebrae suspected (probability {share:.2f}): {WHICH_IS_THIRD}"
-
-
-def _seen_count(joint: SpinePosterior) -> Iterator[str]:
-    """Said of a level that is found, too: which vertebra is the third depends on how they are counted."""
-    for word, share in _odd_counts(joint):
-        if share >= COUNTED:
-            yield f"{word} lumbar vertebrae seen (probability {share:.2f}): {WHICH_IS_THIRD}"
-
-
-def _odd_counts(joint: SpinePosterior) -> Iterator[tuple[str, float]]:
+def _odd_count(joint: SpinePosterior) -> Iterator[str]:
+    """Six bodies without ribs are six lumbar ones, or five below a twelfth that has lost its ribs: a person must say."""
     for count, word in ((4, "four"), (6, "six")):
-        yield word, joint.lumbar_counts[count]
+        share = joint.lumbar_counts[count]
+        if share >= SUSPECTED:
+            how = "seen" if share >= COUNTED else "suspected"
+            yield f"{word} lumbar vertebrae {how} (probability {share:.2f}): {WHICH_IS_THIRD}"
 
 
 def _caveats(opinions: Sequence[LandmarkCurves], *, seen: bool) -> Iterator[str]:

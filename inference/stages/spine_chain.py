@@ -107,9 +107,10 @@ class SpinePosterior:
         inside: npt.NDArray[np.bool_] = (self.z_mm >= low) & (self.z_mm <= high)
         return inside
 
-    def in_field(self, name: str) -> float:
-        """Probability that a landmark lies in the field."""
-        return float(self.marginals[name][self.is_inside].sum())
+    def in_field(self, name: str, below_top_mm: float = 0.0) -> float:
+        """Probability that a landmark lies in the field, so far below its upper edge."""
+        inside = self.is_inside & (self.z_mm <= self.field_mm[1] - below_top_mm)
+        return float(self.marginals[name][inside].sum())
 
     def likeliest_mm(self, name: str, reach_mm: float) -> float:
         """The height in the field about which most probability lies."""
