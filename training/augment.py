@@ -14,6 +14,10 @@ from training.config import Augmentation, TrainConfig
 SOFT_TISSUE_HU = 50.0
 ELASTIC_KNOTS = 9
 """Voxels between two independent displacements."""
+SWELL_BLURS = 3
+"""Of boxes of three voxels of double size: about as smooth as a bell of 2.8 voxels."""
+STEEPEST_SWELL = float(1 / np.sqrt(2 * np.pi * SWELL_BLURS * 2 / 3))
+"""Slope of a step from 0 to 1 after that, per voxel of double size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +158,29 @@ def elastic_grid(grid: Tensor, shape_in: Sequence[int], sd_voxels: float, chance
     moved = functional.interpolate(moved, size=tuple(shape_out), mode=mode, align_corners=True)
     half = torch.tensor([(n - 1) / 2 for n in reversed(shape_in)], device=grid.device)
     return grid + moved.movedim(1, -1) / half
+
+
+def swollen_grid(
+    grid: Tensor, labels: Tensor, most_voxels: float, classes: int, chance: Chance
+) -> Tensor:
+    """A grid as of affine_grid over labels [n, 1, z, y, x]: every label grows or shrinks, its neighbours give way.
+
+    Borders move by up to so many voxels; what is thinner than they are moves less.
+    """
+    if most_voxels == 0:
+        return grid
+    drawn = chance.uniform((len(labels), classes), -1.0, 1.0)
+    drawn[:, 0] = 0.0
+    swell = drawn.gather(1, labels.flatten(1).long()).view(labels.shape)
+    swell = functional.avg_pool3d(swell, 2)
+    for _ in range(SWELL_BLURS):
+        swell = functional.avg_pool3d(swell, 3, stride=1, padding=1)
+    # A place outside a growing label is fetched from farther in, where the label is.
+    slopes = torch.stack(torch.gradient(swell[:, 0], dim=(3, 2, 1)), 1) / STEEPEST_SWELL
+    slopes = functional.interpolate(slopes, size=labels.shape[2:], mode="trilinear")
+    inwards = functional.grid_sample(slopes, grid, align_corners=True).movedim(1, -1)
+    half = torch.tensor([(n - 1) / 2 for n in reversed(labels.shape[2:])], device=grid.device)
+    return grid + most_voxels * inwards / half
 
 
 def row_bend(count: int, rows: int, sd_rows: float, knot_rows: float, chance: Chance) -> Tensor:

@@ -294,3 +294,27 @@ def test_elastic_displacements_are_smooth_and_as_large_along_every_axis() -> Non
     for axis in range(3):
         assert 0.7 < float(voxels[..., axis].std()) < 2.0
         assert float(voxels.diff(dim=axis).abs().max()) < 1.2
+
+
+def test_organs_grow_and_shrink_by_as_much_as_is_said_and_their_neighbours_give_way() -> None:
+    labels = torch.zeros(1, 1, 40, 40, 40, dtype=torch.uint8)
+    labels[..., 12:28, 12:20] = 1
+    labels[..., 12:28, 20:28] = 2
+    still = augment.affine_grid(torch.eye(3)[None], torch.zeros(1, 3), (40, 40, 40), (40, 40, 40))
+
+    def widths(seed: int) -> list[int]:
+        chance = augment.chance_for(CPU, seed)
+        grid = augment.swollen_grid(still, labels, 3.0, 3, chance)
+        row = augment.warp_labels(labels, grid)[0, 0, 20, 20]
+        return [int((row == label).sum()) for label in (1, 2)]
+
+    found = np.array([widths(seed) for seed in range(40)])
+
+    assert torch.equal(
+        augment.swollen_grid(still, labels, 0.0, 3, augment.chance_for(CPU, 1)), still
+    )
+    assert found.min() <= 4
+    assert found.max() >= 12
+    assert (found > 0).all()
+    assert 12 <= found.sum(1).min() < found.sum(1).max() <= 22
+    assert np.corrcoef(found.T)[0, 1] < 0.5

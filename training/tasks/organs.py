@@ -16,6 +16,7 @@ from training.augment import (
     normalise,
     normalise_varied,
     random_affine,
+    swollen_grid,
     vary_hu,
     warp_hu,
     warp_labels,
@@ -68,6 +69,8 @@ class OrganTask:
         grid = affine_grid(matrix, shift, self._outer, self._shape)
         bend = config.augmentation.elastic_mm / ORGANS.spacing_mm[0]
         grid = elastic_grid(grid, self._outer, bend, chance)
+        swell = config.augmentation.swell_mm / ORGANS.spacing_mm[0]
+        grid = swollen_grid(grid, labels, swell, len(ORGANS.labels), chance)
         hu, labels = warp_hu(hu, grid), warp_labels(labels, grid)
         hu = vary_hu(hu, config.augmentation, chance)
         for axis, share in enumerate(SHORTEST_FIELD, start=2):
