@@ -14,6 +14,8 @@ from training.config import Augmentation, TrainConfig
 SOFT_TISSUE_HU = 50.0
 ELASTIC_KNOTS = 9
 """Voxels between two independent displacements."""
+SPINE_HALF_WIDTH_MM = 30.0
+"""Bodies and the heads of the ribs lie within it."""
 SWELL_BLURS = 3
 """Of boxes of three voxels of double size: about as smooth as a bell of 2.8 voxels."""
 STEEPEST_SWELL = float(1 / np.sqrt(2 * np.pi * SWELL_BLURS * 2 / 3))
@@ -181,6 +183,11 @@ def swollen_grid(
     inwards = functional.grid_sample(slopes, grid, align_corners=True).movedim(1, -1)
     half = torch.tensor([(n - 1) / 2 for n in reversed(labels.shape[2:])], device=grid.device)
     return grid + most_voxels * inwards / half
+
+
+def flank_shift_mm(aside_mm: Tensor, slope: Tensor) -> Tensor:
+    """How far what lies so far beside the body's middle hangs lower or higher; the spine stays where it is."""
+    return slope * (aside_mm.abs() - SPINE_HALF_WIDTH_MM).clamp(min=0.0)
 
 
 def row_bend(count: int, rows: int, sd_rows: float, knot_rows: float, chance: Chance) -> Tensor:

@@ -36,6 +36,8 @@ class Augmentation:
     """How often the field ends inside the patch, as in a short scan."""
     elastic_mm: float = 0.0
     """Standard deviation of smooth displacements: with few anatomies shapes would be learnt by heart."""
+    flank_slope: float = 0.0
+    """Tangent by which the flanks hang lower or higher at most: the ends of ribs tell no level, only where ribs begin."""
     swell_mm: float = 0.0
     """How far the border of a label moves outwards or inwards at most: organs of few anatomies have few sizes."""
 

@@ -9,10 +9,12 @@ import pytest
 pytest.importorskip("torch", reason="PyTorch is not installed (make test-training)")
 
 import torch
+from torch import Tensor
 
 from inference.domain.errors import ConfigurationInvalid
 from inference.domain.volume import Volume, affine_from_axes
 from inference.stages import grids, spine_volume
+from inference.stages.projections import CORONAL_COLUMNS
 from inference.stages.spine_volume import TRUNK_STEP_MM
 from training import augment
 from training.config import Augmentation, TrainConfig
@@ -117,6 +119,7 @@ def test_landmarks_move_with_the_turned_trunk(
             mirror_probability=0.5,
             crop_probability=1.0,
             elastic_mm=9.0,
+            flank_slope=0.4,
         ),
         batch_size=16,
     )
@@ -132,6 +135,26 @@ def test_landmarks_move_with_the_turned_trunk(
     assert all(brightest[n, peaks[n, k]] > 3.0 for n, k in seen.nonzero().tolist())
     assert float(curves[:, 0].amax(1).min()) == 0.0
     assert not exists[:, 7].any()
+
+
+@pytest.mark.parametrize("task", ["l3-level", "l3-spine"])
+def test_flanks_hang_otherwise_and_the_spine_stays(
+    task: str, tiny_configs: dict[str, TrainConfig], box_pool: Path
+) -> None:
+    def batch(slope: float) -> tuple[Tensor, Tensor]:
+        augmentation = replace(STILL, flank_slope=slope)
+        opened = open_task(replace(tiny_configs[task], augmentation=augmentation), box_pool, CPU)
+        opened.grow()
+        image, (curves, _) = opened.batch(augment.chance_for(CPU, 3))
+        return image, curves
+
+    (still, curves), (hanging, same_curves) = batch(0.0), batch(0.4)
+
+    middle = (CORONAL_COLUMNS if task == "l3-level" else still.shape[-1]) // 2
+    spine, flank = slice(middle - 7, middle + 7), slice(middle - 20, middle - 12)
+    assert torch.equal(curves, same_curves)
+    torch.testing.assert_close(hanging[..., spine], still[..., spine], atol=1e-3, rtol=0)
+    assert float((hanging[..., flank] - still[..., flank]).abs().max()) > 0.3
 
 
 def test_a_pool_without_landmarks_cannot_teach_levels(

@@ -17,6 +17,7 @@ from inference.stages.projections import (
 )
 from training.augment import (
     Chance,
+    flank_shift_mm,
     normalise,
     normalise_varied,
     row_bend,
@@ -108,14 +109,22 @@ class LevelTask:
         mirror = self._config.augmentation.mirror_probability
         return torch.cat(
             [
-                self._warp_view(view, rows, probability, chance)
-                for view, probability in zip(views, (mirror, 0.0), strict=True)
+                self._warp_view(view, rows, slope, probability, chance)
+                for view, slope, probability in (
+                    (views[0], self._config.augmentation.flank_slope, mirror),
+                    (views[1], 0.0, 0.0),
+                )
             ],
             3,
         )
 
     def _warp_view(
-        self, view: Tensor, rows: Tensor, mirror_probability: float, chance: Chance
+        self,
+        view: Tensor,
+        rows: Tensor,
+        flank_slope: float,
+        mirror_probability: float,
+        chance: Chance,
     ) -> Tensor:
         augmentation, (count, _, height, width) = self._config.augmentation, view.shape
         size = 1 + chance.uniform((count, 1, 1), -augmentation.scale, augmentation.scale)
@@ -126,8 +135,11 @@ class LevelTask:
         shear = chance.uniform((count, 1, 1), -lean, lean)
         column = torch.arange(width, device=view.device) - (width - 1) / 2
         across = torch.where(mirrored, -column, column) * size + shift
+        slope = chance.uniform((count, 1, 1), -flank_slope, flank_slope)
+        flanks = flank_shift_mm(COLUMN_MM * across, slope) / ROW_MM
         across = across + shear * (rows - rows.mean(1, keepdim=True))[:, :, None]
-        down = (rows / ((height - 1) / 2) - 1)[:, :, None].expand_as(across)
+        down = rows[:, :, None] + flanks.expand_as(across)
+        down = down / ((height - 1) / 2) - 1
         return warp_hu(view, torch.stack([across / ((width - 1) / 2), down], -1))
 
     def _targets(self, landmarks: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,6 +14,7 @@ from training.augment import (
     Chance,
     affine_grid,
     end_field,
+    flank_shift_mm,
     normalise,
     normalise_varied,
     row_bend,
@@ -128,8 +129,17 @@ class SpineTask:
             hu = self._repainter.hu(example["tissues"], (TRUNK_STEP_MM,) * 3, chance)
         sd_slices = self._config.augmentation.elastic_mm / TRUNK_STEP_MM
         bend = row_bend(1, self._shape[0], sd_slices, BEND_KNOT_MM / TRUNK_STEP_MM, chance)
+        bend = bend[:, :, None] + self._flanks(chance)
         window, rows = self.warped(hu, example, turn, first, aside, bend)
         return window, rows, torch.tensor(float(length), device=self._device)
+
+    def _flanks(self, chance: Chance) -> Tensor:
+        """Displacement in slices [1, 1, column] of what lies beside the spine."""
+        steepest = self._config.augmentation.flank_slope
+        columns = self._shape[2]
+        aside_mm = TRUNK_STEP_MM * (torch.arange(columns, device=self._device) - (columns - 1) / 2)
+        slope = chance.uniform((1, 1, 1), -steepest, steepest)
+        return flank_shift_mm(aside_mm, slope) / TRUNK_STEP_MM
 
     def warped(
         self,
@@ -140,7 +150,7 @@ class SpineTask:
         aside: tuple[float, ...] = (0.0, 0.0),
         bend: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """HU [1, 1, slice, row, column] of a window and the row of every landmark in it; bend [1, slice] moves slices."""
+        """HU [1, 1, slice, row, column] of a window and the row of every landmark in it; bend [1, slice, column] moves slices."""
         size = torch.tensor(hu.shape, device=self._device, dtype=torch.float32)
         centre = example["body_centre"].to(self._device).clone()
         half = (self._shape[0] - 1) / 2
@@ -150,8 +160,9 @@ class SpineTask:
         landmarks = example["landmarks"].to(self._device)
         rows = torch.linalg.solve(turn, (landmarks - centre).T)[0] + half
         if bend is not None:
-            grid[..., 2] += bend[:, :, None, None] / ((hu.shape[0] - 1) / 2)
-            straight = torch.arange(self._shape[0], device=self._device) + bend / turn[0, 0]
+            grid[..., 2] += bend[:, :, None, :] / ((hu.shape[0] - 1) / 2)
+            of_the_spine = bend[:, :, bend.shape[2] // 2]
+            straight = torch.arange(self._shape[0], device=self._device) + of_the_spine / turn[0, 0]
             rows = row_of(rows[None], straight)[0]
         return warp_hu(hu[None, None].to(self._device).float(), grid), rows
 
