@@ -9,7 +9,7 @@ from inference.domain.predictor import Predictor
 from inference.domain.volume import Volume
 from inference.engine.sliding_window import sliding_logits
 from inference.stages.grids import AIR_HU, body_mask, normalise, resample
-from inference.stages.organ_labels import Look, labels_from_logits, organ_map
+from inference.stages.organ_labels import SOLID, Look, labels_from_logits, organ_map
 
 BODY_MARGIN = 4
 """Voxels kept around the body when the network's field is cropped to it."""
@@ -34,8 +34,10 @@ def segment_organs(
             progress("organs", 0.9 * (done + fraction / len(grid_shifts)))
 
         looks.append(_look(upright, predictor, shift, report))
-    labels = labels_from_logits(looks, upright)
-    return organ_map(labels, upright, predictor.manifest.structures())
+    structures = predictor.manifest.structures()
+    solid = [label for label, structure in structures.items() if structure in SOLID]
+    labels = labels_from_logits(looks, upright, solid)
+    return organ_map(labels, upright, structures)
 
 
 def _look(

@@ -6,7 +6,7 @@ from typing import cast
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+from scipy import ndimage, special
 
 from inference.domain.labelmap import LabelMap, Structure
 from inference.domain.volume import Volume, index_at
@@ -19,6 +19,26 @@ MINIMUM_ML = {Structure.ADRENAL_RIGHT: 0.3, Structure.ADRENAL_LEFT: 0.3}
 DEFAULT_MINIMUM_ML = 1.0
 KEPT_FRACTION = 0.25
 """Pieces smaller than this share of an organ's largest piece are dropped."""
+SOLID = frozenset(
+    {
+        Structure.LIVER,
+        Structure.SPLEEN,
+        Structure.KIDNEY_RIGHT,
+        Structure.KIDNEY_LEFT,
+        Structure.AORTA,
+        Structure.INFERIOR_VENA_CAVA,
+        Structure.ADRENAL_RIGHT,
+        Structure.ADRENAL_LEFT,
+        Structure.GALLBLADDER,
+    }
+)
+"""Organs without fat of their own: the pancreas has lobules in fat, the bowel gas and food."""
+FAT_BORDER_HU, FAT_BLUR_HU = -25.0, 10.0
+"""Between fat and soft tissue, and how gradually: fatty livers of -10 HU are soft tissue still."""
+AGAINST_FAT, FOR_SOFT_TISSUE = 3.0, 1.4
+"""Logits that fat and air speak against a solid organ, and soft tissue for any organ that is near."""
+HU_LOOK_MM = 3.0
+"""HU are averaged over about so much in the plane: noise is no fat."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -31,8 +51,13 @@ class Look:
     """The grid; its HU are not used."""
 
 
-def labels_from_logits(looks: Sequence[Look], target: Volume) -> npt.NDArray[np.uint8]:
-    """Trilinear interpolation, sum and argmax, slice by slice, only where some organ is near; [slice, row, column]."""
+def labels_from_logits(
+    looks: Sequence[Look], target: Volume, solid: Sequence[int] = ()
+) -> npt.NDArray[np.uint8]:
+    """Trilinear interpolation, sum and argmax, slice by slice, only where some organ is near; [slice, row, column].
+
+    With `solid`, the channels of solid organs, a rim that the coarse grid leaves open is decided by the target's own HU.
+    """
     labels = np.zeros(target.shape, np.uint8)
     near = [ndimage.binary_dilation(look.logits.argmax(axis=0) > 0, iterations=1) for look in looks]
     placed = [_placed(look, target) for look in looks]
@@ -49,7 +74,12 @@ def labels_from_logits(looks: Sequence[Look], target: Volume) -> npt.NDArray[np.
             if used.any():
                 boxes.append([_reach(used, a, scale, offset, labels.shape) for a in (0, 1)])
         if boxes:
-            _fill_slice(labels[k], planes, boxes, placed)
+            total, box = _finer(planes, boxes, placed)
+            if solid:
+                soft = _soft_tissue(target.hu[k][box], target.spacing_mm[1:])
+                total[list(solid)] -= len(looks) * AGAINST_FAT * (1 - soft)
+                total[0] -= len(looks) * FOR_SOFT_TISSUE * soft
+            labels[k][box] = total.argmax(axis=0)
     return labels
 
 
@@ -76,13 +106,12 @@ def _reach(
     return max(first, 0), min(last, shape[axis + 1] - 1)
 
 
-def _fill_slice(
-    out: npt.NDArray[np.uint8],
+def _finer(
     planes: Sequence[Float],
     boxes: Sequence[Sequence[tuple[int, int]]],
     placed: Sequence[Placed],
-) -> None:
-    """Upsample the box around all boxes into the output slice."""
+) -> tuple[Float, tuple[slice, slice]]:
+    """The sum of all planes on the target's voxels, in the box around all boxes, and this box."""
     box = [(min(b[a][0] for b in boxes), max(b[a][1] for b in boxes)) for a in (0, 1)]
     total: Float | None = None
     for plane, (scale, offset) in zip(planes, placed, strict=True):
@@ -93,7 +122,18 @@ def _fill_slice(
         total = fine if total is None else total + fine
     assert total is not None
     (r0, r1), (c0, c1) = box
-    out[r0 : r1 + 1, c0 : c1 + 1] = total.argmax(axis=0)
+    return total, (slice(r0, r1 + 1), slice(c0, c1 + 1))
+
+
+def _soft_tissue(hu: npt.NDArray[np.int16] | Float, pixel_mm: Sequence[float]) -> Float:
+    """1 in soft tissue, 0 in fat and air."""
+    calm = hu.astype(np.float32)
+    for axis, step in enumerate(pixel_mm):
+        width = 2 * round((HU_LOOK_MM / step - 1) / 2) + 1
+        if width > 1:
+            calm = ndimage.uniform_filter1d(calm, width, axis=axis)
+    soft: Float = special.expit((calm - FAT_BORDER_HU) / FAT_BLUR_HU)
+    return soft
 
 
 def label_boxes(labels: npt.NDArray[np.uint8], highest: int) -> list[Box | None]:

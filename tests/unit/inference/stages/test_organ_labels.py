@@ -82,3 +82,24 @@ def test_specks_and_small_pieces_are_dropped() -> None:
 
     assert (kept == 1).sum() == 1000
     assert not (kept == 2).any()
+
+
+def test_a_rim_that_the_coarse_grid_leaves_open_is_decided_by_the_hounsfield_units() -> None:
+    true = truth()
+    hu = np.where(true, 40, -100) + np.random.default_rng(1).normal(0, 15, true.shape)
+    lit = Volume(hu=hu.astype(np.int16), affine_lps=TARGET.affine_lps)
+    looks = [ball_seen_on(0.0), ball_seen_on(0.5)]
+
+    plain, by_hu = (labels_from_logits(looks, lit, solid) == 1 for solid in ((), (1,)))
+
+    assert (by_hu != true).sum() < 0.5 * (plain != true).sum()
+
+
+def test_hounsfield_units_overrule_no_network_that_is_sure() -> None:
+    look = ball_seen_on(0.0)
+    sure = Look(logits=look.logits * 20, coarse=look.coarse)
+    fat = Volume(hu=np.full(TARGET.shape, -100, np.int16), affine_lps=TARGET.affine_lps)
+
+    plain, in_fat = (labels_from_logits([sure], fat, solid) == 1 for solid in ((), (1,)))
+
+    assert in_fat.sum() > 0.8 * plain.sum()
