@@ -19,6 +19,9 @@ that it loses from 1 to 2 cm² on. Subcutaneous fat of the lean is nothing but i
 CAVITY_CM2 = 4.0
 """Muscle so small that touches no subcutaneous fat and no bone, and lies mostly in visceral fat, is bowel or vessel."""
 VISCERAL_RIM_SHARE = 0.5
+ORGAN_CM2, ORGAN_RIM_SHARE = 60.0, 0.8
+"""Larger muscle with so much visceral fat about it, and far from bone, is a kidney: in the one real CT without contrast the
+network took half of each for muscle. Muscles at L3 and above lean on bone, on one another or on the wall."""
 BONE_HU = 180.0
 BONE_MM = 12.0
 """The psoas lies nearer to its vertebra than this."""
@@ -56,11 +59,11 @@ def _empty_cavity(
     hu: npt.NDArray[np.int16] | npt.NDArray[np.float32],
     spacing_mm: tuple[float, float],
 ) -> None:
-    """Small muscle within visceral fat becomes no tissue."""
+    """Muscle within visceral fat becomes no tissue."""
     components, count = ndimage.label(plane == MUSCLE)
     sizes = np.bincount(components.ravel(), minlength=count + 1)
-    most_px = CAVITY_CM2 * 100 / (spacing_mm[0] * spacing_mm[1])
-    suspects = [label for label in range(1, count + 1) if sizes[label] < most_px]
+    pixel_cm2 = spacing_mm[0] * spacing_mm[1] / 100
+    suspects = [label for label in range(1, count + 1) if sizes[label] * pixel_cm2 < ORGAN_CM2]
     if not suspects:
         return
     bone = ndimage.binary_opening(hu > BONE_HU, _AROUND)
@@ -73,9 +76,12 @@ def _empty_cavity(
     for label in suspects:
         around, island, rim = _with_rim(components, label, boxes[label - 1])
         neighbours = plane[around][rim]
-        is_visceral = (neighbours == VISCERAL).mean() >= VISCERAL_RIM_SHARE if rim.any() else False
-        is_inside = not (neighbours == SUBCUTANEOUS).any()
-        if is_visceral and is_inside and to_bone_mm[around][island].min() > BONE_MM:
+        if not rim.any() or (neighbours == SUBCUTANEOUS).any():
+            continue
+        share = (neighbours == VISCERAL).mean()
+        is_small = sizes[label] * pixel_cm2 < CAVITY_CM2
+        is_far = to_bone_mm[around][island].min() > BONE_MM
+        if is_far and share >= (VISCERAL_RIM_SHARE if is_small else ORGAN_RIM_SHARE):
             plane[around][island] = 0
 
 

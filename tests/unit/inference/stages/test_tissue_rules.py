@@ -91,10 +91,23 @@ def test_a_wasted_psoas_lies_by_its_vertebra_and_stays() -> None:
     assert (after(plane)[wasted] == MUSCLE).all()
 
 
-def test_a_larger_muscle_within_the_cavity_stays() -> None:
+def test_a_kidney_within_visceral_fat_is_no_muscle() -> None:
+    plane = answer()
+    kidney = ellipse((150, 160), (24, 20))
+    plane[kidney] = MUSCLE
+
+    found = after(plane)
+
+    assert not found[kidney].any()
+    assert (found[~kidney] == answer()[~kidney]).all()
+
+
+def test_a_larger_muscle_that_leans_on_something_else_than_fat_stays() -> None:
     plane = answer()
     radius = np.sqrt(CAVITY_CM2 * 100 / np.pi) * 1.1
-    plane[ellipse((110, 240), (radius, radius))] = MUSCLE
+    muscle, bowel = ellipse((110, 240), (radius, radius)), ellipse((110, 240), (radius, 60))
+    plane[bowel & (np.indices(plane.shape)[0] > 110)] = 0
+    plane[muscle] = MUSCLE
 
     assert (after(plane) == plane).all()
 
