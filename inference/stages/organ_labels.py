@@ -19,6 +19,8 @@ MINIMUM_ML = {Structure.ADRENAL_RIGHT: 0.3, Structure.ADRENAL_LEFT: 0.3}
 DEFAULT_MINIMUM_ML = 1.0
 KEPT_FRACTION = 0.25
 """Pieces smaller than this share of an organ's largest piece are dropped."""
+FARTHEST_MM = 30.0
+"""Along the body, from an organ's largest piece: a full bladder was called liver."""
 SOLID = frozenset(
     {
         Structure.LIVER,
@@ -150,7 +152,7 @@ def organ_map(
     for label, structure in structures.items():
         if (box := boxes[label - 1]) is None:
             continue
-        kept = _large_pieces(labels[box] == label)
+        kept = _large_pieces(labels[box] == label, volume.spacing_mm[0])
         minimum = MINIMUM_ML.get(structure, DEFAULT_MINIMUM_ML)
         if volume.volume_ml(kept, box[0].start) >= minimum:
             cleaned[box][kept] = label
@@ -162,9 +164,15 @@ def organ_map(
     )
 
 
-def _large_pieces(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def _large_pieces(mask: npt.NDArray[np.bool_], slice_mm: float) -> npt.NDArray[np.bool_]:
     pieces, _ = ndimage.label(mask)
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0
-    kept: npt.NDArray[np.bool_] = (sizes >= KEPT_FRACTION * sizes.max())[pieces] & mask
-    return kept
+    kept = sizes >= KEPT_FRACTION * sizes.max()
+    boxes = ndimage.find_objects(pieces)
+    main = boxes[int(sizes.argmax()) - 1][0]
+    for number, box in enumerate(boxes, start=1):
+        gap = max(box[0].start - main.stop, main.start - box[0].stop)
+        kept[number] &= gap * slice_mm <= FARTHEST_MM
+    result: npt.NDArray[np.bool_] = kept[pieces] & mask
+    return result

@@ -141,7 +141,7 @@ def score_case(case: EvaluatedCase, order: CaseOrder, networks: Networks) -> Cas
     if networks.tissue is not None and painted.has_l3:
         reported = reported_cm2(answer) if answer is not None else {}
         tissues = tissue_scores(painted, networks.tissue, networks.profile.windows, reported)
-    organs = OrganScores(organs={}, swapped=(), side_doubts=())
+    organs = OrganScores(organs={}, invented_ml={}, swapped=(), side_doubts=())
     if networks.organs is not None:
         shifts = networks.profile.organ_grid_shifts
         found = segment_organs(painted.volume, networks.organs, shifts, silent)
@@ -158,6 +158,7 @@ def score_case(case: EvaluatedCase, order: CaseOrder, networks: Networks) -> Cas
         level=level_score(painted, answer) if answer is not None else None,
         tissues=tissues,
         organs=organs.organs,
+        invented_ml=organs.invented_ml,
         swapped=organs.swapped,
         side_doubts=organs.side_doubts,
     )

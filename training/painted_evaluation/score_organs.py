@@ -18,6 +18,8 @@ from training.templates.painter import outside_field
 
 SMALLEST_ML = 1.0
 """An organ of which the field holds less is not scored."""
+INVENTED_ML = 10.0
+"""Found of an organ that is not scored, from which on it is said."""
 PAIRS = (
     (Structure.KIDNEY_RIGHT, Structure.KIDNEY_LEFT),
     (Structure.ADRENAL_RIGHT, Structure.ADRENAL_LEFT),
@@ -30,6 +32,8 @@ class OrganScores:
     """Of one case."""
 
     organs: Mapping[str, OrganScore]
+    invented_ml: Mapping[str, float]
+    """Found of organs of which the field holds next to nothing."""
     swapped: tuple[str, ...]
     side_doubts: tuple[str, ...]
 
@@ -43,7 +47,7 @@ def organ_scores(case: PaintedCase, found: LabelMap) -> OrganScores:
     flagged = {organ.structure for organ in measured if organ.is_incomplete}
     touching = cut_labels(true, case)
     ml = case.volume.voxel_ml
-    scores = {}
+    scores, invented = {}, {}
     for label, structure in found.structures.items():
         true_ml, found_ml = shared[label].sum() * ml, shared[:, label].sum() * ml
         if true_ml >= SMALLEST_ML:
@@ -54,11 +58,18 @@ def organ_scores(case: PaintedCase, found: LabelMap) -> OrganScores:
                 is_cut=label in touching,
                 is_flagged=structure in flagged,
             )
+        elif found_ml >= INVENTED_ML:
+            invented[structure.value] = float(found_ml)
     try:
         doubts = tuple(side_flags(measured))
     except ImplausibleResult as refusal:
         doubts = (refusal.found,)
-    return OrganScores(organs=scores, swapped=_swapped(shared, found), side_doubts=doubts)
+    return OrganScores(
+        organs=scores,
+        invented_ml=invented,
+        swapped=_swapped(shared, found),
+        side_doubts=doubts,
+    )
 
 
 def cut_labels(labels: npt.NDArray[np.uint8], case: PaintedCase) -> frozenset[int]:

@@ -109,6 +109,8 @@ class CaseScore:
     level: LevelScore | None = None
     tissues: Mapping[str, TissueScore] = field(default_factory=dict)
     organs: Mapping[str, OrganScore] = field(default_factory=dict)
+    invented_ml: Mapping[str, float] = field(default_factory=dict)
+    """Of organs that are not in the field."""
     swapped: tuple[str, ...] = ()
     """Paired organs most of which has the other side's label."""
     side_doubts: tuple[str, ...] = ()

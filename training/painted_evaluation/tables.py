@@ -8,7 +8,7 @@ import numpy as np
 from inference.domain.labelmap import FLARE22_ORGANS, TISSUES, Structure
 from training.painted_evaluation.gates import ORGAN_DICE, TISSUE_DICE, Gate, Share, missed
 from training.painted_evaluation.level_table import level_lines
-from training.painted_evaluation.score_organs import SMALLEST_ML
+from training.painted_evaluation.score_organs import INVENTED_ML, SMALLEST_ML
 from training.painted_evaluation.score_tissue import OFF_RIBS
 from training.painted_evaluation.scores import CaseScore, OrganScore, TissueScore
 
@@ -108,7 +108,8 @@ def organ_lines(scores: Sequence[CaseScore]) -> tuple[list[str], list[Gate]]:
             f" | {_flagged(whole)} | {len(cut)} | {_dices(cut)} | {_flagged(cut)}"
             f" | {f'{gate.in_words}{mark}' if gate else 'reported'} |"
         )
-    lines += ["", *_cut_lines(scores), *_side_lines(scores), "", *_worst_organs(scores)]
+    lines += ["", *_cut_lines(scores), *_invented_lines(scores), *_side_lines(scores), ""]
+    lines += _worst_organs(scores)
     return lines, gates
 
 
@@ -116,6 +117,16 @@ def _cut_lines(scores: Sequence[CaseScore]) -> Iterator[str]:
     cut = [o for score in scores for o in score.organs.values() if o.is_cut and o.found_ml > 0]
     flagged = Share(count=sum(organ.is_flagged for organ in cut), of=len(cut))
     yield f"Cut organs that were found and flagged as cut: {flagged}."
+
+
+def _invented_lines(scores: Sequence[CaseScore]) -> Iterator[str]:
+    found = [(ml, name, score.seed) for score in scores for name, ml in score.invented_ml.items()]
+    worst = sorted(found, reverse=True)[:WORST]
+    named = "; ".join(f"{_plain(name)} {ml:.0f} ml, seed {seed}" for ml, name, seed in worst)
+    yield (
+        f"Organs of {INVENTED_ML:g} ml and more found where the field holds none: {len(found)} in"
+        f" {sum(bool(score.invented_ml) for score in scores)} cases{f' (largest: {named})' if named else ''}."
+    )
 
 
 def _side_lines(scores: Sequence[CaseScore]) -> Iterator[str]:

@@ -103,3 +103,17 @@ def test_hounsfield_units_overrule_no_network_that_is_sure() -> None:
     plain, in_fat = (labels_from_logits([sure], fat, solid) == 1 for solid in ((), (1,)))
 
     assert in_fat.sum() > 0.8 * plain.sum()
+
+
+def test_a_large_piece_far_along_the_body_is_no_part_of_an_organ() -> None:
+    labels = np.zeros(TARGET.shape, np.uint8)
+    labels[20:30, 5:15, 5:15] = 1
+    labels[12:18, 20:30, 5:15] = 1
+    labels[0:4, 5:20, 5:20] = 1
+    tall = Volume(hu=TARGET.hu, affine_lps=np.diag([4.0, 1.5, 1.5, 1.0]))
+
+    kept = organ_map(labels, tall, {1: Structure.LIVER}).labels
+
+    assert (kept[20:30] == 1).any()
+    assert (kept[12:18] == 1).any()
+    assert not (kept[0:4] == 1).any()

@@ -118,3 +118,22 @@ def test_an_organ_of_less_than_a_millilitre_is_not_scored() -> None:
     fine[60, 60, 60] = Tissue.SPLEEN
     small = replace(case, tissue_labels=fine)
     assert "spleen" not in organ_scores(small, answer(small, true_labels(small))).organs
+
+
+def test_an_organ_that_is_not_in_the_field_is_invented() -> None:
+    case = make_painted_case(
+        tiny_template(),
+        7,
+        spacing_mm=(5.0, 3.0, 3.0),
+        shape_rc=(120, 150),
+        field=FieldKind.PELVIS,
+    )
+    labels = true_labels(case)
+    assert not (labels == 1).any()
+    labels[:, 40:60, 40:60] = 1
+
+    scores = organ_scores(case, answer(case, labels))
+
+    assert "liver" not in scores.organs
+    assert scores.invented_ml["liver"] == pytest.approx((labels == 1).sum() * case.volume.voxel_ml)
+    assert organ_scores(case, answer(case, true_labels(case))).invented_ml == {}
