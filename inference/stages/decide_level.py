@@ -30,6 +30,8 @@ SUSPECTED, COUNTED = 0.3, 0.7
 """Probability from which another number of lumbar bodies than five is suspected, and taken for seen."""
 WHOLE_BODY_MM = 14.0
 """A vertebra whose middle lies nearer to the upper edge is cut by it: its ribs, and those above, are not seen."""
+WEIGHT_ALONE = 0.8
+"""Of a network that is asked alone; below 1, since landmarks of one network err together."""
 LEAST_CUT_MM = 1.0
 REFINE_MM = 9.0
 """The middle of L3 is refined with the curves this far about the chain's answer."""
@@ -90,6 +92,8 @@ class SpineLevel:
 def posteriors(opinions: Sequence[LandmarkCurves], calibration: LevelCalibration) -> Posteriors:
     """Of the projections, and of the volume where a second network was asked."""
     weights = (calibration.level_weight, calibration.spine_weight)
+    if len(opinions) == 1:
+        weights = (WEIGHT_ALONE, WEIGHT_ALONE)
     weighed = [Opinion(curves=c, weight=w) for c, w in zip(opinions, weights, strict=False)]
 
     def chain(some: Sequence[Opinion]) -> SpinePosterior:
@@ -146,13 +150,15 @@ def decide(opinions: Sequence[LandmarkCurves], calibration: LevelCalibration) ->
         confidence=confidence,
         evidence=evidence,
     )
-    if not evidence.in_field >= decision.in_field_from:
+    is_outside = not evidence.in_field >= decision.in_field_from
+    # A short field holds nothing to count from: there the chain can be sure of the wrong body.
+    if is_outside and not _is_seen(opinions):
         why = (_absence(found.joint, evidence),)
         return replace(level, outcome=LevelOutcome.NOT_IN_FIELD, reasons=why)
     doubts = [*_disagreement(evidence, calibration), *_odd_neighbours(opinions, evidence.z_mm)]
     doubts += _cut(found.joint.field_mm, extent_mm)
     doubts += [*_uncounted(found.joint), *_odd_count(found.joint)]
-    if confidence < decision.confident_from:
+    if is_outside or confidence < decision.confident_from:
         doubts += [*_rival(found.joint, evidence), *_near_border(evidence)]
         doubts = doubts or [
             f"the probability of an error below {REACH_MM:.0f} mm is {confidence:.2f}"
@@ -163,6 +169,11 @@ def decide(opinions: Sequence[LandmarkCurves], calibration: LevelCalibration) ->
         reasons=tuple(doubts),
         caveats=tuple(_caveats(opinions, seen=seen)),
     )
+
+
+def _is_seen(opinions: Sequence[LandmarkCurves]) -> bool:
+    """Whether any network by itself claims to see L3."""
+    return any(float(curves.of("L3").max(initial=0.0)) >= SEEN for curves in opinions)
 
 
 def _refined(opinions: Sequence[LandmarkCurves], chained_mm: float) -> float:

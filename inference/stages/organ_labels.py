@@ -37,7 +37,7 @@ SOLID = frozenset(
 """Organs without fat of their own: the pancreas has lobules in fat, the bowel gas and food."""
 FAT_BORDER_HU, FAT_BLUR_HU = -25.0, 10.0
 """Between fat and soft tissue, and how gradually: fatty livers of -10 HU are soft tissue still."""
-AGAINST_FAT, FOR_SOFT_TISSUE = 3.0, 1.4
+AGAINST_FAT, FOR_SOFT_TISSUE = 3.0, 0.7
 """Logits that fat and air speak against a solid organ, and soft tissue for any organ that is near."""
 HU_LOOK_MM = 3.0
 """HU are averaged over about so much in the plane: noise is no fat."""

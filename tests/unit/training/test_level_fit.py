@@ -12,6 +12,7 @@ from tests.unit.inference.stages.drawn_spines import curves_of, spine_mm
 from training.calibrate_level import reliability, summary
 from training.level_cases import LevelCase
 from training.level_fit import (
+    WEIGHT_OF_THE_OTHER,
     Answer,
     answers,
     cross_fitted,
@@ -122,20 +123,22 @@ def test_of_all_differences_the_one_is_taken_with_which_least_is_flagged() -> No
 
 
 def test_weights_that_believe_right_curves_are_likelier_the_more_they_believe() -> None:
-    cases = [_drawn(7_000_000, 0.0, 0.0)]
+    cases = [_drawn(7_000_000, 0.0, 0.0, 0.0)]
 
-    shy, bold = (replace(UNCALIBRATED, level_weight=weight) for weight in (0.2, 1.2))
+    shy, bold = (replace(UNCALIBRATED, spine_weight=weight) for weight in (0.2, 1.2))
 
     assert likelihood(cases, bold) > likelihood(cases, shy)
 
 
-def test_an_opinion_that_is_always_wrong_gets_less_weight_than_one_that_is_right() -> None:
-    cases = [_drawn(7_000_000 + n, 0.0, 34.0 * (-1) ** n, 0.0) for n in range(4)]
-    cases += [_drawn(7_000_010, -90.0, -56.0, -90.0, field_mm=(-20.0, 210.0))]
+def test_projections_never_decide_beside_the_volume_however_right_they_are() -> None:
+    """On the anatomy they were trained on they always are."""
+    cases = [_drawn(7_000_000 + n, 0.0, 0.0, 34.0 * (-1) ** n) for n in range(4)]
+    cases += [_drawn(7_000_010, -90.0, -90.0, -56.0, field_mm=(-20.0, 210.0))]
 
     calibration = fitted(cases, 0.005)
 
-    assert calibration.spine_weight > calibration.level_weight
+    assert calibration.level_weight <= calibration.spine_weight
+    assert calibration.level_weight == WEIGHT_OF_THE_OTHER
 
 
 def test_what_was_fitted_is_told_with_shares_and_reliability() -> None:

@@ -84,6 +84,22 @@ def test_a_field_without_l3_says_on_which_side_it_ends(
     assert f"lie {side} the field" in level.reasons[0]
 
 
+def test_an_l3_that_one_network_sees_is_doubted_and_not_denied() -> None:
+    """In a short field nothing says which body it is: the chain believes the others, and places L3 outside."""
+    bodies = {"L1": 40.0, "L2": 6.0, "L3": -60.0, "L4": -95.0}
+    sure = curves_of(bodies, (-40.0, 60.0))
+    probability = sure.probability.copy()
+    row = round((40.0 - sure.first_z_mm) / sure.step_mm)
+    probability[LANDMARKS.index("L3"), row - 1 : row + 2] = 0.6
+    other = replace(sure, probability=probability)
+
+    denied, doubted = _decided(sure, sure), _decided(other, sure)
+
+    assert denied.outcome is LevelOutcome.NOT_IN_FIELD
+    assert doubted.outcome is UNCERTAIN
+    assert _says(doubted, "outside the field of view with a probability")
+
+
 def test_nothing_seen_at_all_is_no_l3() -> None:
     assert _decided(curves_of({})).outcome is LevelOutcome.NOT_IN_FIELD
 
