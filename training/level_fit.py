@@ -33,6 +33,8 @@ network, on the other one twice as often wrong, and in the one real CT a body to
 FLOORS = (0.005, 0.02, 0.05, 0.1)
 OUTSIDES = (0.1, 0.2, 0.35, 0.6, 1.0)
 DIFFERENCES_MM = (8.0, 10.0, 12.0, 15.0, 20.0)
+LEAST_CONFIDENT = 0.75
+"""Whatever the painted cases allow: what is wrong once in four times is not found."""
 IN_FIELD = tuple(round(0.1 + 0.02 * i, 2) for i in range(41))
 RIDGE = 1e-2
 """Keeps slopes finite where the cases are told apart without an error."""
@@ -204,16 +206,17 @@ def least_threshold(
     doubted: npt.NDArray[np.bool_],
     allowed: int,
 ) -> float:
-    """The lowest confidence from which on no more than so many answers are wrong without a doubt."""
+    """The lowest confidence, but LEAST_CONFIDENT, from which on no more than so many answers are wrong without a doubt."""
     silent = sorted(
         float(c)
         for c, one, is_doubted in zip(confidences, reported, doubted, strict=True)
         if one.is_wrong and not is_doubted
     )
     if len(silent) <= allowed:
-        return 0.0
+        return LEAST_CONFIDENT
     # Rounded up, so that the six digits of the file leave none of them above it.
-    return min(1.0, math.ceil(silent[len(silent) - allowed - 1] * 1e4 + 1e-9) / 1e4)
+    highest = silent[len(silent) - allowed - 1]
+    return min(1.0, max(LEAST_CONFIDENT, math.ceil(highest * 1e4 + 1e-9) / 1e4))
 
 
 def cross_fitted(found: Sequence[Answer], decision: Decision) -> Array:

@@ -12,6 +12,7 @@ from tests.unit.inference.stages.drawn_spines import curves_of, spine_mm
 from training.calibrate_level import reliability, summary
 from training.level_cases import LevelCase
 from training.level_fit import (
+    LEAST_CONFIDENT,
     WEIGHT_OF_THE_OTHER,
     Answer,
     answers,
@@ -81,12 +82,12 @@ def test_the_field_is_told_where_most_cases_are_right() -> None:
     assert 0.2 < fitted_field(found) < 0.28
 
 
-@pytest.mark.parametrize(("allowed", "wanted"), [(0, 0.95), (1, 0.6), (2, 0.0)])
+@pytest.mark.parametrize(("allowed", "wanted"), [(0, 0.95), (1, 0.85), (2, LEAST_CONFIDENT)])
 def test_the_threshold_lets_no_more_silent_errors_pass_than_allowed(
     allowed: int, wanted: float
 ) -> None:
     reported = [_answer(error_mm=34.0), _answer(error_mm=-34.0), _answer(), _answer()]
-    confidences = np.array([0.6, 0.95, 0.9, 0.99])
+    confidences = np.array([0.85, 0.95, 0.9, 0.99])
     doubted = np.zeros(4, np.bool_)
 
     threshold = least_threshold(reported, confidences, doubted, allowed)
@@ -101,7 +102,10 @@ def test_the_threshold_lets_no_more_silent_errors_pass_than_allowed(
 def test_an_error_that_is_doubted_anyway_raises_no_threshold() -> None:
     reported = [_answer(error_mm=34.0), _answer()]
 
-    assert least_threshold(reported, np.array([0.9, 0.9]), np.array([True, False]), 0) == 0
+    assert (
+        least_threshold(reported, np.array([0.9, 0.9]), np.array([True, False]), 0)
+        == LEAST_CONFIDENT
+    )
 
 
 def test_a_level_where_there_is_none_counts_as_wrong() -> None:
@@ -119,7 +123,7 @@ def test_of_all_differences_the_one_is_taken_with_which_least_is_flagged() -> No
     decision, difference_mm = fitted_decision([*right, *wrong], 0.0, UNCALIBRATED.two_opinions)
 
     assert difference_mm in (12.0, 15.0)
-    assert decision.confident_from == 0.0
+    assert decision.confident_from == LEAST_CONFIDENT
 
 
 def test_weights_that_believe_right_curves_are_likelier_the_more_they_believe() -> None:
