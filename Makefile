@@ -97,8 +97,8 @@ system-browser: system-test
 .venv-train/.done: requirements/train.txt | system-python
 	$(PY) -m venv .venv-train
 	$(TRAIN)/$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
-	@# torch brings what it needs itself; everything else is locked with hashes
-	$(TRAIN)/$(PIP) --require-hashes -r $<
+	@# torch brings what it needs itself; everything else is locked with hashes, all that it needs included
+	$(TRAIN)/$(PIP) --no-deps --require-hashes -r $<
 	@touch $@
 
 # ---- using it
@@ -191,7 +191,7 @@ sbom: .venv-audit/.done ## what a node consists of, as CycloneDX: sbom/node-cpu.
 onnx: setup-training ## checkpoints → ONNX, parity proven (MODEL=name CHECKPOINT=path for your own)
 	$(TRAIN)/python -m export_onnx $(if $(MODEL),--model $(MODEL)) $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
 .PHONY: eval-synthetic
-eval-synthetic: .venv/.dev ## the shipped models on 40 unseen synthetic CTs
+eval-synthetic: .venv/.dev ## the shipped models on unseen synthetic CTs (commit what it leaves)
 	$(BIN)/python -m training.evaluate_synthetic --out docs/results/eval-synthetic.md
 .PHONY: eval-painted
 eval-painted: .venv/.dev ## the networks of MODELS on painted CT of anatomies they were not trained on (TEMPLATES="a.npz b.npz", CASES=200)
@@ -244,7 +244,7 @@ lock: ## resolve the locks again (developers; needs uv)
 	uv export -q --locked --no-emit-project --no-default-groups --extra cpu -o requirements/cpu.txt
 	uv export -q --locked --no-emit-project --no-default-groups --extra gpu -o requirements/gpu.txt
 	uv export -q --locked --no-emit-project --extra cpu --group dev -o requirements/dev.txt
-	uv export -q --locked --no-emit-project --no-default-groups --extra cpu --group train -o requirements/train.txt
+	uv export -q --locked --no-emit-project --no-default-groups --extra cpu --group train --prune torch --prune torchvision --prune timm -o requirements/train.txt
 	uv export -q --locked --no-emit-project --only-group npm -o requirements/npm.txt
 	uv export -q --locked --no-emit-project --only-group browser -o requirements/browser.txt
 	uv export -q --locked --no-emit-project --only-group audit -o requirements/audit.txt

@@ -339,6 +339,7 @@ def list_models(options: argparse.Namespace) -> int:
     from inference.engine.model_store import SHIPPED_MODELS, model_names, verified_manifest
 
     folder = options.models or SHIPPED_MODELS
+    earlier = " Started from the weights"
     status = 0
     for name in model_names(folder):
         try:
@@ -349,11 +350,24 @@ def list_models(options: argparse.Namespace) -> int:
             continue
         sys.stdout.write(
             f"{name:12} {manifest.version:8} {manifest.task:10} {manifest.parameters / 1e6:.2f} M parameters  "
-            f"sha256 {manifest.onnx_sha256[:12]}  trained on: {manifest.training_data}\n"
+            f"sha256 {manifest.onnx_sha256[:12]}  "
+            f"trained on: {manifest.training_data.partition(earlier)[0]}\n"
         )
+    status = max(status, _list_calibrations(folder))
     if not model_names(folder):
         raise ModelUnusable(found=f"no model in {folder}", wanted="models", advice="Run make onnx.")
     return status
+
+
+def _list_calibrations(folder: Path) -> int:
+    """Those that the node would refuse; 0 where there is none."""
+    from inference.domain.analysis_profile import profile_names
+    from orthanc_plugin.doctor.engine import calibrations
+
+    ill = [finding for finding in calibrations(folder, profile_names()) if not finding.is_well]
+    for finding in ill:
+        sys.stdout.write(f"{finding.subject} UNUSABLE: {finding.text}. {finding.advice}\n")
+    return 5 if ill else 0
 
 
 def _progress() -> "ProgressLine":

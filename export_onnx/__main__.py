@@ -7,7 +7,8 @@ from pathlib import Path
 
 from export_onnx.card import CARD_NAME, write_card
 from export_onnx.orders import Export, known_export, new_export, replacing_export
-from inference.domain.errors import ConfigurationInvalid, HabitusError
+from inference.domain.errors import ConfigurationInvalid
+from training.as_command import exit_status
 from training.specification import CHECKPOINT_NAME
 
 MODELS = Path(__file__).parent.parent / "models"
@@ -27,12 +28,12 @@ Exit status: 0 done, 2 arguments, 4 unreadable checkpoint, 5 changed checkpoint 
 def main(arguments: list[str] | None = None) -> int:
     """Parse, export, and turn our own errors into exit codes."""
     options = _parser().parse_args(arguments)
-    try:
+
+    def command() -> int:
         (_write_cards if options.cards else _export)(options)
-    except HabitusError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_status
-    return 0
+        return 0
+
+    return exit_status("export_onnx", command)
 
 
 def _parser() -> argparse.ArgumentParser:

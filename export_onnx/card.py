@@ -30,7 +30,7 @@ def model_card(manifest: ModelManifest, history: History, *, is_shipped: bool) -
         *(_seen(ours) if is_shipped else []),
         "## Never tested\n\n" + _bullets(shared["never_tested"]),
         _parity(manifest),
-        f"## Licence and attribution\n\n{shared['licence']}",
+        f"## Licence and attribution\n\n{shared['licence' if is_shipped else 'licence_own']}",
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -9,6 +9,7 @@ from inference.domain.level_outcome import LevelOutcome
 from inference.domain.predictor import Predictor
 from inference.domain.volume import Volume
 from inference.stages.decide_level import UNKNOWN_NETWORKS, SpineLevel, decide
+from inference.stages.facing import TURNED, is_turned
 from inference.stages.grids import Float, resample
 from inference.stages.locate_l3 import landmark_curves
 from inference.stages.projections import LANDMARKS, ROW_MM
@@ -24,6 +25,8 @@ def find_level(
 ) -> SpineLevel:
     """The outcome for a canonical volume; one opinion where there is no second network."""
     found = decide(level_opinions(upright, level, spine), calibration)
+    if found.outcome is not LevelOutcome.NOT_IN_FIELD and is_turned(upright, found.z_mm):
+        found = replace(found, outcome=LevelOutcome.UNCERTAIN, reasons=(*found.reasons, TURNED))
     hashes = [p.manifest.onnx_sha256 if p is not None else None for p in (level, spine)]
     if calibration.is_for(hashes[0] or "", hashes[1]):
         return found

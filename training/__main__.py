@@ -1,11 +1,12 @@
-"""Command line of the training tree: python -m training pool | train | all | paint-speed."""
+"""Command line of the training tree: python -m training pool | train | average | all | data | paint-speed."""
 
 import argparse
 import subprocess
 import sys
 from pathlib import Path
 
-from inference.domain.errors import HabitusError
+from training.as_command import exit_status
+from training.data.commands import add_data_commands, run_data
 
 CONFIGS = Path(__file__).parent / "configs"
 EXAMPLES = """examples:
@@ -15,7 +16,9 @@ EXAMPLES = """examples:
   python -m training train training/configs/organs.toml --pool runs/pool --out runs/organs --seconds 1200 --resume
   python -m training train training/configs/organs.toml --pool runs/pool --out runs/finer --seconds 1200 \
       --start-from models/organs/checkpoint.safetensors
+  python -m training average runs/organs/checkpoint.safetensors runs/finer/checkpoint.safetensors --out runs/mean.safetensors
   python -m training all --seconds 480 --workers 16 --out runs
+  python -m training data check /data/FLARE22_LabeledCase50
 
 Pools hold synthetic CT only. Nothing is downloaded. See training/README.md.
 """
@@ -24,15 +27,21 @@ Pools hold synthetic CT only. Nothing is downloaded. See training/README.md.
 def main(arguments: list[str] | None = None) -> int:
     """Parse, run, and turn our own errors into exit codes."""
     options = _parser().parse_args(arguments)
-    try:
-        command = {"pool": _pool, "train": _train, "all": _all, "paint-speed": _paint_speed}[
-            options.command
-        ]
-        command(options)
-    except HabitusError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_status
-    return 0
+    commands = {
+        "pool": _pool,
+        "train": _train,
+        "average": _average,
+        "all": _all,
+        "paint-speed": _paint_speed,
+    }
+
+    def command() -> int:
+        if options.command == "data":
+            return run_data(options)
+        commands[options.command](options)
+        return 0
+
+    return exit_status(f"training {options.command}", command)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,6 +82,11 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--max-steps", type=int, help="end after so many steps of this call")
     _add_shared(train)
 
+    average = commands.add_parser("average", help="the mean of several runs' weights")
+    average.add_argument("checkpoints", type=Path, nargs="+", metavar="CHECKPOINT")
+    average.add_argument("--out", type=Path, required=True, help="file to write")
+    average.add_argument("--revision", help="code revision to record (default: asks git)")
+
     everything = commands.add_parser("all", help="pools and all networks in one time box")
     everything.add_argument("--out", type=Path, default=Path("runs"))
     everything.add_argument("--seconds", type=float, default=480.0)
@@ -95,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     speed = commands.add_parser("paint-speed", help="patients and paintings per second, in torch")
     speed.add_argument("--device", default="auto", help="auto, cpu, cuda")
     _add_templates(speed)
+    add_data_commands(commands)
     return parser
 
 
@@ -131,7 +146,7 @@ def _pool(options: argparse.Namespace) -> None:
             first_seed=options.seed,
             count=options.count,
             seconds=options.seconds,
-            templates=tuple(options.template) if kind == "templates" else (),
+            templates=tuple(options.template),
         )
         for kind in kinds
     ]
@@ -159,6 +174,15 @@ def _train(options: argparse.Namespace) -> None:
         ),
     )
     sys.stdout.write(f"{options.out}: step {history.step}, {dict(history.metrics)}\n")
+
+
+def _average(options: argparse.Namespace) -> None:
+    from training.average import average_checkpoints
+
+    average_checkpoints(options.checkpoints, options.out, options.revision or _revision())
+    sys.stdout.write(
+        f"{options.out}: mean of {len(options.checkpoints)} runs, not scored: evaluate it\n"
+    )
 
 
 def _all(options: argparse.Namespace) -> None:

@@ -20,6 +20,10 @@ SWELL_BLURS = 3
 """Of boxes of three voxels of double size: about as smooth as a bell of 2.8 voxels."""
 STEEPEST_SWELL = float(1 / np.sqrt(2 * np.pi * SWELL_BLURS * 2 / 3))
 """Slope of a step from 0 to 1 after that, per voxel of double size."""
+DRIFT_BOX, DRIFT_BLURS = 5, 3
+"""About a bell of 5 voxels: organs a hand apart move on their own, and no tissue folds."""
+DRIFT_HOLD = 0.15
+"""Share of an organ in the bell at which a place moves half as far as the organ does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +187,30 @@ def swollen_grid(
     inwards = functional.grid_sample(slopes, grid, align_corners=True).movedim(1, -1)
     half = torch.tensor([(n - 1) / 2 for n in reversed(labels.shape[2:])], device=grid.device)
     return grid + most_voxels * inwards / half
+
+
+def drifted_grid(
+    grid: Tensor, labels: Tensor, most_voxels: float, classes: int, chance: Chance
+) -> Tensor:
+    """A grid as of affine_grid over labels [n, 1, z, y, x]: every label moves as a whole, each its own way.
+
+    What lies between is stretched or pressed; where organs touch they go half of each other's way.
+    """
+    if most_voxels == 0:
+        return grid
+    drawn = chance.uniform((len(labels), classes, 3), -most_voxels, most_voxels)
+    drawn[:, 0] = 0.0
+    flat = labels[:, 0].flatten(1).long()[..., None].expand(-1, -1, 3)
+    moves = drawn.gather(1, flat).view(len(labels), *labels.shape[2:], 3).movedim(-1, 1)
+    held = torch.cat([moves, (labels > 0).float()], 1)
+    held = functional.avg_pool3d(held, 2)
+    for _ in range(DRIFT_BLURS):
+        held = functional.avg_pool3d(held, DRIFT_BOX, stride=1, padding=DRIFT_BOX // 2)
+    moves = held[:, :3] / (held[:, 3:] + DRIFT_HOLD) * (1 + DRIFT_HOLD)
+    moves = functional.interpolate(moves, size=labels.shape[2:], mode="trilinear")
+    moved = functional.grid_sample(moves, grid, align_corners=True).movedim(1, -1)
+    half = torch.tensor([(n - 1) / 2 for n in reversed(labels.shape[2:])], device=grid.device)
+    return grid + moved / half
 
 
 def flank_shift_mm(aside_mm: Tensor, slope: Tensor) -> Tensor:

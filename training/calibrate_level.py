@@ -4,15 +4,14 @@ import argparse
 import itertools
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from scipy import stats
 
-from inference.domain.analysis_profile import load_profile
-from inference.domain.errors import HabitusError
+from inference.domain.analysis_profile import Profile, load_profile
+from inference.domain.errors import ConfigurationInvalid
 from inference.domain.level_calibration import (
     CALIBRATION_NAME,
     LevelCalibration,
@@ -20,9 +19,14 @@ from inference.domain.level_calibration import (
 )
 from inference.engine.model_store import SHIPPED_MODELS, verified_manifest
 from inference.stages.decide_level import REACH_MM
+from training.as_command import exit_status
 from training.level_cases import FIRST_SEED, LAST_SEED, CaseOrder, LevelCase, made_case
 from training.level_fit import VERTEBRA_MM, Answer, Array, answers, cross_fitted, fitted
+from training.templates.template import Template
+from training.workers import worker_pool
 
+LEAST_CASES = 100
+"""With fewer, what is written into the folder of the models would be chance; the node could not tell."""
 BINS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
 
 
@@ -30,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Make the cases, fit, print, write the file."""
     options = _parser().parse_args(arguments)
     profile = load_profile(options.profile)
+    _require_usable(options, profile)
     cases = _cases(options, profile.level_model, profile.spine_model)
     calibration = replace(
         fitted(cases, options.largest_silent_share),
@@ -69,12 +74,34 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _require_usable(options: argparse.Namespace, profile: Profile) -> None:
+    """Raise before anything is painted."""
+    first, last = options.first_seed, options.first_seed + options.cases - 1
+    rules = {
+        f"{options.cases} cases": options.cases > 0,
+        f"{options.workers} workers": options.workers > 0,
+        f"seeds {first} to {last}": FIRST_SEED <= first <= LAST_SEED and last <= LAST_SEED,
+        f"{options.cases} cases for the models' own file": options.out is not None
+        or options.cases >= LEAST_CASES,
+    }
+    for found, holds in rules.items():
+        if not holds:
+            raise ConfigurationInvalid(
+                found=found,
+                wanted=f"cases and workers from 1, seeds {FIRST_SEED} to {LAST_SEED}, and {LEAST_CASES} cases and more "
+                "unless --out names another file",
+                advice="See python -m training.calibrate_level --help.",
+            )
+    for path in options.template:
+        Template.read(path)
+    for name in filter(None, (profile.level_model, profile.spine_model)):
+        verified_manifest(name, options.models)
+
+
 def _cases(
     options: argparse.Namespace, level_model: str, spine_model: str | None
 ) -> list[LevelCase]:
     seeds = range(options.first_seed, options.first_seed + options.cases)
-    if not FIRST_SEED <= seeds.start <= seeds[-1] <= LAST_SEED:
-        raise SystemExit(f"seeds {seeds.start} to {seeds[-1]}: wanted {FIRST_SEED} to {LAST_SEED}")
     orders = [
         CaseOrder(
             seed=seed,
@@ -87,7 +114,7 @@ def _cases(
         for seed in seeds
     ]
     cases = []
-    with ProcessPoolExecutor(options.workers) as pool:
+    with worker_pool(options.workers) as pool:
         for case in pool.map(made_case, orders):
             cases.append(case)
             if len(cases) % 20 == 0:
@@ -191,8 +218,4 @@ def _share(k: int, n: int) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except HabitusError as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(error.exit_status)
+    sys.exit(exit_status("calibrate-level", main))

@@ -40,6 +40,8 @@ class Augmentation:
     """Tangent by which the flanks hang lower or higher at most: the ends of ribs tell no level, only where ribs begin."""
     swell_mm: float = 0.0
     """How far the border of a label moves outwards or inwards at most: organs of few anatomies have few sizes."""
+    drift_mm: float = 0.0
+    """How far each organ moves along each axis at most, on its own, small ones less: organs of few anatomies have few places."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

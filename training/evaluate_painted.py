@@ -5,8 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from inference.domain.errors import ConfigurationInvalid, HabitusError
+from inference.domain.errors import ConfigurationInvalid
 from inference.engine.model_store import SHIPPED_MODELS, verified_manifest
+from training.as_command import exit_status
 from training.painted_evaluation.cases import (
     FIRST_SEED,
     MOST_VOXELS,
@@ -39,11 +40,7 @@ Exit status: 0 where every gate holds, 1 where one is missed.
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, run, and turn our own errors into exit codes."""
     options = _parser().parse_args(arguments)
-    try:
-        return _run(options)
-    except HabitusError as error:
-        sys.stderr.write(f"eval-painted: {error}\n")
-        return error.exit_status
+    return exit_status("eval-painted", lambda: _run(options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -115,6 +112,8 @@ def _settings(options: argparse.Namespace) -> Settings:
                 wanted="parts of level,tissue,organs, numbers above 0 and templates of different names",
                 advice="See python -m training.evaluate_painted --help.",
             )
+    for path in options.template:
+        Template.read(path)
     settings = Settings(
         templates=tuple(options.template),
         models=options.models,

@@ -10,6 +10,7 @@ from pathlib import Path
 from inference.domain.errors import ConfigurationInvalid, HabitusError
 from inference.engine.model_store import SHIPPED_MODELS
 from inference.pipeline import Models
+from training.as_command import exit_status
 from training.real.agreement import agreements, bland_altman_svg
 from training.real.answer import Answer, answer_of, models_in
 from training.real.case import RealCase
@@ -76,12 +77,16 @@ def evaluated(case: RealCase, models: Models, outputs: Outputs) -> CaseResult:
 
 
 def _compared(case: RealCase, answer: Answer, models: Models) -> tuple[RealCase, Scored]:
-    """A reference that turns out to be unreadable costs the comparison, not the case."""
+    """A reference that turns out to be unreadable costs its own comparison, not the others and not the case."""
     try:
         return case, scored(case, answer, models)
     except HabitusError as problem:
-        bare = replace(case, reference=type(case.reference)(), trouble=str(problem))
-        return bare, scored(bare, answer, models)
+        readable, problems = case.reference.without_unreadable()
+        if not problems:
+            readable, problems = type(case.reference)(), (str(problem),)
+        trouble = "; ".join(filter(None, (case.trouble, *problems)))
+        rest = replace(case, reference=readable, trouble=trouble)
+        return rest, scored(rest, answer, models)
 
 
 def field_mm(case: RealCase) -> float | None:
@@ -123,6 +128,10 @@ def evaluate(folders: Sequence[Path], models: Models, outputs: Outputs) -> list[
         results.append(result)
         outcome = result.answer.outcome.value if result.answer else "refused by the node"
         sys.stderr.write(f"{found.name}: {outcome}\n")
+        if result.case.trouble:
+            sys.stderr.write(
+                f"{found.name}: not all of its reference is used: {result.case.trouble}\n"
+            )
     write_csv(results, outputs.folder)
     comparable = [
         one
@@ -182,8 +191,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except HabitusError as error:
-        sys.stderr.write(f"eval-real: {error}\n")
-        sys.exit(error.exit_status)
+    sys.exit(exit_status("eval-real", main))

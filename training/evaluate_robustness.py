@@ -8,14 +8,15 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from inference.domain.errors import ConfigurationInvalid, HabitusError
+from inference.domain.errors import ConfigurationInvalid
 from inference.engine.model_store import SHIPPED_MODELS
 from inference.pipeline import Models
+from training.as_command import exit_status
 from training.evaluate_real import FOLDER_VARIABLE, loaded
+from training.label_names import plain
 from training.real.answer import models_in
 from training.real.case import RealCase
 from training.real.find_cases import find_cases
-from training.real.names import plain
 from training.real.overlay import overlay
 from training.real.robustness import Own, Trial, level_and_tissue_only, own_answer, table, trials
 from training.real.score import Scored
@@ -123,8 +124,4 @@ def _draw(one: Trial, case: RealCase, own: Own, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except HabitusError as error:
-        sys.stderr.write(f"eval-robustness: {error}\n")
-        sys.exit(error.exit_status)
+    sys.exit(exit_status("eval-robustness", main))

@@ -4,7 +4,6 @@ import argparse
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, median
@@ -20,6 +19,7 @@ from inference.measure_findings import Facts
 from inference.pipeline import Models, Stopwatch, analyse_volume, load_models, silent
 from inference.stages.measure import slab_weights
 from inference.stages.segment_tissue import segment_compartments, tissues_from_compartments
+from training.as_command import exit_status
 from training.synthetic.anatomy import TRAINING, UNSEEN
 from training.synthetic.case import (
     ABDOMEN,
@@ -30,6 +30,7 @@ from training.synthetic.case import (
     make_case,
 )
 from training.synthetic.labels import COMPARTMENT_LUT, ORGAN_LUT
+from training.workers import worker_pool
 
 FIRST_SEED = 5_000_000
 """Training uses seeds below 1,000,000."""
@@ -231,7 +232,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="also write the table to this file")
     options = parser.parse_args()
     jobs, scores = plan(options.cases), []
-    with ProcessPoolExecutor(options.workers) as pool:
+    with worker_pool(options.workers) as pool:
         for score in pool.map(score_case, jobs):
             scores.append(score)
             shown = "none" if score.level_error_mm is None else f"{score.level_error_mm:+.1f} mm"
@@ -245,4 +246,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status("eval-synthetic", main))

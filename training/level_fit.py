@@ -85,16 +85,14 @@ def fitted(cases: Sequence[LevelCase], largest_silent_share: float) -> LevelCali
 
 
 def fitted_weights(cases: Sequence[LevelCase]) -> LevelCalibration:
-    """Weights, floor and odds of absence, one after the other, twice."""
+    """Weight of the volume, odds of absence and floor, one after the other, twice."""
     steps: list[Callable[[LevelCalibration], list[LevelCalibration]]] = [
-        lambda best: [replace(best, level_weight=value) for value in WEIGHTS],
         lambda best: [replace(best, outside=value) for value in OUTSIDES],
         lambda best: [replace(best, floor=value) for value in FLOORS],
     ]
-    best = UNCALIBRATED
     if len(cases[0].opinions) > 1:
-        steps[0] = lambda best: [replace(best, spine_weight=value) for value in WEIGHTS]
-        best = replace(best, level_weight=WEIGHT_OF_THE_OTHER)
+        steps.insert(0, lambda best: [replace(best, spine_weight=value) for value in WEIGHTS])
+    best = replace(UNCALIBRATED, level_weight=WEIGHT_OF_THE_OTHER)
     scored = {best: likelihood(cases, best)}
     for _ in range(2):
         for step in steps:

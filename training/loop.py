@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from inference.domain.errors import ConfigurationInvalid
 from training.augment import chance_for
 from training.checkpoint import (
     RESUME_NAME,
@@ -59,6 +60,7 @@ class Run:
 
 def train(config: TrainConfig, run: Run) -> History:
     """Train until the time is over; leaves checkpoint, resume file and metrics in run.out."""
+    _require_startable(run)
     started = time.monotonic()
     device = choose_device(run.device)
     torch.manual_seed(config.seed)
@@ -144,6 +146,22 @@ def train(config: TrainConfig, run: Run) -> History:
         step_s = time.monotonic() - now
 
 
+def _require_startable(run: Run) -> None:
+    """Hours of training must not be lost to a second call."""
+    if run.seconds <= 0:
+        raise ConfigurationInvalid(
+            found=f"{run.seconds:g} seconds", wanted="more than 0", advice="See --seconds."
+        )
+    if (run.out / CHECKPOINT_NAME).is_file() and not (
+        run.resume and (run.out / RESUME_NAME).is_file()
+    ):
+        raise ConfigurationInvalid(
+            found=f"a {CHECKPOINT_NAME} in {run.out.name} that this call would overwrite",
+            wanted=f"a folder without one, or {RESUME_NAME} beside it and --resume",
+            advice="Go on with --resume, name another --out, or move the checkpoint and begin with it by --start-from.",
+        )
+
+
 def _other_task(config: TrainConfig, run: Run, device: torch.device) -> Task | None:
     """The pool of another anatomy, for its scores alone."""
     if run.other_pool is None:
@@ -155,9 +173,17 @@ def _other_task(config: TrainConfig, run: Run, device: torch.device) -> Task | N
 
 def choose_device(wanted: str) -> torch.device:
     """The accelerator when there is one, unless told otherwise."""
-    if wanted != "auto":
-        return torch.device(wanted)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    has_gpu = torch.cuda.is_available()
+    if wanted == "auto":
+        return torch.device("cuda" if has_gpu else "cpu")
+    if wanted.partition(":")[0] not in ("cpu", "cuda") or (wanted != "cpu" and not has_gpu):
+        raise ConfigurationInvalid(
+            found=f"--device {wanted!r:.40}"
+            + ("" if has_gpu else ", and no GPU that torch can use"),
+            wanted="auto, cpu or cuda",
+            advice="Leave --device out; for a GPU install torch with CUDA (make setup-training TORCH_INDEX=URL).",
+        )
+    return torch.device(wanted)
 
 
 def learning_rate(config: TrainConfig, step: int, progress: float) -> float:

@@ -72,7 +72,10 @@ class PoolOrder:
         for found, holds in rules.items():
             if not holds:
                 raise ConfigurationInvalid(
-                    found=found, wanted="a pool order", advice="See python -m training pool --help."
+                    found=found,
+                    wanted="--template with --kind templates and only there, --workers from 1, --count or --seconds, "
+                    f"seeds below {FIRST_UNSEEN_SEED}: those from there on belong to evaluation",
+                    advice="See python -m training pool --help.",
                 )
 
 

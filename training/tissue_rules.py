@@ -1,6 +1,7 @@
 """What the rules on tissues gain or cost on painted cases, by size of island: `python -m training.tissue_rules --help`."""
 
 import argparse
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from inference.pipeline import load_models
 from inference.stages import tissue_rules
 from inference.stages.segment_tissue import raw_compartments, tissues_from_compartments
 from inference.stages.trunk import Trunk, trunk_in
+from training.as_command import exit_status
 from training.synthetic.labels import COMPARTMENT_LUT
 from training.templates.case import PaintedCase, make_painted_case
 from training.templates.patient import Patient
@@ -124,10 +126,13 @@ def rows(found: Sequence[Sample]) -> Iterator[tuple[str, list[float]]]:
         tissue_rules.CAVITY_CM2 = size
         yield f"as shipped, cavity below {size:g} cm²", mean([ruled(sample) for sample in found])
     tissue_rules.CAVITY_CM2 = kept[1]
+    organ_share, tissue_rules.ORGAN_RIM_SHARE = tissue_rules.ORGAN_RIM_SHARE, math.inf
+    yield "as shipped, muscle in visceral fat kept", mean([ruled(sample) for sample in found])
+    tissue_rules.ORGAN_RIM_SHARE = organ_share
     yield "as shipped", mean([ruled(sample) for sample in found])
 
 
-def main() -> None:
+def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m training.tissue_rules")
     parser.add_argument("--template", type=Path, required=True)
@@ -143,7 +148,8 @@ def main() -> None:
     arms = sum(any(trunk.is_touched_by_arm for trunk in sample.trunks) for sample in found)
     couches = sum(any(trunk.is_touched_by_couch for trunk in sample.trunks) for sample in found)
     out(f"\nSaid to be touched by an arm: {arms}, by a couch: {couches}.\n")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status("tissue-rules", main))

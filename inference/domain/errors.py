@@ -21,8 +21,9 @@ HabitusError                      .code (stable, for REST, metrics, exit codes) 
 No message ever carries a patient's name, identifier or accession number.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any, ClassVar
 
 
 @dataclass(kw_only=True)
@@ -36,6 +37,10 @@ class HabitusError(Exception):
     code: ClassVar[str] = "error"
     retryable: ClassVar[bool] = False
     exit_status: ClassVar[int] = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process sends it by pickle, which would call the class without its keywords."""
+        return partial(type(self), **{f.name: getattr(self, f.name) for f in fields(self)}), ()
 
     @property
     def reason_code(self) -> str:

@@ -43,7 +43,7 @@ class LevelCalibration:
     statement: str = ""
     """What it was fitted on, in words."""
     level_weight: float = 0.8
-    """Exponent on the curves of the projections; below 1, since landmarks of one network err together."""
+    """Exponent on the curves of the projections beside those of the volume; below 1, since landmarks of one network err together."""
     spine_weight: float = 0.8
     floor: float = 0.02
     """Least probability that a curve is taken to state of any row, in the field or out of it."""

@@ -3,7 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from inference.domain.analysis_profile import Profile
 from inference.domain.errors import ManifestInvalid, ModelUnusable
+from inference.domain.level_calibration import (
+    CALIBRATION_NAME,
+    LevelCalibration,
+    calibration_for,
+)
 from inference.domain.manifest import NAME_PATTERN, ModelManifest, load_manifest
 from inference.engine.onnx_predictor import OnnxPredictor
 
@@ -32,6 +38,16 @@ def verified_manifest(name: str, folder: Path = SHIPPED_MODELS) -> ModelManifest
             advice="Restore the model folder, or export the model again with make onnx.",
         )
     return manifest
+
+
+def verified_calibration(profile: Profile, folder: Path = SHIPPED_MODELS) -> LevelCalibration:
+    """That of the profile's level networks; raises ModelUnusable or ConfigurationInvalid."""
+    level, spine = profile.level_model, profile.spine_model
+    return calibration_for(
+        folder / level / CALIBRATION_NAME,
+        verified_manifest(level, folder).onnx_sha256,
+        verified_manifest(spine, folder).onnx_sha256 if spine else None,
+    )
 
 
 def load_predictor(

@@ -91,10 +91,9 @@ class SpineLevel:
 
 def posteriors(opinions: Sequence[LandmarkCurves], calibration: LevelCalibration) -> Posteriors:
     """Of the projections, and of the volume where a second network was asked."""
-    weights = (calibration.level_weight, calibration.spine_weight)
-    if len(opinions) == 1:
-        weights = (WEIGHT_ALONE, WEIGHT_ALONE)
-    weighed = [Opinion(curves=c, weight=w) for c, w in zip(opinions, weights, strict=False)]
+    both = (calibration.level_weight, calibration.spine_weight)
+    weights = both if len(opinions) > 1 else (WEIGHT_ALONE,)
+    weighed = [Opinion(curves=c, weight=w) for c, w in zip(opinions, weights, strict=True)]
 
     def chain(some: Sequence[Opinion]) -> SpinePosterior:
         return spine_posterior(some, floor=calibration.floor, outside=calibration.outside)

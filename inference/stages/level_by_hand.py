@@ -3,13 +3,14 @@
 from inference.domain.level_outcome import LevelOutcome
 from inference.stages.decide_level import SpineLevel
 from inference.stages.end_plates import DEFAULT_HALF_BODY_MM, NO_END_PLATES
+from inference.stages.facing import TURNED
 
 SAME_PLACE_MM = 1.0
 """Nearer than this the network's middle of L3 and the person's are one."""
 
 
 def spine_by_hand(z_mm: float, source: str, network: SpineLevel) -> SpineLevel:
-    """The level set by hand, beside what the network found; nothing of its confidence or its doubts is taken over."""
+    """The level set by hand, beside what the network found; of its doubts only that the whole body lies otherwise."""
     notes = [source]
     is_found = network.outcome is not LevelOutcome.NOT_IN_FIELD
     if not is_found:
@@ -23,6 +24,7 @@ def spine_by_hand(z_mm: float, source: str, network: SpineLevel) -> SpineLevel:
     else:
         extent_mm = (z_mm - DEFAULT_HALF_BODY_MM, z_mm + DEFAULT_HALF_BODY_MM)
         notes.append(NO_END_PLATES)
+    notes += [doubt for doubt in network.reasons if doubt == TURNED]
     return SpineLevel(
         outcome=LevelOutcome.FOUND,
         z_mm=z_mm,

@@ -22,7 +22,7 @@ from inference.stages.tissue_rules import tidied
 from inference.stages.trunk import trunk_in
 
 CALM_HU = 15.0
-"""Noise that the windows bear: with twice as much a tenth of visceral fat left its window in the one real CT."""
+"""Noise that the windows bear: with 24 HU the one real CT lost 8 % of its visceral fat to the window."""
 Compartments = npt.NDArray[np.uint8]
 """Labels of the tissue network [slice, row, column]: 1 muscle, 2 subcutaneous fat, 3 visceral fat."""
 

@@ -21,7 +21,7 @@ CAVITY_CM2 = 4.0
 VISCERAL_RIM_SHARE = 0.5
 ORGAN_CM2, ORGAN_RIM_SHARE = 60.0, 0.8
 """Larger muscle with so much visceral fat about it, and far from bone, is a kidney: in the one real CT without contrast the
-network took half of each for muscle. Muscles at L3 and above lean on bone, on one another or on the wall."""
+network took much of each for muscle. Muscles at L3 and above lean on bone, on one another or on the wall."""
 BONE_HU = 180.0
 BONE_MM = 12.0
 """The psoas lies nearer to its vertebra than this."""

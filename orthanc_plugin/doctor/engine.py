@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from inference.domain.analysis_profile import load_profile
-from inference.domain.errors import HabitusError, ModelUnusable
-from inference.engine.model_store import model_names, verified_manifest
+from inference.domain.analysis_profile import Profile, load_profile
+from inference.domain.errors import ChecksumMismatch, HabitusError, ManifestInvalid, ModelUnusable
+from inference.domain.level_calibration import UNCALIBRATED
+from inference.engine.model_store import model_names, verified_calibration, verified_manifest
 from inference.engine.provider_trial import provider_in_use
-from orthanc_plugin.doctor.finding import Finding, ill, ill_by, well
+from orthanc_plugin.doctor.finding import Finding, ill, ill_by, noted, well
 from orthanc_plugin.node.settings import EngineSettings
 
 OUR_ANALYSER = EngineSettings(models_folder=Path()).analyser
@@ -24,6 +25,32 @@ def models(folder: Path, profiles: Sequence[str]) -> Iterator[Finding]:
             yield ill_by(f"model {name}", error)
         else:
             yield well(f"model {name}", f"{manifest.version}, {manifest.task}, file intact")
+    yield from calibrations(folder, profiles)
+
+
+def calibrations(folder: Path, profiles: Sequence[str]) -> Iterator[Finding]:
+    """How sure a level is, by the networks that are there: the node refuses numbers of others."""
+    by_networks = {_level_networks(profile): profile for profile in map(load_profile, profiles)}
+    for networks, profile in by_networks.items():
+        if not set(networks) <= set(model_names(folder)):
+            continue
+        subject = f"calibration of {' and '.join(networks)}"
+        try:
+            calibration = verified_calibration(profile, folder)
+        except (ManifestInvalid, ChecksumMismatch):
+            continue
+        except HabitusError as error:
+            yield ill_by(subject, error)
+            continue
+        if calibration is UNCALIBRATED:
+            advice = "python -m training.calibrate_level writes them; see training/README.md."
+            yield noted(subject, "none: round numbers are taken, and results say so", advice)
+        else:
+            yield well(subject, calibration.statement)
+
+
+def _level_networks(profile: Profile) -> tuple[str, ...]:
+    return (profile.level_model, *filter(None, [profile.spine_model]))
 
 
 def providers(

@@ -105,7 +105,7 @@ function reason(job) {
 // Wrong by a vertebra must not look like right: said above the numbers, not only among the notes.
 function doubt(report) {
   const why = (report?.level_reasons ?? []).join('; ');
-  if (report?.level_outcome === 'uncertain') return `L3 uncertain: ${why}`;
+  if (report?.level_outcome === 'uncertain') return `L3 uncertain: ${why}. Look at the slice; if it is another vertebra, set L3 by hand below.`;
   if (report?.level_outcome === 'not-in-field') return `No L3: ${why}`;
   return '';
 }

@@ -59,7 +59,10 @@ def test_a_job_is_shown_with_rule_numbers_picture_and_deliveries(
     for text in ("Done", "rule most", "liver", "1,534", "sr to pacs: confirmed", "3 slices"):
         viewer.job_shows(key, text)
     doubt = viewer.job(key).get_by_role("alert")
-    expect(doubt).to_have_text("L3 uncertain: the two networks place it 34 mm apart")
+    expect(doubt).to_have_text(
+        "L3 uncertain: the two networks place it 34 mm apart. "
+        "Look at the slice; if it is another vertebra, set L3 by hand below."
+    )
     picture = viewer.job(key).get_by_alt_text("Picture of l3")
     picture.scroll_into_view_if_needed()
     wait_for(lambda: picture.evaluate("e => e.naturalWidth") == 1, 10.0, "the picture")
@@ -127,7 +130,7 @@ def test_l3_is_set_by_hand_slice_by_slice_and_given_back(
     operator.open(PAGE)
     operator.job_shows(key, "z 5.00 mm, confidence 0.90")
     card = operator.job(key)
-    card.get_by_text("Set L3 by hand").click()
+    card.locator("summary", has_text="Set L3 by hand").click()
     expect(card.get_by_label("Image number")).to_have_value("1")
     expect(card.get_by_text("Slice 1 of 3 from the feet, z 5.00 mm")).to_be_visible()
     card.get_by_role("button", name="Towards the head").click()
@@ -159,7 +162,7 @@ def test_with_keys_alone_l3_is_set_where_none_was_found(
     operator.open(PAGE)
     operator.job_shows(key, "no-l3")
     card = operator.job(key)
-    summary = card.get_by_text("Set L3 by hand")
+    summary = card.locator("summary", has_text="Set L3 by hand")
     summary.focus()
     operator.page.keyboard.press("Enter")
     number = card.get_by_label("Image number")
@@ -185,7 +188,7 @@ def test_what_is_being_filled_in_is_not_drawn_away(
     key = done(node, "filled in")
     operator.open(PAGE)
     card = operator.job(key)
-    card.get_by_text("Set L3 by hand").click()
+    card.locator("summary", has_text="Set L3 by hand").click()
     card.get_by_role("button", name="Towards the head").click()
     node.outcome(node.ask(f"/habitus/jobs/{key}/resend"))
     again = done(node, "another meanwhile")

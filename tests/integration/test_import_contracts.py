@@ -33,8 +33,8 @@ BREAKS = [
         "import onnxruntime",
     ),
     (
-        "Synthetic CT is importable without torch",
-        "training/synthetic/labels.py",
+        "Synthetic CT and labelled data are importable without torch",
+        "training/data/cases.py",
         "import torch",
     ),
     ("No cycles", "inference/domain/volume.py", "import inference.domain.labelmap"),

@@ -341,3 +341,29 @@ def test_organs_grow_and_shrink_by_as_much_as_is_said_and_their_neighbours_give_
     assert (found > 0).all()
     assert 12 <= found.sum(1).min() < found.sum(1).max() <= 22
     assert np.corrcoef(found.T)[0, 1] < 0.5
+
+
+def test_organs_drift_each_its_own_way_and_keep_their_size() -> None:
+    labels = torch.zeros(1, 1, 48, 48, 48, dtype=torch.uint8)
+    labels[..., 18:30, 18:30, 4:14] = 1
+    labels[..., 18:30, 18:30, 34:44] = 2
+    still = augment.affine_grid(torch.eye(3)[None], torch.zeros(1, 3), (48, 48, 48), (48, 48, 48))
+
+    def places(seed: int) -> list[tuple[float, int]]:
+        grid = augment.drifted_grid(still, labels, 5.0, 3, augment.chance_for(CPU, seed))
+        moved = augment.warp_labels(labels, grid)[0, 0]
+        found = [(moved == label).nonzero() for label in (1, 2)]
+        return [(float(voxels[:, 1].float().mean()), len(voxels)) for voxels in found]
+
+    found = np.array([places(seed) for seed in range(40)])
+    rows, sizes = found[:, :, 0], found[:, :, 1]
+
+    assert torch.equal(
+        augment.drifted_grid(still, labels, 0.0, 3, augment.chance_for(CPU, 1)), still
+    )
+    assert np.abs(rows.mean(0) - 23.5).max() < 1.5
+    assert rows.min() < 21.0
+    assert rows.max() > 26.0
+    assert abs(np.corrcoef(rows.T)[0, 1]) < 0.4
+    assert sizes.min() > 0.6 * 1440
+    assert sizes.max() < 1.5 * 1440

@@ -10,10 +10,10 @@ pytest.importorskip("torch", reason="PyTorch is not installed (make test-trainin
 
 import torch
 
-from inference.domain.errors import UnreadableInput
+from inference.domain.errors import ConfigurationInvalid, UnreadableInput
 from training.checkpoint import load_checkpoint, read_tensors
 from training.config import TrainConfig
-from training.loop import METRICS_NAME, Run, train
+from training.loop import METRICS_NAME, Run, choose_device, train
 from training.specification import CHECKPOINT_NAME
 
 pytestmark = pytest.mark.torch
@@ -103,15 +103,36 @@ def test_weights_of_another_network_are_refused(
         train(tiny_configs["l3-tissue"], order)
 
 
-def test_without_resume_a_run_starts_anew(
+def test_a_second_call_without_resume_does_not_overwrite_what_was_trained(
     tiny_configs: dict[str, TrainConfig], box_pool: Path, tmp_path: Path
 ) -> None:
     config = tiny_configs["l3-tissue"]
     train(config, Run(pool=box_pool, out=tmp_path, seconds=60, max_steps=5))
+    before = (tmp_path / CHECKPOINT_NAME).read_bytes()
 
-    history = train(config, Run(pool=box_pool, out=tmp_path, seconds=60, max_steps=2))
+    with pytest.raises(ConfigurationInvalid, match="that this call would overwrite"):
+        train(config, Run(pool=box_pool, out=tmp_path, seconds=60, max_steps=2))
+    (tmp_path / "resume.safetensors").unlink()
+    with pytest.raises(ConfigurationInvalid, match="--start-from"):
+        train(config, Run(pool=box_pool, out=tmp_path, seconds=60, max_steps=2, resume=True))
 
-    assert history.step == 2
+    assert (tmp_path / CHECKPOINT_NAME).read_bytes() == before
+
+
+@pytest.mark.parametrize("seconds", [0, -5])
+def test_no_time_trains_nothing(
+    seconds: float, tiny_configs: dict[str, TrainConfig], box_pool: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigurationInvalid, match="more than 0"):
+        train(tiny_configs["l3-tissue"], Run(pool=box_pool, out=tmp_path, seconds=seconds))
+
+    assert not (tmp_path / CHECKPOINT_NAME).exists()
+
+
+def test_a_device_that_is_not_there_is_named() -> None:
+    with pytest.raises(ConfigurationInvalid, match="'abacus'"):
+        choose_device("abacus")
+    assert choose_device("cpu").type == "cpu"
 
 
 def test_the_time_box_ends_a_run_and_leaves_a_checkpoint(

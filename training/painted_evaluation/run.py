@@ -2,11 +2,9 @@
 
 import hashlib
 import json
-import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -30,6 +28,7 @@ from training.painted_evaluation.score_tissue import tissue_scores
 from training.painted_evaluation.scores import CaseScore
 from training.real.answer import profile_in
 from training.templates.template import Template
+from training.workers import worker_pool
 
 PROFILE = "abdomen"
 FORM = 1
@@ -212,8 +211,7 @@ def _scored(settings: Settings, orders: Sequence[CaseOrder], workers: int) -> It
         return
     # numpy's own threads would only fight with the other workers; children inherit this.
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with worker_pool(workers, "spawn") as pool:
         yield from pool.map(made_and_scored, [settings] * len(orders), orders)
 
 

@@ -8,12 +8,12 @@ import numpy as np
 
 from inference.domain.labelmap import Structure
 from inference.domain.volume import Volume
+from training.nifti import nifti_volume, read_nifti
 from training.real.case import RealCase
 from training.real.known_cases import KnownCase
 from training.real.level_reference import labelled_z_mm
-from training.real.read_case import merged_reference, nifti_volume
+from training.real.read_case import merged_reference
 from training.real.reference import Mask, Reference
-from training.templates.maps import read_nifti
 
 CROP_SLICES = slice(82, 112)
 """What the tissue masks cover of the whole volume (L2 to T11); their own affine was not moved by the crop."""

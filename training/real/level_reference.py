@@ -58,7 +58,7 @@ def stated_z_mm(statement: tuple[str, str], volume: Volume, series: CtSeries | N
     key, value = statement
     try:
         if key == "z_mm":
-            return float(value)
+            return _within(float(value), volume)
         if key == "sop_instance_uid":
             wanted: int | str = value
         else:
@@ -73,6 +73,19 @@ def stated_z_mm(statement: tuple[str, str], volume: Volume, series: CtSeries | N
             advice="Check that the file belongs to this series; z_mm says it without doubt.",
         )
     return float(position_mm(volume.affine_lps, (volume.places[names.index(wanted)], 0, 0))[2])
+
+
+def _within(z_mm: float, volume: Volume) -> float:
+    """The same, where the slices are; half a step beyond the outermost is still theirs."""
+    edges = (volume.places[0] - 0.5, volume.places[-1] + 0.5)
+    low, high = sorted(position_mm(volume.affine_lps, (edge, 0, 0))[2] for edge in edges)
+    if not low <= z_mm <= high:
+        raise UnreadableInput(
+            found="a level whose z_mm lies beyond the slices of the series",
+            wanted=f"patient z of {low:.1f} to {high:.1f} mm",
+            advice="Take it from a viewer that shows this series in patient coordinates.",
+        )
+    return z_mm
 
 
 def _slice_names(volume: Volume, series: CtSeries | None, key: str) -> list[int | str]:

@@ -1,94 +1,46 @@
 """Pictures of a case: ours in colour, the reference as an outline, the level of each as a line."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageDraw
-from scipy import ndimage
 
 from inference.dicom.codes import rgb_of
 from inference.domain.labelmap import LabelMap, Structure
-from inference.domain.volume import Volume
-from inference.page.typeface import shipped_typeface
 from inference.stages.grids import body_mask
 from training.real.answer import Answer
 from training.real.case import RealCase
 from training.real.checks import level_words
+from training.real.panels import (
+    BONE_HU,
+    LINE_PX,
+    OURS,
+    SOFT_HU,
+    THEIRS,
+    Panel,
+    Plane,
+    beside,
+    drawn,
+    stacked,
+    upright_rows,
+    write,
+)
 from training.real.score import SCORED_TISSUES, Scored, slice_of
 
-Rgb = npt.NDArray[np.uint8]
-Plane = npt.NDArray[Any]
-
-SOFT_HU = (-160.0, 240.0)
-BONE_HU = (-200.0, 500.0)
-AIR_HU = -500
 BONE_LEAST_HU = 200
 SPINE_REACH_MM = 60.0
-OPACITY = 0.45
-OURS: tuple[int, int, int] = (255, 230, 0)
-THEIRS: tuple[int, int, int] = (0, 230, 255)
-INK = (235, 235, 235)
 FURTHER_SHARES = (0.2, 0.8)
 """Without a level so far up the field is shown too."""
 COLOURS = 256
-PX_PER_MM = 1.0
-LARGEST_PX = 460
-SMALLEST_PX = 230
-"""Across: room for the title."""
 LEGEND_PX = 340
-LINE_PX = 17
-TEXT_PX = 13
-GAP_PX = 6
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Panel:
-    """One view: grey values, our labels and the reference's masks in the same plane; rows from above."""
-
-    title: str
-    hu: Plane
-    step_mm: tuple[float, float]
-    window_hu: tuple[float, float] = SOFT_HU
-    labels: npt.NDArray[np.uint8] | None = None
-    structures: Mapping[int, Structure]
-    reference: Mapping[Structure, npt.NDArray[np.bool_]]
-    is_upright: bool = False
-    """From the front or the side: its rows are slices."""
-    lines: Sequence[tuple[float, tuple[int, int, int]]] = ()
-    """Share from above, colour."""
 
 
 def overlay(case: RealCase, answer: Answer, result: Scored) -> Image.Image:
     """All views of a case beside a legend."""
-    across = [_drawn(panel) for panel in _axial_panels(case, answer, result)]
-    along = [_drawn(panel) for panel in _long_panels(case, answer)]
-    views = _stacked([_beside(across), _beside(along)])
-    sheet = _beside([views, _legend(case, answer, result)])
+    across = [drawn(panel) for panel in _axial_panels(case, answer, result)]
+    along = [drawn(panel) for panel in _long_panels(case, answer)]
+    views = stacked([beside(across), beside(along)])
+    sheet = beside([views, _legend(case, answer, result)])
     # Half the size; median cut would lose the small, rare colours.
     return sheet.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-
-
-def _beside(pictures: Sequence[Image.Image]) -> Image.Image:
-    size = (sum(p.width + GAP_PX for p in pictures), max(p.height for p in pictures))
-    sheet = Image.new("RGB", size, (0, 0, 0))
-    x = 0
-    for picture in pictures:
-        sheet.paste(picture, (x, 0))
-        x += picture.width + GAP_PX
-    return sheet
-
-
-def _stacked(pictures: Sequence[Image.Image]) -> Image.Image:
-    size = (max(p.width for p in pictures), sum(p.height + GAP_PX for p in pictures))
-    sheet = Image.new("RGB", size, (0, 0, 0))
-    y = 0
-    for picture in pictures:
-        sheet.paste(picture, (0, y))
-        y += picture.height + GAP_PX
-    return sheet
 
 
 def _axial_panels(case: RealCase, answer: Answer, result: Scored) -> list[Panel]:
@@ -134,7 +86,7 @@ def _organ_panel(case: RealCase, answer: Answer, axis: int, index: int, title: s
 
     def plane(voxels: Plane) -> Plane:
         taken = np.take(voxels, index, axis)
-        return taken if axis == 0 else taken[_upright_rows(volume)]
+        return taken if axis == 0 else taken[upright_rows(volume)]
 
     organs = answer.organs
     structures = organs.structures if organs is not None else {}
@@ -165,7 +117,7 @@ def _long_panels(case: RealCase, answer: Answer) -> list[Panel]:
     if row is not None:
         panels.append(_organ_panel(case, answer, 1, row, "coronal through the organs"))
     spine_row, spine_column = spine_at(case, answer)
-    rows = _upright_rows(volume)
+    rows = upright_rows(volume)
     slab = _slab(spine_row, volume.spacing_mm[1], volume.shape[1])
     lines = _level_lines(case, answer)
     panels.append(
@@ -200,19 +152,11 @@ def _slab(middle: int, step_mm: float, size: int) -> slice:
     return slice(max(0, middle - half), min(size, middle + half + 1))
 
 
-def _upright_rows(volume: Volume) -> npt.NDArray[np.intp]:
-    """Which slice each even row from above shows."""
-    places = volume.places
-    steps = np.arange(places[0], places[-1] + 0.5)
-    nearest: npt.NDArray[np.intp] = np.abs(places[:, None] - steps).argmin(axis=0)[::-1]
-    return nearest
-
-
 def _level_lines(case: RealCase, answer: Answer) -> list[tuple[float, tuple[int, int, int]]]:
     """Ours and the reference's level as shares from above."""
     volume = case.volume
     assert volume is not None
-    rows = len(_upright_rows(volume))
+    rows = len(upright_rows(volume))
     found = []
     for z_mm, colour in ((answer.z_mm, OURS), (case.l3_z_mm, THEIRS)):
         if z_mm is not None:
@@ -252,60 +196,6 @@ def spine_at(case: RealCase, answer: Answer) -> tuple[int, int]:
     return int(np.median(rows[near])), int(np.median(columns[near]))
 
 
-def _drawn(panel: Panel) -> Image.Image:
-    """Grey, then our colours, then the reference's outlines at the size of the picture, lines and title last."""
-    rows, columns = _used(panel)
-    height_mm, width_mm = (
-        (part.stop - part.start) * step
-        for part, step in zip((rows, columns), panel.step_mm, strict=True)
-    )
-    scale = max(PX_PER_MM, SMALLEST_PX / width_mm)
-    scale = min(scale, LARGEST_PX / height_mm, LARGEST_PX / width_mm)
-    size = (max(1, round(width_mm * scale)), max(1, round(height_mm * scale)))
-    low, high = panel.window_hu
-    grey = np.clip((panel.hu[rows, columns].astype(np.float32) - low) / (high - low) * 255, 0, 255)
-    picture = Image.fromarray(grey.astype(np.uint8)).resize(size, Image.Resampling.BILINEAR)
-    rgb = np.repeat(np.asarray(picture)[..., None], 3, axis=-1).astype(np.float32)
-    if panel.labels is not None:
-        labels = _resized(panel.labels[rows, columns], size)
-        for label, structure in panel.structures.items():
-            inside = labels == label
-            rgb[inside] = rgb[inside] * (1 - OPACITY) + np.array(rgb_of(structure)) * OPACITY
-    for structure, mask in panel.reference.items():
-        there = _resized(mask[rows, columns].astype(np.uint8), size) > 0
-        outline = there & ~ndimage.binary_erosion(there)
-        rgb[outline] = np.minimum(255, 80 + 0.8 * np.array(rgb_of(structure)))
-    drawn = Image.fromarray(rgb.astype(np.uint8))
-    pen = ImageDraw.Draw(drawn)
-    for share, colour in panel.lines:
-        y = round(share * (size[1] - 1))
-        # Ours from the left, theirs from the right: where both agree neither hides the other.
-        ends = (0, 0.6 * size[0]) if colour == OURS else (0.4 * size[0], size[0])
-        pen.line((ends[0], y, ends[1], y), fill=colour, width=1)
-    titled = Image.new("RGB", (size[0], size[1] + LINE_PX + 2), (0, 0, 0))
-    titled.paste(drawn, (0, LINE_PX + 2))
-    _write(titled, panel.title, (2, 0))
-    return titled
-
-
-def _used(panel: Panel) -> tuple[slice, slice]:
-    """All rows of an upright view, otherwise what is not air, and a margin."""
-    dense = panel.hu > AIR_HU
-    if not dense.any():
-        return slice(0, panel.hu.shape[0]), slice(0, panel.hu.shape[1])
-    rows, columns = (np.flatnonzero(dense.any(axis=axis)) for axis in (1, 0))
-    height, width = panel.hu.shape
-    whole = slice(0, height) if panel.is_upright else slice(max(0, rows[0] - 2), rows[-1] + 3)
-    return (
-        slice(whole.start, min(whole.stop, height)),
-        slice(max(0, columns[0] - 2), min(columns[-1] + 3, width)),
-    )
-
-
-def _resized(labels: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    return np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))
-
-
 def _legend(case: RealCase, answer: Answer, result: Scored) -> Image.Image:
     """Outcome, then every structure with its colour, what was found and (reference)."""
     entries: list[tuple[str, Structure | tuple[int, int, int] | None]] = [(case.name, None)]
@@ -333,11 +223,5 @@ def _legend(case: RealCase, answer: Answer, result: Scored) -> Image.Image:
         if mark is not None:
             colour = rgb_of(mark) if isinstance(mark, Structure) else mark
             pen.rectangle((2, y + 3, 12, y + 12), fill=colour)
-        _write(sheet, text, (18 if mark is not None else 2, y))
+        write(sheet, text, (18 if mark is not None else 2, y))
     return sheet
-
-
-def _write(image: Image.Image, text: str, at: tuple[int, int]) -> None:
-    typeface = shipped_typeface()
-    font = typeface.font(TEXT_PX, is_bold=False)
-    ImageDraw.Draw(image).text(at, typeface.known(text), fill=INK, font=font)

@@ -19,18 +19,18 @@ from inference.domain.errors import HabitusError, UnreadableInput
 from inference.domain.volume import Volume, canonical
 from inference.first_measurable import choice_in, try_in_order
 from inference.measure_findings import Facts
+from training.label_names import plain
+from training.nifti import IMAGE_NAMES, nifti_volume, read_nifti
 from training.real.case import RealCase
 from training.real.known_cases import KnownCase
 from training.real.level_reference import labelled_z_mm, stated_level, stated_z_mm
-from training.real.names import plain
 from training.real.reference import Mask, Reference, on_grid, remembered
 from training.real.reference_seg import reference_from_segs, segmentations_in
-from training.templates.maps import IMAGE_NAMES, read_maps, read_nifti
+from training.templates.maps import read_maps
 
 CT_NAMES = ("ct.nii.gz", "ct.nii")
 LABEL_FOLDER = "labels"
 MERGED_LABELS = ("labels.nii.gz", "labels.nii")
-HU_LIMITS = (-1024, 3071)
 NO_UIDS = "empty-uids"
 
 
@@ -45,15 +45,14 @@ def read_case(path: Path, name: str, profile: Profile, known: KnownCase | None) 
         return RealCase(name=name, volume=None, rejection=refusal, known=known)
 
 
-def nifti_volume(path: Path) -> Volume:
-    """A CT of a NIfTI file, in canonical order."""
-    read = read_nifti(path)
-    hu = np.clip(np.rint(read.hu), *HU_LIMITS).astype(np.int16)
-    return Volume(hu=hu, affine_lps=read.affine_lps)
-
-
 def _from_nifti(path: Path, name: str, known: KnownCase | None) -> RealCase:
     volume = nifti_volume(path)
+    if (lowest := int(volume.hu.min())) >= 0:
+        raise UnreadableInput(
+            found=f"a CT whose lowest value is {lowest}",
+            wanted="Hounsfield units: -1000 in air, about -100 in fat",
+            advice="Convert it again, with rescale slope and intercept and no window.",
+        )
     case = RealCase(name=name, volume=volume, known=known)
     return with_references(case, path.parent, volume, None)
 
@@ -119,6 +118,11 @@ def with_references(
     trouble, reference, z_mm = [], Reference(), None
     try:
         reference = _reference_in(folder, case.volume, series)
+        if reference.is_of_nothing_known:
+            trouble.append(
+                f"found {len(reference.readers)} masks of names that are not known; wanted names as in "
+                "report.json. See docs/validation.md."
+            )
         if (l3 := reference.l3) is not None:
             z_mm = labelled_z_mm(l3, reference.canal, case.volume)
     except HabitusError as problem:

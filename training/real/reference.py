@@ -7,9 +7,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from inference.domain.errors import HabitusError, UnreadableInput
 from inference.domain.labelmap import Structure
 from inference.domain.volume import Affine, Volume
-from training.real.names import CANAL_NAMES, L3_NAMES, RIB_PREFIXES, structure_named
+from training.label_names import structure_named
+from training.real.names import CANAL_NAMES, L3_NAMES, RIB_PREFIXES, is_known
 
 Mask = npt.NDArray[np.bool_]
 
@@ -31,6 +33,11 @@ class Reference:
             if structure_named(name) == structure:
                 return self.mask(name)
         return None
+
+    @property
+    def is_of_nothing_known(self) -> bool:
+        """Whether there are masks and none has a name that anything here is compared by."""
+        return bool(self.readers) and not any(map(is_known, self.readers))
 
     @property
     def l3(self) -> Mask | None:
@@ -60,6 +67,19 @@ class Reference:
 
         return Reference(readers={name: part(reader) for name, reader in self.readers.items()})
 
+    def without_unreadable(self) -> tuple["Reference", tuple[str, ...]]:
+        """What can be read, and what is wrong with the rest."""
+        kept, problems = {}, []
+        for name, reader in self.readers.items():
+            try:
+                # Others are never asked for, and a problem names its file, which may be called after anybody.
+                if is_known(name):
+                    reader()
+                kept[name] = reader
+            except HabitusError as problem:
+                problems.append(str(problem))
+        return Reference(readers=kept), tuple(dict.fromkeys(problems))
+
     def beside(self, other: "Reference") -> "Reference":
         """Both; where both name something, this one's."""
         return Reference(readers={**other.readers, **self.readers})
@@ -80,7 +100,7 @@ def remembered(reader: Callable[[], Mask]) -> Callable[[], Mask]:
 
 
 def on_grid(mask: Mask, affine_lps: Affine, volume: Volume) -> Mask:
-    """A mask of any grid on the volume's, by nearest neighbour."""
+    """A mask of any grid on the volume's, by nearest neighbour; raises UnreadableInput where all of it lies outside."""
     if (
         mask.shape == volume.shape
         and volume.slice_places is None
@@ -101,4 +121,11 @@ def on_grid(mask: Mask, affine_lps: Affine, volume: Volume) -> Mask:
             order=0,
             mode="constant",
         )[0]
+    if mask.any() and not result.any():
+        # Called an empty reference, it would read as a network that is wrong.
+        raise UnreadableInput(
+            found="a mask of which nothing lies where the CT is",
+            wanted="a mask in the patient space of the CT",
+            advice="Write it with the affine of that CT.",
+        )
     return result

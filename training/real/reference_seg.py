@@ -13,7 +13,7 @@ from inference.dicom.quiet import quietly
 from inference.dicom.read_file import has_dicom_mark
 from inference.domain.errors import UnreadableInput
 from inference.domain.volume import Volume
-from training.real.names import plain, structure_named
+from training.label_names import plain, structure_named
 from training.real.reference import Mask, Reference, on_grid, remembered
 
 LABEL_MAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
@@ -54,20 +54,22 @@ def _segments(path: Path, volume: Volume) -> Mapping[str, Callable[[], Mask]]:
     except Exception:  # noqa: BLE001 - anyone's file raises whatever its contents lead to
         raise _unreadable() from None
 
-    def reader(number: int) -> Callable[[], Mask]:
-        @quietly()
-        def read() -> Mask:
-            try:
-                segment = segmentation.get_volume(segment_numbers=[number], rtol=0.05)
-            except Exception:  # noqa: BLE001 - as above
-                raise _unreadable() from None
-            voxels = np.asarray(segment.array)
-            mask = voxels.reshape(voxels.shape[:3]) > 0
-            return on_grid(mask, np.asarray(segment.affine, float), volume)
+    @quietly()
+    def one(number: int) -> Mask:
+        try:
+            segment = segmentation.get_volume(segment_numbers=[number], rtol=0.05)
+        except Exception:  # noqa: BLE001 - as above
+            raise _unreadable() from None
+        voxels = np.asarray(segment.array)
+        mask = voxels.reshape(voxels.shape[:3]) > 0
+        return on_grid(mask, np.asarray(segment.affine, float), volume)
 
-        return remembered(read)
+    def reader(name: str) -> Callable[[], Mask]:
+        # A structure may come in several segments, such as two pieces of one muscle.
+        numbers = [number for number, named in names.items() if named == name]
+        return remembered(lambda: np.logical_or.reduce([one(number) for number in numbers]))
 
-    return {name: reader(number) for number, name in names.items()}
+    return {name: reader(name) for name in names.values()}
 
 
 def _unreadable() -> UnreadableInput:

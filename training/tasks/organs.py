@@ -11,6 +11,7 @@ from inference.stages.grids import AIR_HU
 from training.augment import (
     Chance,
     affine_grid,
+    drifted_grid,
     elastic_grid,
     end_field,
     normalise,
@@ -71,6 +72,8 @@ class OrganTask:
         grid = elastic_grid(grid, self._outer, bend, chance)
         swell = config.augmentation.swell_mm / ORGANS.spacing_mm[0]
         grid = swollen_grid(grid, labels, swell, len(ORGANS.labels), chance)
+        drift = config.augmentation.drift_mm / ORGANS.spacing_mm[0]
+        grid = drifted_grid(grid, labels, drift, len(ORGANS.labels), chance)
         hu, labels = warp_hu(hu, grid), warp_labels(labels, grid)
         hu = vary_hu(hu, config.augmentation, chance)
         for axis, share in enumerate(SHORTEST_FIELD, start=2):

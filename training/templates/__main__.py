@@ -5,7 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from inference.domain.errors import HabitusError
+from inference.domain.errors import ConfigurationInvalid
+from training.as_command import exit_status
 
 GREYS = 32
 """Of a shrunk picture: noise makes others large."""
@@ -19,12 +20,13 @@ EXAMPLES = """examples:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, run, and turn our own errors into exit codes."""
     options = _parser().parse_args(arguments)
-    try:
-        {"build": _build, "preview": _preview, "benchmark": _benchmark}[options.command](options)
-    except HabitusError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_status
-    return 0
+    commands = {"build": _build, "preview": _preview, "benchmark": _benchmark}
+
+    def command() -> int:
+        commands[options.command](options)
+        return 0
+
+    return exit_status(f"templates {options.command}", command)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -70,11 +72,17 @@ def _build(options: argparse.Namespace) -> None:
 def _preview(options: argparse.Namespace) -> None:
     from PIL import Image
 
-    from training.templates.maps import read_nifti
+    from training.nifti import read_nifti
     from training.templates.preview import real_row, rows, sheet
     from training.templates.spine_plan import USUAL, VARIANTS
     from training.templates.template import Template
 
+    if options.cases < 1 or options.columns < 1:
+        raise ConfigurationInvalid(
+            found=f"{options.cases} cases in {options.columns} columns",
+            wanted="one and more of each",
+            advice="See python -m training.templates preview --help.",
+        )
     templates = [Template.read(path) for path in options.template]
     seeds = range(options.seed, options.seed + options.cases)
     ranges = VARIANTS if options.variants else USUAL

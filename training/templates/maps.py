@@ -8,11 +8,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from inference.domain.errors import ConfigurationInvalid, UnreadableInput
-from inference.domain.volume import Affine, Volume, canonical
-
-RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-IMAGE_NAMES = ("*.nii.gz", "*.nii")
+from inference.domain.errors import UnreadableInput
+from inference.domain.volume import Affine
+from training.nifti import IMAGE_NAMES, read_nifti
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -22,40 +20,6 @@ class NamedMap:
     numbers: npt.NDArray[np.uint8]
     names: dict[int, str]
     affine_lps: Affine
-
-
-def read_nifti(path: Path) -> Volume:
-    """Any NIfTI image in canonical index order."""
-    try:
-        import nibabel
-        from nibabel.filebasedimages import ImageFileError
-    except ImportError as problem:
-        raise ConfigurationInvalid(
-            found="an environment without nibabel",
-            wanted="nibabel, to read NIfTI",
-            advice="Run make setup-dev.",
-        ) from problem
-    try:
-        image = nibabel.load(path)
-        voxels = np.asarray(image.dataobj)
-    except (OSError, ImageFileError) as problem:
-        raise UnreadableInput(
-            found=f"a file that is no NIfTI image ({path.name})",
-            wanted="a readable .nii or .nii.gz",
-            advice="Check the path.",
-        ) from problem
-    if voxels.ndim != 3:
-        raise UnreadableInput(
-            found=f"a NIfTI image of {voxels.ndim} dimensions",
-            wanted="one of three: a single volume",
-            advice="Take one volume out of it.",
-        )
-    affine: Affine = RAS_TO_LPS @ image.affine
-    order = np.argmax(np.abs(affine[:3, :3]), axis=0)
-    axes = [int(np.flatnonzero(order == axis)[0]) for axis in (2, 1, 0)]
-    arranged = affine.copy()
-    arranged[:, :3] = affine[:, axes]
-    return canonical(Volume(hu=voxels.transpose(axes).astype(np.float32), affine_lps=arranged))
 
 
 def read_maps(source: Path) -> NamedMap:
@@ -87,7 +51,7 @@ def _class_name(image: Path) -> str:
     return image.name.removesuffix(".gz").removesuffix(".nii")
 
 
-def _read_names(path: Path) -> dict[int, str]:
+def read_names(path: Path) -> dict[int, str]:
     """Label number to class name."""
     try:
         return {int(k): str(v) for k, v in json.loads(path.read_text(encoding="utf-8")).items()}
@@ -100,10 +64,11 @@ def _read_names(path: Path) -> dict[int, str]:
 
 
 def _merged(image: Path, table: Path) -> NamedMap:
-    names = _read_names(table)
+    names = read_names(table)
     volume = read_nifti(image)
     return NamedMap(
-        numbers=volume.hu.astype(np.uint8),
+        # A larger number would come round as another label.
+        numbers=np.where((volume.hu >= 0) & (volume.hu < 256), volume.hu, 0).astype(np.uint8),
         names={number: name for number, name in names.items() if 0 < number < 256},
         affine_lps=volume.affine_lps,
     )

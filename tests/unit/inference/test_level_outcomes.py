@@ -15,6 +15,7 @@ from inference.domain.errors import LevelNotFound, LevelUncertain
 from inference.domain.level_outcome import LevelOutcome
 from inference.domain.volume import Volume, affine_from_axes
 from inference.pipeline import AnalysisFiles, Models, analyse_folder, silent
+from inference.stages.facing import TURNED
 from inference.stages.projections import LANDMARKS, ROWS
 from inference.stages.spine_volume import TRUNK_SHAPE
 from tests.fuzz.target import IDENTITY, fake_models
@@ -190,3 +191,20 @@ def test_where_no_series_has_l3_the_best_gives_its_organs(tmp_path: Path) -> Non
     assert made.report.level is None
     assert [row.outcome.value for row in made.report.series_choice] == ["chosen", "failed"]
     assert not any("suited better" in flag for flag in made.report.flags)
+
+
+def test_a_body_turned_against_its_header_is_doubted_in_report_and_sr(tmp_path: Path) -> None:
+    affine = affine_from_axes((-150.0, -150.0, LOW_MM), AXIAL, (STEP_MM, 6.0, 6.0))
+    hu = np.full((SLICES, 50, 50), -1000, np.int16)
+    hu[:, 5:45, 5:45] = 80
+    hu[:, 12:18, 22:28] = 400
+    header = SeriesHeader(slice_thickness_mm=STEP_MM, seed=7, study_description="")
+    save_all(build_datasets(Volume(hu=hu, affine_lps=affine), header), tmp_path / "ct" / "1")
+
+    models = _models(IN_FIELD_MM, spine_mm_=IN_FIELD_MM)
+    made = analyse_folder(tmp_path / "ct", tmp_path / "out", models, IDENTITY, silent)
+
+    assert made.report.level_outcome is LevelOutcome.UNCERTAIN
+    assert made.report.level_reasons == (TURNED,)
+    assert _said(made, "LEVEL_REASON") == [TURNED]
+    assert _said(made, "FLAG").count(f"L3 uncertain: {TURNED}") == 1

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from inference.domain.errors import ConfigurationInvalid
 from inference.engine.model_store import SHIPPED_MODELS
 from tests.unit.inference.stages.drawn_spines import curves_of, spine_mm
 from tests.unit.training.templates.tiny_torso import tiny_template
@@ -70,5 +71,5 @@ def test_a_seed_is_a_case(order: CaseOrder) -> None:
 
 @pytest.mark.parametrize("first", [999_999, 6_000_000, 7_999_999])
 def test_seeds_of_training_and_evaluation_are_refused(first: int, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit):
+    with pytest.raises(ConfigurationInvalid, match=f"seeds {first} to"):
         main(["--template", str(tmp_path / "x.npz"), "--first-seed", str(first), "--cases", "5"])

@@ -15,6 +15,7 @@ from inference.page.typeface import drawable
 from inference.page.words import LANGUAGE_FOLDER, words_of
 from inference.stages import quality
 from inference.stages.decide_level import UNKNOWN_NETWORKS, decide
+from inference.stages.facing import TURNED
 from tests.unit.inference.stages.drawn_spines import USUAL_STEPS_MM, curves_of, spine_mm
 
 STRICT = replace(UNCALIBRATED.two_opinions, confident_from=0.9999, in_field_from=0.05)
@@ -107,6 +108,7 @@ def every_flag() -> list[str]:
         "the network alone found no L3",
         "the network alone placed L3 31 mm higher",
         "the network alone placed L3 31 mm lower",
+        TURNED,
         *every_word_on_the_level(),
         "muscle area changes by +18 % in the neighbouring slice",
         "patient name is not in the character set that the images state: letters may be wrong",

@@ -7,6 +7,7 @@ import pytest
 from inference.domain.level_outcome import LevelOutcome
 from inference.stages.decide_level import SpineLevel
 from inference.stages.end_plates import NO_END_PLATES
+from inference.stages.facing import TURNED
 from inference.stages.level_by_hand import spine_by_hand
 
 SOURCE = "L3 set by hand by otto at 2026-01-02 03:04 UTC"
@@ -52,3 +53,9 @@ def test_end_plates_that_the_network_did_not_see_are_not_seen_now() -> None:
     network = replace(NETWORK, caveats=(NO_END_PLATES,))
 
     assert NO_END_PLATES in spine_by_hand(100.0, SOURCE, network).flags
+
+
+def test_a_body_that_lies_otherwise_than_its_header_says_is_said_whoever_set_the_level() -> None:
+    network = replace(NETWORK, reasons=(*NETWORK.reasons, TURNED))
+
+    assert spine_by_hand(100.4, SOURCE, network).flags == (SOURCE, TURNED)

@@ -5,11 +5,15 @@ from pathlib import Path
 import pytest
 
 from inference.domain.errors import ProviderUnavailable
+from inference.domain.level_calibration import CALIBRATION_NAME
+from inference.engine.model_store import SHIPPED_MODELS
 from inference.engine.provider_trial import provider_in_use
-from orthanc_plugin.doctor.engine import engine, providers
+from orthanc_plugin.doctor.engine import calibrations, engine, providers
 from orthanc_plugin.doctor.examination import Installation, findings
 from orthanc_plugin.doctor.finding import Level
 from orthanc_plugin.node.settings import EngineSettings
+
+SHIPPED = (SHIPPED_MODELS / "l3-level" / CALIBRATION_NAME).read_text(encoding="utf-8")
 
 
 def test_a_model_that_a_profile_names_and_is_not_there_is_a_finding(tmp_path: Path) -> None:
@@ -46,3 +50,28 @@ def test_an_analyser_of_somebody_elses_needs_none_of_our_models(tmp_path: Path) 
     (only,) = engine(EngineSettings(models_folder=tmp_path, analyser="theirs"), ["abdomen"])
 
     assert only.is_well
+
+
+@pytest.mark.parametrize(
+    ("text", "level", "told"),
+    [
+        (None, Level.NOTE, "none: round numbers are taken"),
+        (SHIPPED.replace('spine_sha256 = "', 'spine_sha256 = "0'), Level.FAIL, "of other networks"),
+        ("nothing [", Level.FAIL, "not TOML"),
+        (SHIPPED, Level.OK, "synthetic cases"),
+    ],
+)
+def test_a_calibration_that_the_node_would_refuse_is_a_finding(
+    text: str | None, level: Level, told: str, tmp_path: Path
+) -> None:
+    for name in ("l3-level", "l3-spine"):
+        (tmp_path / name).mkdir()
+        for file in ("manifest.json", "model.onnx"):
+            (tmp_path / name / file).symlink_to(SHIPPED_MODELS / name / file)
+    if text is not None:
+        (tmp_path / "l3-level" / CALIBRATION_NAME).write_text(text)
+
+    (found,) = calibrations(tmp_path, ["l3", "abdomen"])
+
+    assert found.level is level
+    assert told in found.text

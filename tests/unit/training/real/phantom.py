@@ -19,7 +19,7 @@ SPACING_MM = (3.0, 4.0, 4.0)
 ORIGIN_MM = (-158.0, -118.0, 500.0)
 L3_SLICES = (28, 36)
 """First and one after the last: 84 to 108 mm above the first slice's middle."""
-BONE_HU, MUSCLE_HU, FAT_HU, LIVER_HU = 700, 50, -100, 250
+BONE_HU, MUSCLE_HU, FAT_HU, LIVER_HU = 700, 50, -100, 180
 AIR = -1000
 
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from inference.dicom.read_series import load_series
+from inference.domain.labelmap import Structure
 from inference.domain.volume import Volume
 from tests.synthetic_series import save_all
 from tests.unit.training.real.phantom import L3_SLICES, models, volume, write_case
@@ -17,7 +18,7 @@ from training.evaluate_real import Outputs, evaluate, options_of
 from training.real.case import RealCase
 from training.real.example_ct import CUT_FIELDS, cut
 from training.real.known_cases import KnownCase
-from training.real.overlay import OURS, THEIRS
+from training.real.panels import OURS, THEIRS
 from training.real.tables import CaseResult, all_checks
 from training.synthetic.series import SeriesHeader, build_datasets
 
@@ -69,6 +70,22 @@ def run(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     with redirect_stdout(told), redirect_stderr(told):
         results = evaluate([site], models(), outputs(folder))
     return Run(folder=folder, results=results, told=told.getvalue())
+
+
+def test_a_damaged_mask_costs_its_own_comparison_alone(tmp_path: Path) -> None:
+    labels = write_case(tmp_path / "cases" / "one") / "labels"
+    for name in ("skeletal_muscle", f"{CANARY}-rib"):
+        (labels / f"{name}.nii.gz").write_bytes((labels / "liver.nii.gz").read_bytes()[:400])
+    told = StringIO()
+
+    with redirect_stderr(told):
+        (result,) = evaluate([tmp_path / "cases"], models(), outputs(tmp_path))
+
+    compared = {score.structure for score in result.scored.scores}
+    assert Structure.LIVER in compared
+    assert Structure.SKELETAL_MUSCLE not in compared
+    assert "skeletal_muscle.nii.gz" in told.getvalue()
+    assert CANARY not in told.getvalue()
 
 
 def test_a_sites_folder_gives_tables_and_pictures(run: Run) -> None:

@@ -59,9 +59,9 @@ def test_a_vertebra_that_is_not_there_has_no_middle() -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("l3.txt", "z_mm -512.5\n"),
-        ("l3.txt", "z_mm = -512.5"),
-        ("l3.json", '{"z_mm": -512.5}'),
+        ("l3.txt", "z_mm 512.5\n"),
+        ("l3.txt", "z_mm = 512.5"),
+        ("l3.json", '{"z_mm": 512.5}'),
     ],
 )
 def test_a_level_is_stated_by_height(tmp_path: Path, name: str, text: str) -> None:
@@ -70,7 +70,7 @@ def test_a_level_is_stated_by_height(tmp_path: Path, name: str, text: str) -> No
     statement = stated_level(tmp_path)
 
     assert statement is not None
-    assert stated_z_mm(statement, volume(), None) == -512.5
+    assert stated_z_mm(statement, volume(), None) == 512.5
 
 
 def test_a_level_is_stated_by_uid_and_by_instance_number(tmp_path: Path) -> None:
@@ -104,6 +104,15 @@ def read_level(folder: Path) -> float:
     statement = stated_level(folder)
     assert statement is not None
     return stated_z_mm(statement, volume(), None)
+
+
+@pytest.mark.parametrize(("z_mm", "is_there"), [(498.6, True), (498.4, False), (9999.0, False)])
+def test_a_level_beyond_the_slices_is_an_error(z_mm: float, is_there: bool) -> None:
+    if is_there:
+        assert stated_z_mm(("z_mm", str(z_mm)), volume(), None) == z_mm
+        return
+    with pytest.raises(UnreadableInput, match=r"patient z of 498\.5 to 714\.5 mm"):
+        stated_z_mm(("z_mm", str(z_mm)), volume(), None)
 
 
 @pytest.mark.parametrize("text", ["", "512", "place 3", "z_mm high", "z_mm 1 2", "slice 999"])

@@ -9,7 +9,7 @@ import pytest
 from inference.dicom.read_series import load_series
 from inference.dicom.write_seg import encode_seg
 from inference.domain.analysis_profile import load_profile
-from inference.domain.errors import ConfigurationInvalid
+from inference.domain.errors import ConfigurationInvalid, UnreadableInput
 from inference.domain.labelmap import Structure
 from inference.domain.seg_encoding import SegEncoding
 from tests.synthetic_series import result_identity, save_all, small_datasets, small_labels
@@ -112,6 +112,50 @@ def test_a_reference_that_cannot_be_read_costs_the_reference_not_the_case(tmp_pa
     assert case.volume is not None
     assert "states no level" in case.trouble
     assert "no NIfTI image" in case.trouble
+
+
+@pytest.mark.parametrize("damage", ["cut short", "no affine"])
+def test_a_damaged_mask_is_an_error_of_ours(tmp_path: Path, damage: str) -> None:
+    folder = write_case(tmp_path / "one")
+    liver = folder / "labels" / "liver.nii.gz"
+    if damage == "cut short":
+        liver.write_bytes(liver.read_bytes()[:400])
+    else:
+        sheared = np.diag([1.0, 0.9, 1.0, 1.0])
+        sheared[0, 1] = 1.0
+        nibabel.save(nibabel.Nifti1Image(np.ones((4, 4, 4), np.uint8), sheared), liver)
+
+    case = read(folder)
+
+    with pytest.raises(UnreadableInput, match=r"no NIfTI image|turned so far"):
+        case.reference.of(Structure.LIVER)
+
+
+def test_masks_of_unknown_names_alone_are_told(tmp_path: Path) -> None:
+    folder = write_case(tmp_path / "one", with_labels=False)
+    save_nifti(masks()["liver"].astype(np.uint8), folder / "labels" / "ZQCANARYXK.nii.gz")
+
+    case = read(folder)
+
+    assert "found 1 masks of names that are not known" in case.trouble
+    assert "zqcanaryxk" not in case.trouble.lower()
+
+
+def test_grey_values_are_not_taken_for_hounsfield_units(tmp_path: Path) -> None:
+    save_nifti(volume().hu.astype(np.int16) + 1000, tmp_path / "one" / "ct.nii.gz")
+
+    case = read(tmp_path / "one")
+
+    assert "a CT whose lowest value is 0" in str(case.rejection)
+
+
+def test_a_label_beyond_255_does_not_come_round_as_another(tmp_path: Path) -> None:
+    folder = write_case(tmp_path / "one", with_labels=False)
+    merged = masks()["liver"].astype(np.int16) * 263 + masks()["subcutaneous_fat"]
+    save_nifti(merged, folder / "labels.nii.gz")
+    (folder / "labels.json").write_text('{"1": "sat", "7": "spleen", "263": "liver"}')
+
+    assert read(folder).reference.of(Structure.SPLEEN) is None
 
 
 def test_an_image_of_several_volumes_is_told_not_raised(tmp_path: Path) -> None:

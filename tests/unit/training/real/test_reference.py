@@ -14,7 +14,7 @@ from inference.domain.seg_encoding import SegEncoding
 from inference.domain.volume import canonical, flip
 from tests.synthetic_series import result_identity, save_all, small_datasets, small_labels
 from tests.unit.training.real.phantom import masks, volume
-from training.real.names import plain, structure_named
+from training.label_names import plain, structure_named
 from training.real.reference import Mask, Reference, on_grid, remembered
 from training.real.reference_seg import name_of, reference_from_segs, segmentations_in
 
@@ -38,6 +38,15 @@ def test_a_mask_on_its_own_grid_is_put_where_it_lies_in_space() -> None:
 
     assert np.array_equal(on_grid(part, affine, ct), liver)
     assert np.array_equal(on_grid(flip(part, (False, False, True)), flipped, ct), liver)
+
+
+def test_a_mask_in_another_space_is_not_taken_for_an_empty_one() -> None:
+    ct = volume()
+    affine = ct.affine_lps.copy()
+    affine[0, 3] += 5000
+
+    with pytest.raises(UnreadableInput, match="nothing lies where the CT is"):
+        on_grid(masks()["liver"], affine, ct)
 
 
 def test_structures_are_found_under_either_name() -> None:

@@ -9,9 +9,10 @@ import pytest
 from inference.domain.errors import UnreadableInput
 from inference.domain.volume import position_mm
 from tests.unit.training.templates.tiny_torso import numbers, write_masks, write_merged
+from training.nifti import read_nifti
 from training.synthetic.labels import Tissue
 from training.templates.map_names import Layer, meaning_of
-from training.templates.maps import NamedMap, read_maps, read_nifti
+from training.templates.maps import NamedMap, read_maps
 
 
 def classes(maps: NamedMap) -> dict[str, int]:
