@@ -201,6 +201,8 @@ def test_a_real_interrupt_ends_workers_too(workers: str, tmp_path: Path) -> None
         text=True,
         cwd=ROOT,
         process_group=0,
+        # A background job of a shell ignores SIGINT, and so do its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         assert process.stderr is not None
         assert "guessed" in process.stderr.readline()
