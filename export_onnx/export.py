@@ -10,7 +10,7 @@ import torch
 
 from export_onnx.wrappers import exportable
 from training.checkpoint import Checkpoint
-from training.specification import TaskSpecification, specification
+from training.specification import TaskSpecification
 
 OPSET = 20
 INPUT_NAME = "image"
@@ -27,7 +27,7 @@ class NetworkShapes:
 
 def network_shapes(checkpoint: Checkpoint) -> NetworkShapes:
     """What goes in and what comes out; curves of landmarks run over rows only."""
-    spec: TaskSpecification = specification(checkpoint.config.task)
+    spec: TaskSpecification = checkpoint.config.specification
     image = checkpoint.config.input_shape
     out_axes = image[:1] if spec.gives_curves else image
     return NetworkShapes(input=(1, spec.channels, *image), output=(1, len(spec.labels), *out_axes))

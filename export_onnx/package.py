@@ -22,8 +22,8 @@ from inference.domain.manifest import (
 )
 from inference.domain.volume import Volume
 from training.checkpoint import Checkpoint, load_checkpoint
-from training.networks import count_parameters
-from training.specification import CHECKPOINT_NAME, specification
+from training.networks.registry import count_parameters
+from training.specification import CHECKPOINT_NAME
 
 ONNX_NAME = "model.onnx"
 LICENCE = "Apache-2.0"
@@ -47,7 +47,7 @@ def make_model(order: Export, slab: Volume) -> ModelManifest:
 def _manifest(
     order: Export, checkpoint: Checkpoint, building: Path, parity: Parity
 ) -> ModelManifest:
-    config, spec = checkpoint.config, specification(checkpoint.config.task)
+    config, spec = checkpoint.config, checkpoint.config.specification
     shapes = network_shapes(checkpoint)
     low, high = config.hu_window
     return ModelManifest(

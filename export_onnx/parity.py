@@ -24,7 +24,6 @@ from inference.stages.grids import (
 from inference.stages.projections import padded_window, project
 from training.checkpoint import Checkpoint
 from training.config import TrainConfig
-from training.specification import specification
 from training.synthetic.case import explicit_field, make_case
 
 TOLERANCE_OF_RANGE = 1e-4
@@ -84,7 +83,7 @@ def prove_parity(checkpoint: Checkpoint, onnx_path: Path, slab: Volume) -> Parit
 
 def parity_inputs(config: TrainConfig, slab: Volume) -> dict[str, Float]:
     """Normalised inputs [1, channel, ...]: a CT as the node would prepare it, noise, and nothing but air."""
-    spec = specification(config.task)
+    spec = config.specification
     shape = (1, spec.channels, *config.input_shape)
     prepare = {
         "l3-level": _projections,
@@ -109,7 +108,7 @@ def _projections(slab: Volume, config: TrainConfig) -> Float:
 
 def _plane(slab: Volume, config: TrainConfig) -> Float:
     rows, columns = config.input_shape
-    step_mm = specification(config.task).spacing_mm
+    step_mm = config.specification.spacing_mm
     grid = PlaneGrid((rows, columns), (step_mm[0], step_mm[1]))
     hu = slab.hu.astype(np.float32)
     _, row, column = _body_centre(slab)
@@ -154,7 +153,7 @@ def _difference(
             wanted=f"{network_shapes(checkpoint).output}",
             advice="Nothing was written. Try the locked versions of torch and onnxruntime.",
         )
-    axis = 2 if specification(checkpoint.config.task).gives_curves else 1
+    axis = 2 if checkpoint.config.specification.gives_curves else 1
     return Difference(
         max_abs_error=float(np.abs(found - wanted).max()),
         argmax_agreement=agreement(found, wanted, axis),

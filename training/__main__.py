@@ -1,12 +1,13 @@
 """Command line of the training tree: python -m training pool | train | average | all | data | paint-speed."""
 
 import argparse
-import subprocess
 import sys
 from pathlib import Path
 
 from training.as_command import exit_status
 from training.data.commands import add_data_commands, run_data
+from training.revision import code_revision
+from training.train_command import add_going_on, add_train_command, run_train
 
 CONFIGS = Path(__file__).parent / "configs"
 EXAMPLES = """examples:
@@ -16,6 +17,8 @@ EXAMPLES = """examples:
   python -m training train training/configs/organs.toml --pool runs/pool --out runs/organs --seconds 1200 --resume
   python -m training train training/configs/organs.toml --pool runs/pool --out runs/finer --seconds 1200 \
       --start-from models/organs/checkpoint.safetensors
+  python -m training train training/configs/paper/l3_slices.toml --data /data/ours --split runs/split.json --fold 0 --out runs/slices
+  torchrun --nproc-per-node 4 -m training train training/configs/organs.toml --pool runs/pool --out runs/organs --seconds 1200
   python -m training average runs/organs/checkpoint.safetensors runs/finer/checkpoint.safetensors --out runs/mean.safetensors
   python -m training all --seconds 480 --workers 16 --out runs
   python -m training data check /data/FLARE22_LabeledCase50
@@ -29,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     commands = {
         "pool": _pool,
-        "train": _train,
+        "train": run_train,
         "average": _average,
         "all": _all,
         "paint-speed": _paint_speed,
@@ -64,23 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_templates(pool)
 
-    train = commands.add_parser("train", help="train one network")
-    train.add_argument("config", type=Path)
-    train.add_argument("--pool", type=Path, required=True)
-    train.add_argument("--out", type=Path, required=True)
-    train.add_argument("--seconds", type=float, required=True, help="time box of this call")
-    train.add_argument("--device", default="auto", help="auto, cpu, cuda")
-    train.add_argument(
-        "--start-from", type=Path, metavar="CHECKPOINT", help="begin with these weights (fine-tune)"
-    )
-    train.add_argument(
-        "--other-pool",
-        type=Path,
-        metavar="POOL",
-        help="of another anatomy, scored but not trained on",
-    )
-    train.add_argument("--max-steps", type=int, help="end after so many steps of this call")
-    _add_shared(train)
+    add_train_command(commands)
 
     average = commands.add_parser("average", help="the mean of several runs' weights")
     average.add_argument("checkpoints", type=Path, nargs="+", metavar="CHECKPOINT")
@@ -104,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         "--configs", type=Path, default=CONFIGS, help="folder of the three configurations"
     )
     _add_templates(everything)
-    _add_shared(everything)
+    add_going_on(everything)
 
     speed = commands.add_parser("paint-speed", help="patients and paintings per second, in torch")
     speed.add_argument("--device", default="auto", help="auto, cpu, cuda")
@@ -122,16 +109,6 @@ def _add_templates(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="a template to paint from (python -m training.templates build); may be repeated",
     )
-
-
-def _add_shared(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
-    parser.add_argument(
-        "--planned-seconds",
-        type=float,
-        help="training time of all calls together, which the learning rate follows",
-    )
-    parser.add_argument("--revision", help="code revision to record (default: asks git)")
 
 
 def _pool(options: argparse.Namespace) -> None:
@@ -154,32 +131,10 @@ def _pool(options: argparse.Namespace) -> None:
         sys.stdout.write(f"{kind}: {made} anatomies in {options.out}\n")
 
 
-def _train(options: argparse.Namespace) -> None:
-    from training.config import load_config
-    from training.loop import Run, train
-
-    history = train(
-        load_config(options.config),
-        Run(
-            pool=options.pool,
-            out=options.out,
-            seconds=options.seconds,
-            planned_s=options.planned_seconds,
-            resume=options.resume,
-            max_steps=options.max_steps,
-            start_from=options.start_from,
-            other_pool=options.other_pool,
-            device=options.device,
-            code_revision=options.revision or _revision(),
-        ),
-    )
-    sys.stdout.write(f"{options.out}: step {history.step}, {dict(history.metrics)}\n")
-
-
 def _average(options: argparse.Namespace) -> None:
     from training.average import average_checkpoints
 
-    average_checkpoints(options.checkpoints, options.out, options.revision or _revision())
+    average_checkpoints(options.checkpoints, options.out, options.revision or code_revision())
     sys.stdout.write(
         f"{options.out}: mean of {len(options.checkpoints)} runs, not scored: evaluate it\n"
     )
@@ -198,7 +153,7 @@ def _all(options: argparse.Namespace) -> None:
             seed=options.seed,
             planned_seconds=options.planned_seconds,
             resume=options.resume,
-            code_revision=options.revision or _revision(),
+            code_revision=options.revision or code_revision(),
             configs=options.configs,
             most_anatomies=options.most_anatomies,
             templates=tuple(options.template),
@@ -211,7 +166,7 @@ def _all(options: argparse.Namespace) -> None:
 def _paint_speed(options: argparse.Namespace) -> None:
     import time
 
-    from training.loop import choose_device
+    from training.ranks import choose_device
     from training.templates.benchmark import benchmark
     from training.templates.template import Template
     from training.torch_arrays import TorchArrays
@@ -220,17 +175,6 @@ def _paint_speed(options: argparse.Namespace) -> None:
     templates = [Template.read(path) for path in options.template]
     for line in benchmark(templates, TorchArrays(device), time.perf_counter):
         sys.stdout.write(f"{line}\n")
-
-
-def _revision() -> str:
-    """The commit of the working tree, or "unknown" where there is no git."""
-    try:
-        asked = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-        )
-    except FileNotFoundError:
-        return "unknown"
-    return asked.stdout.strip() if asked.returncode == 0 else "unknown"
 
 
 if __name__ == "__main__":

@@ -34,6 +34,9 @@ class Chance:
     host: np.random.Generator
     """For what Python itself decides: asking the accelerator would make it wait."""
     device: torch.device
+    order_seed: int = 0
+    place: int = 0
+    """Examples that the run has drawn before, over all its processes."""
 
     def uniform(self, shape: Sequence[int], low: float, high: float) -> Tensor:
         """Even between two bounds."""
@@ -49,13 +52,24 @@ class Chance:
         drawn: list[int] = self.host.integers(count, size=size).tolist()
         return drawn
 
+    def in_turn(self, count: int, size: int) -> list[int]:
+        """Indices below `count`, each once in an epoch, in an order of the epoch's own."""
+        places = [divmod(self.place + n, count) for n in range(size)]
+        orders = {
+            epoch: np.random.default_rng((self.order_seed, epoch)).permutation(count)
+            for epoch, _ in places
+        }
+        return [int(orders[epoch][index]) for epoch, index in places]
 
-def chance_for(device: torch.device, seed: int) -> Chance:
+
+def chance_for(device: torch.device, seed: int, *, order_seed: int = 0, place: int = 0) -> Chance:
     """Fresh random numbers."""
     return Chance(
         generator=torch.Generator(device).manual_seed(seed),
         host=np.random.default_rng(seed),
         device=device,
+        order_seed=order_seed,
+        place=place,
     )
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from inference.domain.errors import UnreadableInput
+from inference.domain.errors import ConfigurationInvalid, UnreadableInput
 from training.checkpoint_header import History, history_from
 from training.config import TrainConfig, config_from_mapping, config_to_mapping
-from training.networks import build_network
-from training.specification import specification
+from training.networks.registry import build_network
 
 RESUME_NAME = "resume.safetensors"
 
@@ -41,6 +40,7 @@ def save_checkpoint(
         "elapsed_s": f"{history.elapsed_s:.1f}",
         "code_revision": history.code_revision,
         "training_data": history.training_data,
+        "data_hash": history.data_hash,
         "metrics": json.dumps(dict(history.metrics), sort_keys=True),
     }
     write_tensors(weights, metadata, path)
@@ -54,7 +54,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         history = history_from(metadata)
     except (KeyError, ValueError) as exc:
         raise _unreadable(f"no checkpoint metadata in {path.name}") from exc
-    network = build_network(specification(config.task).network, config.network)
+    network = build_network(config.specification.network, config.network)
     try:
         network.load_state_dict(tensors)
     except RuntimeError as exc:
@@ -72,35 +72,77 @@ def start_weights(network: nn.Module, path: Path) -> str:
     return f" Started from the weights of {earlier.history.step} earlier steps. Before: {earlier.history.training_data}"
 
 
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """How far a run has come; it changes with every step."""
+
+    step: int = 0
+    elapsed_s: float = 0.0
+    origin: str = ""
+    """What the record says of the weights it began with."""
+    best: History | None = None
+    """Of the checkpoint that is kept."""
+    scored_step: int = -1
+    """The last one whose scores are known."""
+    epochs_since_best: int = 0
+
+    def takes(self, scores: Mapping[str, float], watch: str) -> bool:
+        """Whether the scores of this step are those of the checkpoint to keep; the last ones where none is watched."""
+        self.scored_step = self.step
+        if not watch:
+            return True
+        if watch not in scores:
+            raise _unwatched(watch, scores)
+        if self.best is None or scores[watch] > self.best.metrics[watch]:
+            self.epochs_since_best = 0
+            return True
+        self.epochs_since_best += 1
+        return False
+
+
 def save_resume(
-    network: nn.Module, optimiser: torch.optim.Optimizer, progress: Mapping[str, str], path: Path
+    network: nn.Module,
+    average: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    progress: Progress,
+    path: Path,
 ) -> None:
-    """Everything a run needs to go on: raw weights and the optimiser's moments."""
+    """Everything a run needs to go on: raw weights, their mean, the optimiser's moments, and how far it has come."""
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    tensors |= {f"average.{name}": tensor for name, tensor in average.state_dict().items()}
     for index, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{index}.{name}": tensor for name, tensor in state.items()}
-    write_tensors(tensors, progress, path)
+        tensors |= {
+            f"optimiser.{index}.{name}": tensor
+            for name, tensor in state.items()
+            if tensor is not None
+        }
+    write_tensors(tensors, {"progress": json.dumps(asdict(progress))}, path)
 
 
-def load_resume(network: nn.Module, optimiser: torch.optim.Optimizer, path: Path) -> dict[str, str]:
-    """Put weights and moments back and return the progress that was saved with them; raises UnreadableInput."""
-    tensors, progress = read_tensors(path)
-    weights: dict[str, Tensor] = {}
+def load_resume(
+    network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer, path: Path
+) -> Progress:
+    """Put weights, their mean and moments back and return how far the run had come; raises UnreadableInput."""
+    tensors, metadata = read_tensors(path)
+    parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}}
     moments: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         part, _, rest = name.partition(".")
-        if part == "network":
-            weights[rest] = tensor
+        if part in parts:
+            parts[part][rest] = tensor
         else:
             index, _, key = rest.partition(".")
             moments.setdefault(int(index), {})[key] = tensor
     try:
-        network.load_state_dict(weights)
+        network.load_state_dict(parts["network"])
+        average.load_state_dict(parts["average"])
         groups = optimiser.state_dict()["param_groups"]
         optimiser.load_state_dict({"state": moments, "param_groups": groups})
-    except (RuntimeError, ValueError) as exc:
+        raw = json.loads(metadata["progress"])
+        best = History(**raw.pop("best")) if raw["best"] else raw.pop("best")
+        return Progress(**raw, best=best)
+    except (KeyError, RuntimeError, TypeError, ValueError) as exc:
         raise _unreadable(f"a saved run in {path.name} of another network") from exc
-    return progress
 
 
 def write_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path) -> None:
@@ -131,4 +173,12 @@ def _unreadable(found: str) -> UnreadableInput:
         found=found,
         wanted="a checkpoint written by python -m training",
         advice="Restore the file from the repository or train again.",
+    )
+
+
+def _unwatched(watch: str, scores: Mapping[str, float]) -> ConfigurationInvalid:
+    return ConfigurationInvalid(
+        found=f"watch = {watch!r}, which is no score of this task",
+        wanted=f"one of {sorted(scores)}",
+        advice="Mend the training configuration.",
     )

@@ -20,6 +20,8 @@ class History:
     training_data: str
     """What the network saw, in a sentence."""
     metrics: Mapping[str, float]
+    data_hash: str = ""
+    """Of all voxels and labels of a folder of labelled cases; empty for a pool, which its seeds describe."""
 
 
 def history_from(metadata: Mapping[str, str]) -> History:
@@ -30,6 +32,7 @@ def history_from(metadata: Mapping[str, str]) -> History:
         code_revision=metadata["code_revision"],
         training_data=metadata["training_data"],
         metrics=json.loads(metadata["metrics"]),
+        data_hash=metadata.get("data_hash", ""),
     )
 
 

@@ -2,13 +2,17 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from inference.domain.errors import ConfigurationInvalid
-from training.specification import specification
+from training.specification import TaskSpecification, specification
 
+OPTIMISERS = ("adamw", "adam", "sgd")
+RATE_COURSES = ("cosine", "poly", "constant")
+CLIP_METHODS = ("global", "per-layer", "none")
+Options = TypeVar("Options")
 ADVICE = "See training/config.py for every key and training/configs for examples."
 
 
@@ -78,6 +82,40 @@ class TrainConfig:
 
     repainted_share: float = 0.0
     """Of the examples of tissue and organs: those that are painted anew from their fine labels at every step."""
+    network_name: str = ""
+    """Of training.networks.registry; empty: the task's usual one."""
+    labels: tuple[str, ...] = ()
+    """Output channels, the background first; empty: the task's usual ones."""
+    spacing_mm: tuple[float, ...] = ()
+    """Of the task's grid; empty: its usual one."""
+    epochs: int = 0
+    """Passes over the training examples; 0: until the time is over."""
+    patience_epochs: int = 0
+    """Ends a run whose watched score did not rise for so many epochs; 0: never."""
+    watch: str = ""
+    """The score whose best checkpoint is kept; empty: the last one is."""
+    accumulate: int = 1
+    """Batches whose gradients are added up before a step."""
+    optimiser: str = "adamw"
+    momentum: float = 0.9
+    """Of sgd."""
+    rate_course: str = "cosine"
+    """How the learning rate falls over the planned time or epochs; poly is nnU-Net's."""
+    clip_method: str = "global"
+    """clip_norm bounds the gradient of all weights together, or of each layer's alone."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What only this task knows; it refuses what it does not."""
+
+    @property
+    def specification(self) -> TaskSpecification:
+        """The task's, with this configuration's network, labels and grid."""
+        base = specification(self.task)
+        return replace(
+            base,
+            network=self.network_name or base.network,
+            labels=self.labels or base.labels,
+            spacing_mm=self.spacing_mm or base.spacing_mm,
+        )
 
     def __post_init__(self) -> None:
         expected = specification(self.task).spatial_shape
@@ -91,6 +129,13 @@ class TrainConfig:
             f"average_decay {self.average_decay}": 0 <= self.average_decay < 1,
             f"repainted_share {self.repainted_share}": 0 <= self.repainted_share <= 1,
             f"validation_share {self.validation_share}": 0 < self.validation_share < 1,
+            f"epochs {self.epochs}": self.epochs >= 0,
+            f"accumulate {self.accumulate}": self.accumulate >= 1,
+            f"optimiser {self.optimiser!r}": self.optimiser in OPTIMISERS,
+            f"rate_course {self.rate_course!r}": self.rate_course in RATE_COURSES,
+            f"clip_method {self.clip_method!r}": self.clip_method in CLIP_METHODS,
+            f"patience_epochs {self.patience_epochs} without watch": self.patience_epochs == 0
+            or bool(self.watch),
         }
         for found, holds in rules.items():
             if not holds:
@@ -125,14 +170,23 @@ def config_from_mapping(raw: Mapping[str, Any]) -> TrainConfig:
 
 def config_to_mapping(config: TrainConfig) -> dict[str, Any]:
     """The inverse of config_from_mapping."""
-    return asdict(config) | {"network": dict(config.network)}
+    return asdict(config) | {"network": dict(config.network), "options": dict(config.options)}
+
+
+def options_of(kind: type[Options], config: TrainConfig) -> Options:
+    """The configuration's options as a task's own dataclass; raises ConfigurationInvalid."""
+    return kind(**_typed(kind, config.options, f"options of {config.task}"))
 
 
 def _typed(kind: type, raw: Any, where: str) -> dict[str, Any]:
     if not isinstance(raw, Mapping):
         raise _invalid(f"{where} that is a {type(raw).__name__}", "a table")
-    known = {field.name: field.type for field in fields(kind)}
-    wanted = {field.name for field in fields(kind) if field.default is MISSING}
+    known = {one.name: one.type for one in fields(kind)}
+    wanted = {
+        one.name
+        for one in fields(kind)
+        if one.default is MISSING and one.default_factory is MISSING
+    }
     if unknown := sorted(set(raw) - set(known)):
         raise _invalid(f"unknown key {unknown[0]!r} in {where}", f"only {sorted(known)}")
     if missing := sorted(wanted - set(raw)):
@@ -144,7 +198,7 @@ def _typed(kind: type, raw: Any, where: str) -> dict[str, Any]:
 
 def _value(kind: Any, raw: Any, where: str) -> Any:
     if str(kind).startswith("tuple[") and isinstance(raw, (list, tuple)):
-        item = int if "int" in str(kind) else float
+        item = next((one for one in (int, str) if one.__name__ in str(kind)), float)
         return tuple(_value(item, value, where) for value in raw)
     if kind is float and type(raw) in (int, float):
         return float(raw)

@@ -14,7 +14,7 @@ from training.average import average_checkpoints
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.checkpoint_header import History
 from training.config import TrainConfig
-from training.networks import build_network
+from training.networks.registry import build_network
 from training.specification import specification
 
 pytestmark = pytest.mark.torch

@@ -19,8 +19,9 @@ from inference.stages.spine_volume import TRUNK_STEP_MM
 from training import augment
 from training.config import Augmentation, TrainConfig
 from training.losses import landmark_curves, landmark_loss, segmentation_loss
-from training.networks import build_network
+from training.networks.registry import build_network
 from training.samples import SliceSample, TorsoSample
+from training.source import Source
 from training.specification import SPECIFICATIONS
 from training.synthetic.labels import COMPARTMENT_LUT, ORGAN_LUT, Tissue
 from training.tasks.l3_spine import SpineTask
@@ -75,12 +76,12 @@ def test_tensors_are_normalised_as_the_node_normalises_arrays(
 def test_the_same_seed_makes_the_same_batch(
     task: str, tiny_configs: dict[str, TrainConfig], box_pool: Path
 ) -> None:
-    opened = open_task(tiny_configs[task], box_pool, CPU)
+    opened = open_task(tiny_configs[task], Source(folder=box_pool), CPU)
     opened.grow()
 
-    first, _ = opened.batch(augment.chance_for(CPU, 5))
-    second, _ = opened.batch(augment.chance_for(CPU, 5))
-    other, _ = opened.batch(augment.chance_for(CPU, 6))
+    (first,), _ = opened.batch(augment.chance_for(CPU, 5))
+    (second,), _ = opened.batch(augment.chance_for(CPU, 5))
+    (other,), _ = opened.batch(augment.chance_for(CPU, 6))
 
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
@@ -94,10 +95,10 @@ def test_landmarks_move_with_the_projection(
         augmentation=replace(STILL, scale=0.1, crop_probability=1.0, elastic_mm=9.0),
         batch_size=12,
     )
-    task = open_task(config, box_pool, CPU)
+    task = open_task(config, Source(folder=box_pool), CPU)
     task.grow()
 
-    image, (curves, exists) = task.batch(augment.chance_for(CPU, 1))
+    (image,), (curves, exists) = task.batch(augment.chance_for(CPU, 1))
 
     bright = image[:, 0, :, 40:70].mean(2) > 1.0
     seen = (curves.amax(2) > 0.9) & (exists > 0)
@@ -123,10 +124,10 @@ def test_landmarks_move_with_the_turned_trunk(
         ),
         batch_size=16,
     )
-    task = open_task(config, box_pool, CPU)
+    task = open_task(config, Source(folder=box_pool), CPU)
     task.grow()
 
-    image, (curves, exists) = task.batch(augment.chance_for(CPU, 1))
+    (image,), (curves, exists) = task.batch(augment.chance_for(CPU, 1))
 
     seen = (curves.amax(2) > 0.9) & (exists > 0)
     brightest = image[:, 0].amax((2, 3))
@@ -143,9 +144,11 @@ def test_flanks_hang_otherwise_and_the_spine_stays(
 ) -> None:
     def batch(slope: float) -> tuple[Tensor, Tensor]:
         augmentation = replace(STILL, flank_slope=slope)
-        opened = open_task(replace(tiny_configs[task], augmentation=augmentation), box_pool, CPU)
+        opened = open_task(
+            replace(tiny_configs[task], augmentation=augmentation), Source(folder=box_pool), CPU
+        )
         opened.grow()
-        image, (curves, _) = opened.batch(augment.chance_for(CPU, 3))
+        (image,), (curves, _) = opened.batch(augment.chance_for(CPU, 3))
         return image, curves
 
     (still, curves), (hanging, same_curves) = batch(0.0), batch(0.4)
@@ -161,7 +164,7 @@ def test_a_pool_without_landmarks_cannot_teach_levels(
     tiny_configs: dict[str, TrainConfig], tmp_path: Path
 ) -> None:
     write_with_tissues(tmp_path)
-    task = open_task(tiny_configs["l3-spine"], tmp_path, CPU)
+    task = open_task(tiny_configs["l3-spine"], Source(folder=tmp_path), CPU)
 
     with pytest.raises(ConfigurationInvalid, match="without landmarks"):
         task.grow()
@@ -184,7 +187,9 @@ def test_a_still_trunk_is_what_the_node_shows_its_network(
         "body_centre": torch.from_numpy(np.rint(centre[::-1]).astype(np.float32) - 0.5),
         "landmarks": torch.full((11, 3), torch.nan),
     }
-    task = SpineTask(replace(tiny_configs["l3-spine"], input_shape=(70, 64, 80)), Path(), CPU)
+    task = SpineTask(
+        replace(tiny_configs["l3-spine"], input_shape=(70, 64, 80)), Source(folder=Path()), CPU
+    )
 
     window, _ = task.warped(example["hu"], example, torch.eye(3), 0.0)
 
@@ -197,10 +202,10 @@ def test_labels_move_with_the_volume(tiny_configs: dict[str, TrainConfig], box_p
         augmentation=replace(STILL, rotate_deg=10.0, scale=0.1, crop_probability=0.5),
         batch_size=8,
     )
-    task = open_task(config, box_pool, CPU)
+    task = open_task(config, Source(folder=box_pool), CPU)
     task.grow()
 
-    image, (labels,) = task.batch(augment.chance_for(CPU, 1))
+    (image,), (labels,) = task.batch(augment.chance_for(CPU, 1))
 
     inside, outside = image[:, 0][labels == 3], image[:, 0][labels == 0]
     assert len(inside) > 100
@@ -211,7 +216,7 @@ def test_nothing_varied_gives_the_stored_slice(
     tiny_configs: dict[str, TrainConfig], box_pool: Path
 ) -> None:
     config = replace(tiny_configs["l3-tissue"], augmentation=STILL)
-    task = open_task(config, box_pool, CPU)
+    task = open_task(config, Source(folder=box_pool), CPU)
     task.grow()
 
     _, (labels,) = task.batch(augment.chance_for(CPU, 0))
@@ -270,12 +275,12 @@ def test_repainted_examples_differ_in_hu_and_keep_their_labels(
     config = replace(tiny_configs[task], augmentation=STILL)
     batches = []
     for share in (0.0, 1.0):
-        opened = open_task(replace(config, repainted_share=share), tmp_path, CPU)
+        opened = open_task(replace(config, repainted_share=share), Source(folder=tmp_path), CPU)
         opened.grow()
         # Drawing a scan moves the host's numbers: only the first example of a batch is the same.
         batches.append(opened.batch(augment.chance_for(CPU, 5)))
 
-    (stored, (true,)), (painted, (again,)) = batches
+    ((stored,), (true,)), ((painted,), (again,)) = batches
 
     assert torch.equal(true[0] > 0, again[0] > 0) or task == "organs"
     assert not torch.allclose(stored[0], painted[0])

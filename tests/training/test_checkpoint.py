@@ -12,7 +12,7 @@ from inference.domain.errors import ConfigurationInvalid, UnreadableInput
 from training.checkpoint import load_checkpoint, save_checkpoint, write_tensors
 from training.checkpoint_header import History, read_history
 from training.config import TrainConfig
-from training.networks import build_network
+from training.networks.registry import build_network
 from training.specification import specification
 
 pytestmark = pytest.mark.torch

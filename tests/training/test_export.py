@@ -26,7 +26,7 @@ from inference.domain.volume import Volume, affine_from_axes
 from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from training.checkpoint_header import History
 from training.config import TrainConfig
-from training.networks import build_network
+from training.networks.registry import build_network
 from training.specification import CHECKPOINT_NAME, specification
 
 pytestmark = pytest.mark.torch

@@ -1,7 +1,6 @@
 """L3 level: projections of torsos, cut to random fields, with a curve per landmark."""
 
 import math
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +27,7 @@ from training.augment import (
 from training.config import TrainConfig
 from training.losses import landmark_curves, landmark_loss
 from training.samples import ProjectionSample
+from training.source import Source
 from training.tasks.level_scores import LevelCount
 from training.tasks.store import Example, ExampleStore
 
@@ -39,10 +39,10 @@ BEND_KNOT_MM = 60.0
 class LevelTask:
     """See training.tasks.task.Task."""
 
-    def __init__(self, config: TrainConfig, pool: Path, device: torch.device) -> None:
+    def __init__(self, config: TrainConfig, source: Source, device: torch.device) -> None:
         self._config = config
         self._device = device
-        self._store = ExampleStore(pool, ProjectionSample, config, device)
+        self._store = ExampleStore(source.folder, ProjectionSample, config, device)
         self._rows = config.input_shape[0]
 
     def grow(self) -> None:
@@ -51,7 +51,13 @@ class LevelTask:
     def describe(self) -> str:
         return f"Projections of {len(self._store.training)} fields of {self._store.origin()}"
 
-    def batch(self, chance: Chance) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def data_hash(self) -> str:
+        return ""
+
+    def examples(self) -> int:
+        return len(self._store.training)
+
+    def batch(self, chance: Chance) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         config, count = self._config, self._config.batch_size
         indices = chance.choice(len(self._store.training), count)
         hu, rows_in_field, landmarks = self._stack(list(self._store.drawn(indices)))
@@ -67,7 +73,7 @@ class LevelTask:
         outside = position[None] >= length
         hu = hu.masked_fill(outside[:, None, :, None], AIR_HU)
         targets = self._targets(row_of(landmarks, rows), length)
-        return normalise_varied(hu, config, chance), targets
+        return (normalise_varied(hu, config, chance),), targets
 
     def loss(self, logits: Tensor, targets: tuple[Tensor, ...]) -> Tensor:
         return landmark_loss(logits, *targets)

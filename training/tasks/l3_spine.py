@@ -1,7 +1,6 @@
 """L3 in three dimensions: trunks turned, resized and cut to random fields, with a curve per landmark."""
 
 import math
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +24,7 @@ from training.augment import (
 from training.config import TrainConfig
 from training.losses import landmark_curves, landmark_loss
 from training.samples import TorsoSample
+from training.source import Source
 from training.tasks.level_scores import LevelCount
 from training.tasks.repaint import Repainter
 from training.tasks.store import Example, ExampleStore
@@ -39,10 +39,10 @@ NARROWEST_FIELD = 0.7
 class SpineTask:
     """See training.tasks.task.Task."""
 
-    def __init__(self, config: TrainConfig, pool: Path, device: torch.device) -> None:
+    def __init__(self, config: TrainConfig, source: Source, device: torch.device) -> None:
         self._config = config
         self._device = device
-        self._store = ExampleStore(pool, TorsoSample, config, device)
+        self._store = ExampleStore(source.folder, TorsoSample, config, device)
         self._repainter = Repainter(config.repainted_share, device)
         self._shape = config.input_shape
 
@@ -58,7 +58,13 @@ class SpineTask:
     def describe(self) -> str:
         return f"{len(self._store.training)} scans of {self._store.origin()}"
 
-    def batch(self, chance: Chance) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def data_hash(self) -> str:
+        return ""
+
+    def examples(self) -> int:
+        return len(self._store.training)
+
+    def batch(self, chance: Chance) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         config, count = self._config, self._config.batch_size
         drawn = list(self._store.drawn(chance.choice(len(self._store.training), count)))
         matrix = self._matrices(count, chance)
@@ -75,7 +81,7 @@ class SpineTask:
         for axis in (3, 4):
             shortest = round(NARROWEST_FIELD * hu.shape[axis])
             hu, _ = end_field(hu, hu, axis, shortest, config.augmentation, chance)
-        return normalise_varied(hu, config, chance), self._targets(torch.stack(rows), length)
+        return (normalise_varied(hu, config, chance),), self._targets(torch.stack(rows), length)
 
     def loss(self, logits: Tensor, targets: tuple[Tensor, ...]) -> Tensor:
         return landmark_loss(logits, *targets)

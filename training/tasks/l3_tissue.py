@@ -1,7 +1,5 @@
 """L3 tissue: axial slices at 1.6 mm with the compartments of muscle and fat."""
 
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 
@@ -19,6 +17,7 @@ from training.augment import (
 from training.config import TrainConfig
 from training.losses import segmentation_loss
 from training.samples import SliceSample
+from training.source import Source
 from training.specification import TISSUE
 from training.tasks.repaint import Repainter
 from training.tasks.scores import DiceCount
@@ -33,10 +32,10 @@ SLICE_MM = 3.0
 class TissueTask:
     """See training.tasks.task.Task."""
 
-    def __init__(self, config: TrainConfig, pool: Path, device: torch.device) -> None:
+    def __init__(self, config: TrainConfig, source: Source, device: torch.device) -> None:
         self._config = config
         self._device = device
-        self._store = ExampleStore(pool, SliceSample, config, device)
+        self._store = ExampleStore(source.folder, SliceSample, config, device)
         self._repainter = Repainter(config.repainted_share, device)
 
     def grow(self) -> None:
@@ -46,7 +45,13 @@ class TissueTask:
         slices = sum(len(example["hu"]) for example in self._store.training)
         return f"{slices} slices of {self._store.origin()}"
 
-    def batch(self, chance: Chance) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def data_hash(self) -> str:
+        return ""
+
+    def examples(self) -> int:
+        return len(self._store.training)
+
+    def batch(self, chance: Chance) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         config, count = self._config, self._config.batch_size
         planes, masks = [], []
         for example in self._store.drawn(chance.choice(len(self._store.training), count)):
@@ -62,7 +67,7 @@ class TissueTask:
         for axis in (2, 3):
             shortest = round(SHORTEST_FIELD * hu.shape[axis])
             hu, labels = end_field(hu, labels, axis, shortest, config.augmentation, chance)
-        return normalise_varied(hu, config, chance), (labels[:, 0],)
+        return (normalise_varied(hu, config, chance),), (labels[:, 0],)
 
     def _plane(self, example: Example, index: int, chance: Chance) -> Tensor:
         if self._repainter.takes(example, chance):

@@ -1,7 +1,5 @@
 """Organs: random patches of torsos at 4 mm, cut about the body's middle."""
 
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -25,6 +23,7 @@ from training.augment import (
 from training.config import TrainConfig
 from training.losses import balanced_segmentation_loss
 from training.samples import TorsoSample
+from training.source import Source
 from training.specification import ORGANS
 from training.tasks.repaint import Repainter
 from training.tasks.scores import DiceCount
@@ -45,10 +44,10 @@ SHORTEST_FIELD = (0.25, 0.7, 0.7)
 class OrganTask:
     """See training.tasks.task.Task."""
 
-    def __init__(self, config: TrainConfig, pool: Path, device: torch.device) -> None:
+    def __init__(self, config: TrainConfig, source: Source, device: torch.device) -> None:
         self._config = config
         self._device = device
-        self._store = ExampleStore(pool, TorsoSample, config, device)
+        self._store = ExampleStore(source.folder, TorsoSample, config, device)
         self._repainter = Repainter(config.repainted_share, device)
         self._shape = config.input_shape
         # A rotated and shrunk patch reaches beyond itself; without the margin it would meet air.
@@ -60,7 +59,13 @@ class OrganTask:
     def describe(self) -> str:
         return f"{len(self._store.training)} scans of {self._store.origin()}"
 
-    def batch(self, chance: Chance) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def data_hash(self) -> str:
+        return ""
+
+    def examples(self) -> int:
+        return len(self._store.training)
+
+    def batch(self, chance: Chance) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         config, count = self._config, self._config.batch_size
         indices = chance.choice(len(self._store.training), count)
         patches = [self._patch(example, chance) for example in self._store.drawn(indices)]
@@ -79,7 +84,7 @@ class OrganTask:
         for axis, share in enumerate(SHORTEST_FIELD, start=2):
             shortest = round(share * hu.shape[axis])
             hu, labels = end_field(hu, labels, axis, shortest, config.augmentation, chance)
-        return normalise_varied(hu, config, chance), (labels[:, 0],)
+        return (normalise_varied(hu, config, chance),), (labels[:, 0],)
 
     def loss(self, logits: Tensor, targets: tuple[Tensor, ...]) -> Tensor:
         return balanced_segmentation_loss(logits, targets[0], self._config.heaviest_label)

@@ -1,11 +1,11 @@
 """The task classes by the name in a configuration."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
 from training.config import TrainConfig
+from training.source import Source
 from training.tasks.l3_level import LevelTask
 from training.tasks.l3_spine import SpineTask
 from training.tasks.l3_tissue import TissueTask
@@ -13,13 +13,13 @@ from training.tasks.organs import OrganTask
 from training.tasks.task import Task
 
 
-def open_task(config: TrainConfig, pool: Path, device: torch.device) -> Task:
-    """The task of a configuration over a pool; nothing is read before grow()."""
-    kinds: dict[str, Callable[[TrainConfig, Path, torch.device], Task]]
+def open_task(config: TrainConfig, source: Source, device: torch.device) -> Task:
+    """The task of a configuration over its data; nothing is read before grow()."""
+    kinds: dict[str, Callable[[TrainConfig, Source, torch.device], Task]]
     kinds = {
         "l3-level": LevelTask,
         "l3-spine": SpineTask,
         "l3-tissue": TissueTask,
         "organs": OrganTask,
     }
-    return kinds[config.task](config, pool, device)
+    return kinds[config.task](config, source, device)

@@ -16,8 +16,14 @@ class Task(Protocol):
     def describe(self) -> str:
         """The training data in a sentence, for the manifest."""
 
-    def batch(self, chance: Chance) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Normalised inputs and what the loss compares the output with."""
+    def data_hash(self) -> str:
+        """Of labelled cases; empty for a pool."""
+
+    def examples(self) -> int:
+        """Training examples; a pass over so many is an epoch."""
+
+    def batch(self, chance: Chance) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """What the network is given, normalised, and what the loss compares its output with."""
 
     def loss(self, logits: Tensor, targets: tuple[Tensor, ...]) -> Tensor:
         """What is minimised."""

@@ -1,13 +1,11 @@
-"""The four networks: small, made of operators every ONNX runtime has, rebuilt from their class name and arguments."""
+"""The four networks of the node: small, made of operators every ONNX runtime has."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from inference.domain.errors import ConfigurationInvalid
 from inference.stages.projections import CORONAL_COLUMNS, LANDMARKS
 
 
@@ -227,34 +225,3 @@ class OrganNet(nn.Module):
         for up, block, skip in zip(self.up, self.decoder, skips[-2::-1], strict=True):
             features = block(up(features) + skip)
         return self.head(features)
-
-
-NETWORKS: dict[str, type[nn.Module]] = {
-    "LevelNet": LevelNet,
-    "SpineNet": SpineNet,
-    "TissueNet": TissueNet,
-    "OrganNet": OrganNet,
-}
-
-
-def build_network(name: str, arguments: Mapping[str, Any]) -> nn.Module:
-    """A network by class name and keyword arguments; raises ConfigurationInvalid."""
-    if name not in NETWORKS:
-        raise ConfigurationInvalid(
-            found=f"network {name!r}",
-            wanted=f"one of {list(NETWORKS)}",
-            advice="Mend the training configuration.",
-        )
-    try:
-        return NETWORKS[name](**arguments)
-    except TypeError as exc:
-        raise ConfigurationInvalid(
-            found=f"arguments {sorted(arguments)} for {name}",
-            wanted="the keyword arguments of its constructor",
-            advice="See training/networks.py.",
-        ) from exc
-
-
-def count_parameters(network: nn.Module) -> int:
-    """Trainable numbers in a network."""
-    return sum(p.numel() for p in network.parameters())
