@@ -353,9 +353,29 @@ def list_models(options: argparse.Namespace) -> int:
             f"sha256 {manifest.onnx_sha256[:12]}  "
             f"trained on: {manifest.training_data.partition(earlier)[0]}\n"
         )
-    status = max(status, _list_calibrations(folder))
+    status = max(status, _list_refiners(folder), _list_calibrations(folder))
     if not model_names(folder):
         raise ModelUnusable(found=f"no model in {folder}", wanted="models", advice="Run make onnx.")
+    return status
+
+
+def _list_refiners(folder: Path) -> int:
+    """Networks that redraw organs slice by slice."""
+    from inference.domain.errors import ModelUnusable
+    from inference.engine.model_store import refiner_names, verified_refiner
+
+    status = 0
+    for name in refiner_names(folder):
+        try:
+            manifest = verified_refiner(name, folder)
+        except ModelUnusable as error:
+            sys.stdout.write(f"{name:12} UNUSABLE: {error}\n")
+            status = error.exit_status
+            continue
+        sys.stdout.write(
+            f"{name:12} {manifest.version:8} {manifest.task:10} {manifest.parameters / 1e6:.2f} M parameters  "
+            f"sha256 {manifest.sha256[:12]}  trained on: {manifest.training_data}\n"
+        )
     return status
 
 

@@ -8,7 +8,15 @@ from inference.domain.analysis_profile import Profile
 from inference.domain.entered_level import LevelByHand
 from inference.domain.errors import ImplausibleResult, LevelNotFound
 from inference.domain.labelmap import LabelMap, Structure
-from inference.domain.measurement import Level, ModelUse, OrganResult, Patient, Quantity, Report
+from inference.domain.measurement import (
+    Level,
+    ModelUse,
+    OrganRefinement,
+    OrganResult,
+    Patient,
+    Quantity,
+    Report,
+)
 from inference.domain.volume import Volume
 from inference.engine.providers import downgrade_flag
 from inference.find_level import level_absent_flags
@@ -46,6 +54,14 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrgansSeen:
+    """Organs of the canonical volume, and what became of those that were to be redrawn."""
+
+    labels: LabelMap
+    refinements: tuple[OrganRefinement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
     """What the networks found in the canonical volume, before measuring."""
 
@@ -54,7 +70,7 @@ class Findings:
     level: Level
     """Its slice_index is that of the canonical volume."""
     tissues: LabelMap
-    organs: LabelMap | None
+    organs: OrgansSeen | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +95,8 @@ def measured_at_level(facts: Facts, found: Findings, asked: Asked) -> Report:
             advice="The level or the segmentation is wrong, or this is no abdomen: look at the series.",
         )
     composition += indices(area, facts.patient)
-    organs = measure_organs(upright, found.organs) if found.organs is not None else ()
+    refinements = found.organs.refinements if found.organs is not None else ()
+    organs = measure_organs(upright, found.organs.labels) if found.organs is not None else ()
     slab_mm = float(slab_weights(upright, level.extent_mm).sum())
     flags = [*found.spine.flags, *quality.slab_flags(slab_mm, level.extent_mm)]
     flags += quality.level_flags(composition)
@@ -87,6 +104,7 @@ def measured_at_level(facts: Facts, found: Findings, asked: Asked) -> Report:
     near = np.flatnonzero(slab_weights(upright, level.extent_mm) > 0)
     flags += slice_flags(upright.hu[level.slice_index], upright.hu[near], upright.spacing_mm[1:])
     flags += [*_scan_notes(facts, organs, asked), *quality.patient_flags(facts.patient)]
+    flags += [refinement.sentence for refinement in refinements]
     return Report(
         patient=facts.patient,
         level=level,
@@ -98,6 +116,7 @@ def measured_at_level(facts: Facts, found: Findings, asked: Asked) -> Report:
         slab_height_mm=slab_mm,
         cut_offs=cut_offs_for(composition, facts.patient, asked.profile.tables),
         organs=organs,
+        refinements=refinements,
         definitions=asked.profile.windows.in_words(),
         flags=tuple(flags),
         models=asked.uses,
@@ -105,10 +124,10 @@ def measured_at_level(facts: Facts, found: Findings, asked: Asked) -> Report:
 
 
 def measured_without_level(
-    facts: Facts, upright: Volume, spine: SpineLevel, organs: LabelMap, asked: Asked
+    facts: Facts, upright: Volume, spine: SpineLevel, organs: OrgansSeen, asked: Asked
 ) -> Report:
     """Organs alone, with the statement that nothing was measured at L3; raises LevelNotFound where there are none."""
-    results = measure_organs(upright, organs)
+    results = measure_organs(upright, organs.labels)
     if max((organ.volume_ml for organ in results), default=0.0) < LEAST_ORGAN_ML:
         raise LevelNotFound(
             found=f"neither a usable L3 nor an organ of {LEAST_ORGAN_ML:.0f} ml",
@@ -124,7 +143,12 @@ def measured_without_level(
         contrast=facts.contrast,
         kvp=facts.kvp,
         organs=results,
-        flags=(*level_absent_flags(spine), *_scan_notes(facts, results, asked)),
+        refinements=organs.refinements,
+        flags=(
+            *level_absent_flags(spine),
+            *_scan_notes(facts, results, asked),
+            *(refinement.sentence for refinement in organs.refinements),
+        ),
         models=asked.uses,
     )
 

@@ -26,7 +26,6 @@ from inference.domain.errors import (
     LevelUncertain,
     OutOfMemory,
 )
-from inference.domain.labelmap import LabelMap
 from inference.domain.level_calibration import (
     CALIBRATION_NAME,
     UNCALIBRATED,
@@ -39,11 +38,12 @@ from inference.domain.measurement import (
 )
 from inference.domain.outcome import Analysis
 from inference.domain.predictor import Predictor
+from inference.domain.refiner import Refiner
 from inference.domain.report_options import DEFAULT_REPORT, ReportOptions
 from inference.domain.seg_encoding import SegEncoding, role_in
 from inference.domain.series_choice import considered
 from inference.domain.volume import Volume, canonical, slice_z_mm, source_slice
-from inference.engine.model_store import SHIPPED_MODELS, load_predictor
+from inference.engine.model_store import SHIPPED_MODELS, load_predictor, load_refiner
 from inference.find_level import find_level, require_level
 from inference.first_measurable import choice_in, try_after_all, try_in_order
 from inference.level_slices import level_in, on_source_grid, slices_of_interest
@@ -51,11 +51,13 @@ from inference.measure_findings import (
     Asked,
     Facts,
     Findings,
+    OrgansSeen,
     measured_at_level,
     measured_without_level,
 )
 from inference.page.picture_page import lettering
 from inference.page.write_pictures import write_pictures
+from inference.refine_organs import refine_organs
 from inference.segment_organs import segment_organs
 from inference.stages.choose_series import choice_flags
 from inference.stages.level_by_hand import spine_by_hand
@@ -99,6 +101,8 @@ class Models:
     """Second opinion on the level."""
     calibration: LevelCalibration = UNCALIBRATED
     """Of the decision between both."""
+    refiner: Refiner | None = None
+    """Redraws organs slice by slice, where the profile says which."""
 
     @property
     def loaded(self) -> tuple[Predictor, ...]:
@@ -119,7 +123,7 @@ class Models:
     @property
     def uses(self) -> tuple[ModelUse, ...]:
         """What the result says about them."""
-        return tuple(
+        uses = tuple(
             ModelUse(
                 name=p.manifest.name,
                 version=p.manifest.version,
@@ -129,6 +133,17 @@ class Models:
             )
             for p in self.loaded
         )
+        return uses if self.refiner is None else (*uses, _use_of(self.refiner))
+
+
+def _use_of(refiner: Refiner) -> ModelUse:
+    return ModelUse(
+        name=refiner.manifest.name,
+        version=refiner.manifest.version,
+        sha256=refiner.manifest.sha256,
+        provider=refiner.provider,
+        task=refiner.manifest.task,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +214,7 @@ def load_models(
         tissue=load(profile.tissue_model, "l3-tissue"),
         organs=load(profile.organ_model, "organs") if profile.organ_model else None,
         providers=tuple(providers),
+        refiner=load_refiner(profile.refine, models_folder, providers) if profile.refine else None,
     )
 
 
@@ -288,7 +304,7 @@ def analyse_volume(volume: Volume, facts: Facts, models: Models, clock: Stopwatc
     return Analysis(
         report=replace(report, level=source_level),
         tissues=source_tissues,
-        organs=on_source_grid(volume, organs) if organs is not None else None,
+        organs=on_source_grid(volume, organs.labels) if organs is not None else None,
     )
 
 
@@ -302,15 +318,26 @@ def analyse_organs(volume: Volume, facts: Facts, models: Models, clock: Stopwatc
         raise ValueError("organs alone need an organ network")
     with clock.stage("measure"):
         report = measured_without_level(facts, upright, spine, organs, models.asked)
-    return Analysis(report=report, tissues=None, organs=on_source_grid(volume, organs))
+    return Analysis(report=report, tissues=None, organs=on_source_grid(volume, organs.labels))
 
 
-def _organs_in(upright: Volume, models: Models, clock: Stopwatch) -> LabelMap | None:
+def _organs_in(upright: Volume, models: Models, clock: Stopwatch) -> OrgansSeen | None:
     if models.organs is None:
         return None
     with clock.stage("organs"):
         shifts = models.profile.organ_grid_shifts
-        return segment_organs(upright, models.organs, shifts, clock.progress)
+        organs = segment_organs(upright, models.organs, shifts, clock.progress)
+    if models.refiner is None or models.profile.refine is None:
+        return OrgansSeen(labels=organs)
+    with clock.stage("refine organs"):
+        refined, outcomes = refine_organs(
+            upright,
+            organs,
+            models.refiner,
+            models.profile.refine,
+            lambda share: clock.progress("refine organs", 0.99 * share),
+        )
+    return OrgansSeen(labels=refined, refinements=outcomes)
 
 
 def write_results(

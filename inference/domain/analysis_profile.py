@@ -3,12 +3,13 @@
 import hashlib
 import json
 import tomllib
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from inference.domain.errors import ConfigurationInvalid
+from inference.domain.labelmap import Structure
 
 
 class UncertainLevel(StrEnum):
@@ -56,6 +57,39 @@ class HuWindows:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Refinement:
+    """Organs that a network with prompts redraws slice by slice: [refine] of a profile."""
+
+    model: str
+    """A folder of the models with an image encoder and a mask decoder (python -m training sam export)."""
+    organs: tuple[str, ...]
+    least_dice: float = 0.7
+    """With the 3D mask: a new mask that agrees less is not taken, and the result says so."""
+    margin_mm: float = 10.0
+    """How far from the 3D mask an organ may be redrawn."""
+
+    def __post_init__(self) -> None:
+        rules = {
+            f"model {self.model!r:.40}": bool(self.model),
+            f"organs {self.organs!r:.80}": bool(self.organs) and set(self.organs) <= set(Structure),
+            f"least_dice {self.least_dice!r:.40}": _is_number(self.least_dice)
+            and 0 <= self.least_dice <= 1,
+            f"margin_mm {self.margin_mm!r:.40}": _is_number(self.margin_mm) and self.margin_mm >= 0,
+        }
+        for found, holds in rules.items():
+            if not holds:
+                raise ConfigurationInvalid(
+                    found=f"refine.{found}",
+                    wanted="a model, organs by name, a Dice of 0 to 1, a margin in mm",
+                    advice="Mend [refine] of the profile in inference/profiles/.",
+                )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """What one analysis does."""
 
@@ -79,6 +113,8 @@ class Profile:
     windows: HuWindows = HuWindows()
     series_rules: str = "axial-soft-tissue"
     """Which rules choose the series of a study: a file of inference/profiles/series."""
+    refine: Refinement | None = None
+    """Organs to redraw slice by slice; None, as in all profiles that are shipped: none."""
 
     def __post_init__(self) -> None:
         for key, kind in (
@@ -92,6 +128,12 @@ class Profile:
                     wanted=" or ".join(kind),
                     advice="Mend the profile in inference/profiles/.",
                 )
+        if self.refine is not None and self.organ_model is None:
+            raise ConfigurationInvalid(
+                found=f"{self.name}: [refine] without organ_model",
+                wanted="a network that finds the organs first",
+                advice="Name organ_model in the profile, or take [refine] out.",
+            )
 
     @property
     def content_hash(self) -> str:
@@ -144,7 +186,21 @@ def profile_from_toml(text: str, name: str) -> Profile:
             advice=f"Mend inference/profiles/{name}.toml.",
         ) from exc
     windows = HuWindows(**_known(HuWindows, raw.pop("windows", {}), f"{name}.windows"))
-    return Profile(windows=windows, **_known(Profile, {"name": name, **raw}, name))
+    refine = _refinement(raw.pop("refine"), name) if "refine" in raw else None
+    known = _known(Profile, {"name": name, **raw}, name)
+    return Profile(windows=windows, refine=refine, **known)
+
+
+def _refinement(raw: Any, name: str) -> Refinement:
+    wanted = [f.name for f in fields(Refinement) if f.default is MISSING]
+    is_whole = isinstance(raw, dict) and set(wanted) <= set(raw)
+    if not is_whole or not isinstance(raw["organs"], list) or not isinstance(raw["model"], str):
+        raise ConfigurationInvalid(
+            found=f"{name}: [refine] that is not whole",
+            wanted="a table with the name of a model and a list of organs",
+            advice="Mend the profile in inference/profiles/.",
+        )
+    return Refinement(**_known(Refinement, raw, f"{name}.refine"))
 
 
 def _known(kind: type, raw: dict[str, Any], where: str) -> dict[str, Any]:

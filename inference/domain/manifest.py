@@ -101,8 +101,8 @@ def manifest_from_json(text: str) -> ModelManifest:
     try:
         raw = json.loads(text)
     except (ValueError, RecursionError) as exc:
-        raise _invalid("a manifest that is not JSON", "one JSON object") from exc
-    manifest: ModelManifest = _build(ModelManifest, raw, "manifest")
+        raise manifest_invalid("a manifest that is not JSON", "one JSON object") from exc
+    manifest: ModelManifest = built(ModelManifest, raw, "manifest")
     _check(manifest)
     return manifest
 
@@ -111,11 +111,13 @@ def load_manifest(folder: Path) -> ModelManifest:
     """The manifest of a model folder, its model.onnx verified against the hash; raises ModelUnusable."""
     path = folder / "manifest.json"
     if not path.is_file():
-        raise _invalid(f"no manifest.json in {folder.name}", "a complete model folder")
+        raise manifest_invalid(f"no manifest.json in {folder.name}", "a complete model folder")
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as exc:
-        raise _invalid(f"a manifest in {folder.name} that is not UTF-8", "JSON text") from exc
+        raise manifest_invalid(
+            f"a manifest in {folder.name} that is not UTF-8", "JSON text"
+        ) from exc
     manifest = manifest_from_json(text)
     onnx_path = folder / "model.onnx"
     found = sha256_of(onnx_path) if onnx_path.is_file() else "no file"
@@ -134,44 +136,44 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _invalid(found: str, wanted: str) -> ManifestInvalid:
+def manifest_invalid(found: str, wanted: str) -> ManifestInvalid:
     return ManifestInvalid(
         found=found, wanted=wanted, advice="Export the model again with make onnx."
     )
 
 
-def _build(kind: type, raw: Any, where: str) -> Any:
-    """An instance of a manifest dataclass from parsed JSON; unknown and missing fields are errors."""
+def built(kind: type, raw: Any, where: str) -> Any:
+    """An instance of a manifest's dataclass from parsed JSON; unknown and missing fields are errors."""
     if not isinstance(raw, dict):
-        raise _invalid(f"{where}: {type(raw).__name__}", "an object")
+        raise manifest_invalid(f"{where}: {type(raw).__name__}", "an object")
     known = {f.name: f for f in fields(kind)}
     if unknown := sorted(set(raw) - set(known)):
-        raise _invalid(f"{where}: unknown field {unknown[0]!r}", f"only {sorted(known)}")
+        raise manifest_invalid(f"{where}: unknown field {unknown[0]!r}", f"only {sorted(known)}")
     if missing := sorted(set(known) - set(raw)):
-        raise _invalid(f"{where}: no field {missing[0]!r}", "every field of the schema")
+        raise manifest_invalid(f"{where}: no field {missing[0]!r}", "every field of the schema")
     return kind(**{name: _value(known[name].type, raw[name], f"{where}.{name}") for name in known})
 
 
 def _value(kind: Any, raw: Any, where: str) -> Any:
     """A checked value of the given type annotation."""
     if kind in (InputSpec, OutputSpec, Parity):
-        return _build(kind, raw, where)
+        return built(kind, raw, where)
     text = str(kind)
     if text.startswith("tuple["):
         item = str if "str" in text else int if "int" in text else float
         if not isinstance(raw, list):
-            raise _invalid(f"{where}: {type(raw).__name__}", "a list")
+            raise manifest_invalid(f"{where}: {type(raw).__name__}", "a list")
         if kind == tuple[float, float] and len(raw) != 2:
-            raise _invalid(f"{where}: {len(raw)} numbers", "two numbers")
+            raise manifest_invalid(f"{where}: {len(raw)} numbers", "two numbers")
         return tuple(_value(item, value, where) for value in raw)
     if text.startswith("dict["):
         if not isinstance(raw, dict):
-            raise _invalid(f"{where}: {type(raw).__name__}", "an object")
+            raise manifest_invalid(f"{where}: {type(raw).__name__}", "an object")
         return {str(key): _value(float, value, where) for key, value in raw.items()}
     if kind is float and isinstance(raw, int) and not isinstance(raw, bool):
         raw = float(raw)
     if type(raw) is not kind or (kind is float and not math.isfinite(raw)):
-        raise _invalid(f"{where}: {raw!r:.40}", kind.__name__)
+        raise manifest_invalid(f"{where}: {raw!r:.40}", kind.__name__)
     return raw
 
 
@@ -207,4 +209,4 @@ def _check(manifest: ModelManifest) -> None:
     }
     for found, holds in rules.items():
         if not holds:
-            raise _invalid(f"{manifest.name[:64]}: {found}", "a consistent manifest")
+            raise manifest_invalid(f"{manifest.name[:64]}: {found}", "a consistent manifest")

@@ -141,7 +141,36 @@ class ModelUse:
     provider: str
     """The execution provider really in use."""
     task: str = ""
-    """What it did, as its manifest says: l3-level, l3-tissue or organs."""
+    """What it did, as its manifest says: l3-level, l3-tissue, organs or refine-organs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrganRefinement:
+    """What a network with prompts made of one organ of the 3D network."""
+
+    structure: Structure
+    model: str
+    version: str
+    dice: float
+    """Of the new mask with the 3D one."""
+    least_dice: float
+
+    @property
+    def is_taken(self) -> bool:
+        """Otherwise the 3D mask stays."""
+        return self.dice >= self.least_dice
+
+    @property
+    def sentence(self) -> str:
+        """For whoever reads the result."""
+        organ = self.structure.value.replace("_", " ")
+        by, dice = f"{self.model} {self.version}", f"Dice {self.dice:.2f} with the 3D mask"
+        if self.is_taken:
+            return f"{organ}: mask redrawn slice by slice by {by} ({dice})"
+        return (
+            f"{organ}: {by} disagrees with the 3D mask, which is kept ({dice}, "
+            f"wanted {self.least_dice:.2f})"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +194,8 @@ class Report:
     slab_height_mm: float | None = None
     cut_offs: tuple[CutOff, ...] = ()
     organs: tuple[OrganResult, ...] = ()
+    refinements: tuple[OrganRefinement, ...] = ()
+    """Which organs were redrawn, and which were asked for but kept as they were."""
     definitions: tuple[str, ...] = ()
     """What the tissues are, by this profile: 'muscle: -29 to 150 HU', …"""
     flags: tuple[str, ...] = ()

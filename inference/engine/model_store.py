@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from inference.domain.analysis_profile import Profile
+from inference.domain.analysis_profile import Profile, Refinement
 from inference.domain.errors import ManifestInvalid, ModelUnusable
 from inference.domain.level_calibration import (
     CALIBRATION_NAME,
@@ -11,7 +11,9 @@ from inference.domain.level_calibration import (
     calibration_for,
 )
 from inference.domain.manifest import NAME_PATTERN, ModelManifest, load_manifest
+from inference.domain.refiner import REFINER_NAME, RefinerManifest, load_refiner_manifest
 from inference.engine.onnx_predictor import OnnxPredictor
+from inference.engine.onnx_refiner import OnnxRefiner
 
 SHIPPED_MODELS = Path(__file__).parent.parent.parent / "models"
 
@@ -62,3 +64,40 @@ def load_predictor(
             advice="Name another model in the profile, or restore the models folder.",
         )
     return OnnxPredictor(folder / name / "model.onnx", manifest, providers)
+
+
+def refiner_names(folder: Path = SHIPPED_MODELS) -> tuple[str, ...]:
+    """Names of the model folders with a network that redraws organs; none is shipped."""
+    return tuple(sorted(path.parent.name for path in folder.glob(f"*/{REFINER_NAME}")))
+
+
+def verified_refiner(name: str, folder: Path = SHIPPED_MODELS) -> RefinerManifest:
+    """The manifest of a network that redraws organs, its files' hashes checked; raises ModelUnusable."""
+    if not NAME_PATTERN.fullmatch(name) or name not in refiner_names(folder):
+        raise ModelUnusable(
+            found=f"no model {name!r:.70} that redraws organs",
+            wanted=f"one of {', '.join(refiner_names(folder)) or 'none installed'}",
+            advice="Run `habitus models`, or make one: python -m training sam --help.",
+        )
+    manifest = load_refiner_manifest(folder / name)
+    if manifest.name != name:
+        raise ManifestInvalid(
+            found=f"the manifest of {manifest.name} in {name}",
+            wanted="a folder of its name",
+            advice="Restore the model folder, or export the model again.",
+        )
+    return manifest
+
+
+def load_refiner(
+    refinement: Refinement, folder: Path = SHIPPED_MODELS, providers: Sequence[str] = ("cpu",)
+) -> OnnxRefiner:
+    """Ready to redraw the profile's organs; raises ModelUnusable, also where it never learned one of them."""
+    manifest = verified_refiner(refinement.model, folder)
+    if unknown := sorted(set(refinement.organs) - set(manifest.structures)):
+        raise ModelUnusable(
+            found=f"{manifest.name}, which was not taught {', '.join(unknown)}",
+            wanted=f"organs of {', '.join(manifest.structures)}",
+            advice="Name others in [refine] of the profile, or train on them.",
+        )
+    return OnnxRefiner(folder / refinement.model, manifest, providers)

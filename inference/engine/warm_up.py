@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from inference.domain.predictor import Predictor
+from inference.domain.refiner import Refiner
 
 
 def warm_up(predictors: Iterable[Predictor]) -> None:
@@ -15,3 +16,12 @@ def warm_up(predictors: Iterable[Predictor]) -> None:
     """
     for predictor in predictors:
         predictor.predict(np.zeros((1, *predictor.manifest.input.shape[1:]), np.float32))
+
+
+def warm_up_refiner(refiner: Refiner) -> None:
+    """Both networks, once; raises InferenceFailed."""
+    manifest = refiner.manifest
+    embeddings = refiner.embed(np.zeros((manifest.side, manifest.side), np.float32))
+    points = np.zeros((manifest.prompt_tokens, 2), np.float32)
+    mask = np.zeros((manifest.mask_side, manifest.mask_side), np.float32)
+    refiner.mask_logits(embeddings, points, np.full(len(points), -1, np.int64), mask, True)

@@ -6,7 +6,13 @@ from pathlib import Path
 from inference.domain.analysis_profile import Profile, load_profile
 from inference.domain.errors import ChecksumMismatch, HabitusError, ManifestInvalid, ModelUnusable
 from inference.domain.level_calibration import UNCALIBRATED
-from inference.engine.model_store import model_names, verified_calibration, verified_manifest
+from inference.engine.model_store import (
+    model_names,
+    refiner_names,
+    verified_calibration,
+    verified_manifest,
+    verified_refiner,
+)
 from inference.engine.provider_trial import provider_in_use
 from orthanc_plugin.doctor.finding import Finding, ill, ill_by, noted, well
 from orthanc_plugin.node.settings import EngineSettings
@@ -25,7 +31,20 @@ def models(folder: Path, profiles: Sequence[str]) -> Iterator[Finding]:
             yield ill_by(f"model {name}", error)
         else:
             yield well(f"model {name}", f"{manifest.version}, {manifest.task}, file intact")
+    yield from refiners(folder, profiles)
     yield from calibrations(folder, profiles)
+
+
+def refiners(folder: Path, profiles: Sequence[str]) -> Iterator[Finding]:
+    """Networks that redraw organs: those that the profiles name, and whatever else lies in the folder."""
+    named = {refine.model for p in profiles if (refine := load_profile(p).refine) is not None}
+    for name in sorted(named | set(refiner_names(folder))):
+        try:
+            manifest = verified_refiner(name, folder)
+        except ModelUnusable as error:
+            yield ill_by(f"model {name}", error)
+        else:
+            yield well(f"model {name}", f"{manifest.version}, {manifest.task}, files intact")
 
 
 def calibrations(folder: Path, profiles: Sequence[str]) -> Iterator[Finding]:

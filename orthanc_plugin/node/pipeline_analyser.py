@@ -7,7 +7,7 @@ from pathlib import Path
 
 from inference.domain.analysis_profile import Profile, load_profile, with_choices
 from inference.domain.report_options import ReportOptions
-from inference.engine.warm_up import warm_up
+from inference.engine.warm_up import warm_up, warm_up_refiner
 from inference.pipeline import CODE_VERSION, Models, RunIdentity, analyse_folder, load_models
 from orthanc_plugin.node.analysis_port import AnalysisRequest, LoadRequest, Progress
 from orthanc_plugin.node.job_key import EngineIdentity
@@ -46,6 +46,8 @@ def load(request: LoadRequest) -> PipelineAnalyser:
     profile = profile_for(request)
     models = load_models(profile, request.providers, request.models_folder)
     warm_up(models.loaded)
+    if models.refiner is not None:
+        warm_up_refiner(models.refiner)
     identity = EngineIdentity(
         profile_hash=choices_hash(
             profile.content_hash, request.report.content_hash, models.calibration.content_hash

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from inference.domain.errors import ModelUnusable
-from inference.engine.model_store import verified_manifest
+from inference.domain.manifest import ModelManifest
+from inference.domain.refiner import RefinerManifest
+from inference.engine.model_store import refiner_names, verified_manifest, verified_refiner
 from orthanc_plugin.inside.disk_space import level_of
 from orthanc_plugin.node.job_key import EngineIdentity
 from orthanc_plugin.node.journal import Journal
@@ -92,12 +94,21 @@ def loaded_models(engine: EngineIdentity, folder: Path) -> list[dict[str, Any]]:
 
 def _manifest(name: str, sha256: str, folder: Path) -> dict[str, Any]:
     try:
-        manifest = verified_manifest(name, folder)
+        manifest, found = _verified(name, folder)
     except ModelUnusable:
         # Replaced since it was loaded; the hash still says what runs.
         return {}
-    if manifest.onnx_sha256 != sha256:
+    if found != sha256:
         return {}
     told = asdict(manifest)
     shown = ("version", "task", "parameters", "training_data", "intended_use", "licence")
     return {field: told[field] for field in shown}
+
+
+def _verified(name: str, folder: Path) -> tuple[ModelManifest | RefinerManifest, str]:
+    """The manifest, and the hash that results name."""
+    if name in refiner_names(folder):
+        refiner = verified_refiner(name, folder)
+        return refiner, refiner.sha256
+    manifest = verified_manifest(name, folder)
+    return manifest, manifest.onnx_sha256
