@@ -216,8 +216,11 @@ function levelChooser(box, job, report) {
   const form = box.querySelector('form');
   const part = (name) => box.querySelector(`.${name}`);
   const say = (text) => { part('told').textContent = text; };
+  const steps = ['up', 'down', 'measure'].map(part);
   let slices = null;
   let place = 0;
+  // A click before the slices are known would do nothing, and nobody would see why.
+  for (const button of steps) button.disabled = true;
 
   function show(wanted) {
     place = Math.min(Math.max(wanted, 0), slices.length - 1);
@@ -240,6 +243,7 @@ function levelChooser(box, job, report) {
     try {
       slices = await slicesOf(job);
       show(nearest(slices, report?.level?.z_mm));
+      for (const button of steps) button.disabled = false;
     } catch (error) {
       say(error.message);
     }
