@@ -7,6 +7,7 @@ from pathlib import Path
 
 import onnx
 import torch
+from torch import nn
 
 from export_onnx.wrappers import exportable
 from training.checkpoint import Checkpoint
@@ -34,16 +35,21 @@ def network_shapes(checkpoint: Checkpoint) -> NetworkShapes:
 
 
 def export(checkpoint: Checkpoint, path: Path) -> None:
+    """The network of a checkpoint."""
+    export_network(checkpoint.network, network_shapes(checkpoint).input, path)
+
+
+def export_network(network: nn.Module, input_shape: tuple[int, ...], path: Path) -> None:
     """Write the ONNX file, weights inside, checked by ONNX's own checker."""
     # Two examples: with one, the exporter would take the batch axis for a constant.
-    example = torch.zeros((2, *network_shapes(checkpoint).input[1:]))
+    example = torch.zeros((2, *input_shape[1:]))
     # torchvision is not ours to miss.
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         # The exporter warns of its own deprecations; none is ours to act on.
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            exportable(checkpoint.network),
+            exportable(network),
             (example,),
             dynamo=True,
             opset_version=OPSET,

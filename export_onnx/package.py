@@ -32,7 +32,7 @@ LICENCE = "Apache-2.0"
 def make_model(order: Export, slab: Volume) -> ModelManifest:
     """Export, prove parity, put the folder in place; whatever fails, nothing half-written stays."""
     checkpoint = load_checkpoint(order.checkpoint)
-    with _built_aside(order.folder) as building:
+    with built_aside(order.folder) as building:
         onnx_path = building / ONNX_NAME
         export(checkpoint, onnx_path)
         parity = prove_parity(checkpoint, onnx_path, slab)
@@ -79,7 +79,7 @@ def _manifest(
 
 
 @contextmanager
-def _built_aside(folder: Path) -> Iterator[Path]:
+def built_aside(folder: Path) -> Iterator[Path]:
     """A folder beside the place that takes the place when the block succeeds and vanishes when it fails."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as aside:

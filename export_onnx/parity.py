@@ -1,5 +1,6 @@
 """ONNX Runtime held against the network it was exported from, on a CT, on noise and on air."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 import torch
+from torch import nn
 
 from export_onnx.export import INPUT_NAME, OUTPUT_NAME, network_shapes
 from inference.domain.errors import InferenceFailed
@@ -57,11 +59,35 @@ def synthetic_slab() -> Volume:
 
 def prove_parity(checkpoint: Checkpoint, onnx_path: Path, slab: Volume) -> Parity:
     """Run both on every input; raises InferenceFailed when they differ by more than a share of the logits' range."""
-    session = onnxruntime.InferenceSession(str(onnx_path), providers=["CPUExecutionProvider"])
-    differences = {
-        name: _difference(checkpoint, session, image)
-        for name, image in parity_inputs(checkpoint.config, slab).items()
-    }
+    session = _session(onnx_path)
+    return _proven(
+        checkpoint.config.name,
+        {
+            name: _difference(checkpoint, session, image)
+            for name, image in parity_inputs(checkpoint.config, slab).items()
+        },
+    )
+
+
+def prove_network_parity(
+    name: str, network: nn.Module, onnx_path: Path, images: Mapping[str, Float], channels: int
+) -> Parity:
+    """The same of a network that is no checkpoint of ours; of its images one is called "slab"."""
+    session = _session(onnx_path)
+    return _proven(
+        name,
+        {
+            place: _difference_of(network, session, image, (1, channels, *image.shape[2:]), 1)
+            for place, image in images.items()
+        },
+    )
+
+
+def _session(onnx_path: Path) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(str(onnx_path), providers=["CPUExecutionProvider"])
+
+
+def _proven(network_name: str, differences: Mapping[str, Difference]) -> Parity:
     tolerance = TOLERANCE_OF_RANGE * differences["slab"].logit_range
     for name, difference in differences.items():
         # Written so that a NaN fails too.
@@ -69,7 +95,7 @@ def prove_parity(checkpoint: Checkpoint, onnx_path: Path, slab: Volume) -> Parit
             difference.max_abs_error <= tolerance and difference.argmax_agreement >= LEAST_AGREEMENT
         ):
             raise InferenceFailed(
-                found=f"{checkpoint.config.name} on {name}: error {difference.max_abs_error:.2e}, "
+                found=f"{network_name} on {name}: error {difference.max_abs_error:.2e}, "
                 f"argmax agreement {difference.argmax_agreement:.5f}",
                 wanted=f"at most {tolerance:.2e} and at least {LEAST_AGREEMENT}",
                 advice="Nothing was written. Try the locked versions of torch and onnxruntime.",
@@ -91,14 +117,23 @@ def parity_inputs(config: TrainConfig, slab: Volume) -> dict[str, Float]:
         "l3-tissue": _plane,
         "organs": _patch,
     }[config.task]
+    low, high = config.hu_window
+    prepared = prepare(slab, config).reshape(shape)
+    return normalised_inputs(prepared, (low, high), config.mean, config.sd)
+
+
+def normalised_inputs(
+    slab_hu: Float, hu_window: tuple[float, float], mean: float, sd: float
+) -> dict[str, Float]:
+    """A CT [1, channel, ...], noise and air of the same shape."""
+    shape = slab_hu.shape
     rng = np.random.default_rng(0)
     images = {
-        "slab": prepare(slab, config).reshape(shape),
+        "slab": slab_hu,
         "noise": rng.normal(0, 300, shape).astype(np.float32),
         "air": np.full(shape, AIR_HU, np.float32),
     }
-    low, high = config.hu_window
-    return {name: normalise(hu, (low, high), config.mean, config.sd) for name, hu in images.items()}
+    return {name: normalise(hu, hu_window, mean, sd) for name, hu in images.items()}
 
 
 def _projections(slab: Volume, config: TrainConfig) -> Float:
@@ -116,11 +151,15 @@ def _plane(slab: Volume, config: TrainConfig) -> Float:
 
 
 def _patch(slab: Volume, config: TrainConfig) -> Float:
+    return patch_of(slab, config.input_shape)
+
+
+def patch_of(slab: Volume, shape: tuple[int, ...]) -> Float:
     """The patch about the body's middle, air beyond the slab."""
-    patch = np.full(config.input_shape, AIR_HU, np.float32)
+    patch = np.full(shape, AIR_HU, np.float32)
     middle = (slab.shape[0] / 2, *_body_centre(slab)[1:])
     source, target = [], []
-    for centre, size, n in zip(middle, config.input_shape, slab.shape, strict=True):
+    for centre, size, n in zip(middle, shape, slab.shape, strict=True):
         start = round(centre - size / 2)
         low, high = max(start, 0), min(start + size, n)
         source.append(slice(low, high))
@@ -137,8 +176,21 @@ def _body_centre(slab: Volume) -> npt.NDArray[np.float64]:
 def _difference(
     checkpoint: Checkpoint, session: onnxruntime.InferenceSession, image: Float
 ) -> Difference:
+    axis = 2 if checkpoint.config.specification.gives_curves else 1
+    return _difference_of(
+        checkpoint.network, session, image, network_shapes(checkpoint).output, axis
+    )
+
+
+def _difference_of(
+    network: nn.Module,
+    session: onnxruntime.InferenceSession,
+    image: Float,
+    output_shape: tuple[int, ...],
+    axis: int,
+) -> Difference:
     with torch.inference_mode():
-        wanted: Float = checkpoint.network(torch.from_numpy(image)).numpy()
+        wanted: Float = network(torch.from_numpy(image)).numpy()
     if not np.isfinite(wanted).all():
         # A share of an endless range would allow everything.
         raise InferenceFailed(
@@ -147,13 +199,12 @@ def _difference(
             advice="Nothing was written. Train again: this checkpoint is of no use.",
         )
     found: Float = session.run([OUTPUT_NAME], {INPUT_NAME: image})[0]
-    if found.shape != network_shapes(checkpoint).output:
+    if found.shape != output_shape:
         raise InferenceFailed(
             found=f"an ONNX output of {found.shape}",
-            wanted=f"{network_shapes(checkpoint).output}",
+            wanted=f"{output_shape}",
             advice="Nothing was written. Try the locked versions of torch and onnxruntime.",
         )
-    axis = 2 if checkpoint.config.specification.gives_curves else 1
     return Difference(
         max_abs_error=float(np.abs(found - wanted).max()),
         argmax_agreement=agreement(found, wanted, axis),

@@ -1,4 +1,4 @@
-"""Command line of the training tree: python -m training pool | train | average | all | data | paint-speed."""
+"""Command line of the training tree: python -m training pool | train | average | all | data | nnunet | paint-speed."""
 
 import argparse
 import sys
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from training.as_command import exit_status
 from training.data.commands import add_data_commands, run_data
+from training.nnunet.commands import add_nnunet_commands, run_nnunet
 from training.revision import code_revision
 from training.train_command import add_going_on, add_train_command, run_train
 
@@ -22,6 +23,7 @@ EXAMPLES = """examples:
   python -m training average runs/organs/checkpoint.safetensors runs/finer/checkpoint.safetensors --out runs/mean.safetensors
   python -m training all --seconds 480 --workers 16 --out runs
   python -m training data check /data/FLARE22_LabeledCase50
+  python -m training nnunet --help
 
 Pools hold synthetic CT only. Nothing is downloaded. See training/README.md.
 """
@@ -41,6 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
     def command() -> int:
         if options.command == "data":
             return run_data(options)
+        if options.command == "nnunet":
+            return run_nnunet(options)
         commands[options.command](options)
         return 0
 
@@ -97,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     speed.add_argument("--device", default="auto", help="auto, cpu, cuda")
     _add_templates(speed)
     add_data_commands(commands)
+    add_nnunet_commands(commands)
     return parser
 
 
