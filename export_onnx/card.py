@@ -14,6 +14,10 @@ from training.specification import CHECKPOINT_NAME
 ROOT = Path(__file__).parent.parent
 CARD_NAME = "README.md"
 RESULTS = ROOT / "docs" / "results"
+OF_EXAMPLES_KEPT_BACK = (
+    "Scores on kept-back examples of the same synthetic kind, which say nothing about patients"
+)
+OF_PATIENTS_KEPT_BACK = "Scores on patients of the same data kept back while it learned; the checkpoint was chosen by them, so they flatter it"
 TEXTS = Path(__file__).parent / "card_texts.toml"
 
 
@@ -24,7 +28,8 @@ def model_card(manifest: ModelManifest, history: History, *, is_shipped: bool) -
     parts = [
         f"# {manifest.name} {manifest.version}",
         f"{ours['summary']}\n\n**{manifest.intended_use}** {shared['use']}",
-        f"## 요약 (Korean summary)\n\n{ours['summary_ko']} {shared['use_ko']}",
+        f"## 요약 (Korean summary)\n\n{ours['summary_ko']} "
+        f"{shared['shipped_ko' if is_shipped else 'own_ko']} {shared['use_ko']}",
         _facts(manifest),
         _training(history),
         *(_seen(ours) if is_shipped else []),
@@ -77,11 +82,12 @@ def _facts(manifest: ModelManifest) -> str:
 
 def _training(history: History) -> str:
     scores = "\n".join(f"| {name} | {value:.4f} |" for name, value in history.metrics.items())
+    kept_back = OF_PATIENTS_KEPT_BACK if history.data_hash else OF_EXAMPLES_KEPT_BACK
     return f"""## Training
 
 {history.training_data}
 {history.step} steps in {history.elapsed_s:.0f} s, code {history.code_revision[:12]}. The configuration, its seed and these scores lie in
-the checkpoint itself. Scores on kept-back examples of the same synthetic kind, which say nothing about patients:
+the checkpoint itself. {kept_back}:
 
 | score | value |
 |---|---|

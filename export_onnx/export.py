@@ -30,7 +30,7 @@ def network_shapes(checkpoint: Checkpoint) -> NetworkShapes:
     """What goes in and what comes out; curves of landmarks run over rows only."""
     spec: TaskSpecification = checkpoint.config.specification
     image = checkpoint.config.input_shape
-    out_axes = image[:1] if spec.gives_curves else image
+    out_axes = () if spec.gives_answers else image[:1] if spec.gives_curves else image
     return NetworkShapes(input=(1, spec.channels, *image), output=(1, len(spec.labels), *out_axes))
 
 

@@ -31,6 +31,8 @@ from training.synthetic.case import explicit_field, make_case
 TOLERANCE_OF_RANGE = 1e-4
 """Of what the logits span on the CT; docs/decisions/0013-parity-by-range.md has the figures behind it."""
 LEAST_AGREEMENT = 0.999
+LEAST_RANGE = 1.0
+"""Of a network that gives one logit per image, which spans nothing."""
 SLAB_SEED = 1_900_001
 SLAB_SHAPE_RC = (128, 160)
 SLAB_FIELD_MM = (-150.0, 150.0)
@@ -115,8 +117,9 @@ def parity_inputs(config: TrainConfig, slab: Volume) -> dict[str, Float]:
         "l3-level": _projections,
         "l3-spine": _patch,
         "l3-tissue": _plane,
+        "l3-slice": _plane,
         "organs": _patch,
-    }[config.task]
+    }[spec.task]
     low, high = config.hu_window
     prepared = prepare(slab, config).reshape(shape)
     return normalised_inputs(prepared, (low, high), config.mean, config.sd)
@@ -208,7 +211,7 @@ def _difference_of(
     return Difference(
         max_abs_error=float(np.abs(found - wanted).max()),
         argmax_agreement=agreement(found, wanted, axis),
-        logit_range=float(np.ptp(wanted)),
+        logit_range=max(LEAST_RANGE, float(np.ptp(wanted))),
     )
 
 

@@ -8,14 +8,18 @@ from inference.domain.level_calibration import LevelCalibration
 from inference.domain.level_outcome import LevelOutcome
 from inference.domain.predictor import Predictor
 from inference.domain.volume import Volume
+from inference.stages.decide_by_slices import decide_by_slices
 from inference.stages.decide_level import UNKNOWN_NETWORKS, SpineLevel, decide
 from inference.stages.facing import TURNED, is_turned
 from inference.stages.grids import Float, resample
 from inference.stages.locate_l3 import landmark_curves
 from inference.stages.projections import LANDMARKS, ROW_MM
+from inference.stages.slice_scores import chosen_slice, slice_probabilities
 from inference.stages.spine_chain import LandmarkCurves
 from inference.stages.spine_volume import TRUNK_STEP_MM, spine_curves
 
+SLICES = "l3-slice"
+"""The task of a network that looks at single slices."""
 COARSE_MM = 3.0
 """Step of the grid that projections are made from."""
 
@@ -24,9 +28,14 @@ def find_level(
     upright: Volume, level: Predictor, spine: Predictor | None, calibration: LevelCalibration
 ) -> SpineLevel:
     """The outcome for a canonical volume; one opinion where there is no second network."""
-    found = decide(level_opinions(upright, level, spine), calibration)
+    if level.manifest.task == SLICES:
+        found = decide_by_slices(chosen_slice(*slice_probabilities(upright, level)), upright)
+    else:
+        found = decide(level_opinions(upright, level, spine), calibration)
     if found.outcome is not LevelOutcome.NOT_IN_FIELD and is_turned(upright, found.z_mm):
         found = replace(found, outcome=LevelOutcome.UNCERTAIN, reasons=(*found.reasons, TURNED))
+    if level.manifest.task == SLICES:
+        return found
     hashes = [p.manifest.onnx_sha256 if p is not None else None for p in (level, spine)]
     if calibration.is_for(hashes[0] or "", hashes[1]):
         return found

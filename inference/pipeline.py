@@ -43,7 +43,7 @@ from inference.domain.report_options import DEFAULT_REPORT, ReportOptions
 from inference.domain.seg_encoding import SegEncoding, role_in
 from inference.domain.series_choice import considered
 from inference.domain.volume import Volume, canonical, slice_z_mm, source_slice
-from inference.engine.model_store import SHIPPED_MODELS, load_predictor, load_refiner
+from inference.engine.model_store import SHIPPED_MODELS, level_task, load_predictor, load_refiner
 from inference.find_level import find_level, require_level
 from inference.first_measurable import choice_in, try_after_all, try_in_order
 from inference.level_slices import level_in, on_source_grid, slices_of_interest
@@ -200,7 +200,7 @@ def load_models(
     def load(name: str, task: str) -> Predictor:
         return load_predictor(name, task, models_folder, providers)
 
-    level = load(profile.level_model, "l3-level")
+    level = load(profile.level_model, level_task(profile, models_folder))
     spine = load(profile.spine_model, "l3-spine") if profile.spine_model else None
     return Models(
         profile=profile,

@@ -20,23 +20,23 @@ ADVICE = "See training/config.py for every key and training/configs for examples
 class Augmentation:
     """How far a batch is varied; every amount is a largest value unless it says otherwise."""
 
-    hu_shift: float
+    hu_shift: float = 0.0
     """Offset of all Hounsfield units."""
-    contrast: float
+    contrast: float = 0.0
     """Relative change of contrast about 50 HU."""
-    gamma: float
+    gamma: float = 0.0
     """Logarithm of the exponent applied inside the window."""
-    noise_hu: float
+    noise_hu: float = 0.0
     """Standard deviation of added noise."""
-    blur: float
+    blur: float = 0.0
     """Weight of the two neighbours along each axis."""
-    rotate_deg: float
-    scale: float
+    rotate_deg: float = 0.0
+    scale: float = 0.0
     """Relative change of size."""
-    shift_mm: float
-    mirror_probability: float
+    shift_mm: float = 0.0
+    mirror_probability: float = 0.0
     """Left and right exchanged; 0 where they are told apart."""
-    crop_probability: float
+    crop_probability: float = 0.0
     """How often the field ends inside the patch, as in a short scan."""
     elastic_mm: float = 0.0
     """Standard deviation of smooth displacements: with few anatomies shapes would be learnt by heart."""
@@ -76,7 +76,7 @@ class TrainConfig:
     """Part of the pool kept back, chosen by seed."""
     validation_examples: int
     """At most so many kept-back files are scored: torsos, projected fields, or anatomies with eight slices each."""
-    augmentation: Augmentation
+    augmentation: Augmentation = Augmentation()
     heaviest_label: float = 1.0
     """Most that a voxel of a rare label weighs in the cross entropy of the organs; 1: all weigh the same."""
 
@@ -163,7 +163,7 @@ def config_from_mapping(raw: Mapping[str, Any]) -> TrainConfig:
     """The configuration in parsed TOML or JSON; raises ConfigurationInvalid."""
     values = _typed(TrainConfig, raw, "configuration")
     values["augmentation"] = Augmentation(
-        **_typed(Augmentation, raw["augmentation"], "augmentation")
+        **_typed(Augmentation, raw.get("augmentation", {}), "augmentation")
     )
     return TrainConfig(**values)
 

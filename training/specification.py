@@ -34,6 +34,11 @@ class TaskSpecification:
     intended_use: str
 
     @property
+    def gives_answers(self) -> bool:
+        """Whether the output has no spatial axis: a logit per image."""
+        return self.task == "l3-slice"
+
+    @property
     def gives_curves(self) -> bool:
         """Whether the output runs over the first spatial axis only: a curve per landmark."""
         return self.labels == LANDMARKS
@@ -90,15 +95,28 @@ ORGANS = TaskSpecification(
     ),
     intended_use="Thirteen abdominal organs and the portal vein on CT. For research use only.",
 )
+SLICES = TaskSpecification(
+    task="l3-slice",
+    network="SliceClassifier",
+    layout="NCYX",
+    channels=1,
+    spatial_shape=(224, 224),
+    spacing_mm=(2.0, 2.0),
+    labels=("L3",),
+    intended_use="Tells axial slices of the third lumbar vertebra from others. For research use only.",
+)
 SPECIFICATIONS = {spec.task: spec for spec in (LEVEL, SPINE, TISSUE, ORGANS)}
+"""Of the node's own four models."""
+RECIPES = {**SPECIFICATIONS, "l3-slices": SLICES}
+"""By the task of a configuration: one node task may be learned in several ways."""
 
 
 def specification(task: str) -> TaskSpecification:
     """The specification of a task by name; raises ConfigurationInvalid."""
-    if task not in SPECIFICATIONS:
+    if task not in RECIPES:
         raise ConfigurationInvalid(
             found=f"task {task!r}",
-            wanted=f"one of {list(SPECIFICATIONS)}",
+            wanted=f"one of {list(RECIPES)}",
             advice="Mend the training configuration.",
         )
-    return SPECIFICATIONS[task]
+    return RECIPES[task]

@@ -12,7 +12,13 @@ from inference.domain.errors import ChecksumMismatch, ManifestInvalid
 from inference.domain.labelmap import Structure
 
 SCHEMA_VERSION = 1
-LAYOUTS = {"l3-level": "NCZW", "l3-spine": "NCZYX", "l3-tissue": "NCYX", "organs": "NCZYX"}
+LAYOUTS = {
+    "l3-level": "NCZW",
+    "l3-spine": "NCZYX",
+    "l3-slice": "NCYX",
+    "l3-tissue": "NCYX",
+    "organs": "NCZYX",
+}
 TASKS = tuple(LAYOUTS)
 VERSION_PATTERN = re.compile(r"[0-9A-Za-z.+_-]{1,40}")
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -204,6 +210,8 @@ def _check(manifest: ModelManifest) -> None:
             and all(label in list(Structure) for label in out.labels[1:])
             and len(set(out.labels)) == len(out.labels)
         ),
+        f"labels {out.labels[:2]} of a slice network": manifest.task != "l3-slice"
+        or out.labels == ("L3",),
         f"layout {spec.layout!r:.20}": spec.layout == LAYOUTS.get(manifest.task),
         f"version {manifest.version!r:.40}": bool(VERSION_PATTERN.fullmatch(manifest.version)),
     }

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inference.domain.analysis_profile import Profile, Refinement
-from inference.domain.errors import ManifestInvalid, ModelUnusable
+from inference.domain.errors import ConfigurationInvalid, ManifestInvalid, ModelUnusable
 from inference.domain.level_calibration import (
     CALIBRATION_NAME,
     LevelCalibration,
@@ -50,6 +50,18 @@ def verified_calibration(profile: Profile, folder: Path = SHIPPED_MODELS) -> Lev
         verified_manifest(level, folder).onnx_sha256,
         verified_manifest(spine, folder).onnx_sha256 if spine else None,
     )
+
+
+def level_task(profile: Profile, folder: Path = SHIPPED_MODELS) -> str:
+    """What the profile's level model is made for; raises ModelUnusable, or ConfigurationInvalid for two that do not go together."""
+    task = verified_manifest(profile.level_model, folder).task
+    if task == "l3-slice" and profile.spine_model:
+        raise ConfigurationInvalid(
+            found=f"{profile.name}: spine_model beside {profile.level_model}, which looks at single slices",
+            wanted="a network of landmarks beside another one, or a slice network alone",
+            advice="Take spine_model out of the profile, or name an l3-level model.",
+        )
+    return task if task == "l3-slice" else "l3-level"
 
 
 def load_predictor(

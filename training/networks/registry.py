@@ -15,6 +15,7 @@ NETWORKS: Mapping[str, str] = MappingProxyType(
         "SpineNet": "training.networks.own",
         "TissueNet": "training.networks.own",
         "OrganNet": "training.networks.own",
+        "SliceClassifier": "training.networks.slice_classifier",
     }
 )
 """The module that has the class or function of the name."""

@@ -7,6 +7,7 @@ import torch
 from training.config import TrainConfig
 from training.source import Source
 from training.tasks.l3_level import LevelTask
+from training.tasks.l3_slices import SliceTask
 from training.tasks.l3_spine import SpineTask
 from training.tasks.l3_tissue import TissueTask
 from training.tasks.organs import OrganTask
@@ -21,5 +22,6 @@ def open_task(config: TrainConfig, source: Source, device: torch.device) -> Task
         "l3-spine": SpineTask,
         "l3-tissue": TissueTask,
         "organs": OrganTask,
+        "l3-slices": SliceTask,
     }
     return kinds[config.task](config, source, device)
