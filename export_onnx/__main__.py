@@ -17,6 +17,7 @@ EXAMPLES = """examples:
   python -m export_onnx                       every model of models/ again, from its checkpoint
   python -m export_onnx organs l3-tissue      these two
   python -m export_onnx --model my-organs --checkpoint runs/organs/checkpoint.safetensors
+  python -m export_onnx --model sam-hq --checkpoint runs/sam/sam_hq/checkpoint.safetensors   image encoder, mask decoder
   python -m export_onnx --cards               only the README.md of every model of models/, without torch
   python -m export_onnx --model organs --checkpoint runs/organs/checkpoint.safetensors --replace
 
@@ -59,11 +60,12 @@ def _export(options: argparse.Namespace) -> None:
 
     from export_onnx.package import make_model
     from export_onnx.parity import synthetic_slab
+    from export_onnx.refiner_package import is_refiner, make_refiner
 
     slab = synthetic_slab()
     for order in orders:
         started = time.monotonic()
-        manifest = make_model(order, slab)
+        manifest = (make_refiner if is_refiner(order) else make_model)(order, slab)
         worst = max(manifest.parity.max_abs_error.values())
         sys.stdout.write(
             f"{order.name}: parity {worst:.1e}, {manifest.parameters} parameters, "

@@ -2,12 +2,14 @@
 
 import logging
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from export_onnx.wrappers import exportable
 from training.checkpoint import Checkpoint
@@ -40,22 +42,35 @@ def export(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def export_network(network: nn.Module, input_shape: tuple[int, ...], path: Path) -> None:
-    """Write the ONNX file, weights inside, checked by ONNX's own checker."""
+    """A network of one image, its batch axis free."""
     # Two examples: with one, the exporter would take the batch axis for a constant.
     example = torch.zeros((2, *input_shape[1:]))
+    batch = ({0: torch.export.Dim("batch", min=1, max=64)},)
+    write_onnx(exportable(network), {INPUT_NAME: example}, (OUTPUT_NAME,), path, batch)
+
+
+def write_onnx(
+    network: nn.Module,
+    inputs: Mapping[str, Tensor],
+    outputs: Sequence[str],
+    path: Path,
+    dynamic_shapes: tuple[Any, ...] | None = None,
+) -> None:
+    """Write the ONNX file of any network, weights inside, checked by ONNX's own checker; shapes are those of the named
+    examples unless some are said to be dynamic."""
     # torchvision is not ours to miss.
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         # The exporter warns of its own deprecations; none is ours to act on.
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            exportable(network),
-            (example,),
+            network,
+            tuple(inputs.values()),
             dynamo=True,
             opset_version=OPSET,
-            input_names=[INPUT_NAME],
-            output_names=[OUTPUT_NAME],
-            dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=64)},),
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_shapes=dynamic_shapes,
             external_data=False,
             verbose=False,
         )

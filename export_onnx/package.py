@@ -10,6 +10,7 @@ from export_onnx.card import CARD_NAME, model_card
 from export_onnx.export import INPUT_NAME, OPSET, OUTPUT_NAME, export, network_shapes
 from export_onnx.orders import MANIFEST_NAME, Export, is_shipped
 from export_onnx.parity import prove_parity
+from inference.domain.errors import ConfigurationInvalid
 from inference.domain.manifest import (
     SCHEMA_VERSION,
     InputSpec,
@@ -32,6 +33,12 @@ LICENCE = "Apache-2.0"
 def make_model(order: Export, slab: Volume) -> ModelManifest:
     """Export, prove parity, put the folder in place; whatever fails, nothing half-written stays."""
     checkpoint = load_checkpoint(order.checkpoint)
+    if not checkpoint.config.specification.spacing_mm:
+        raise ConfigurationInvalid(
+            found=f"{checkpoint.config.name}, a network of {checkpoint.config.task}",
+            wanted="a network that the node runs",
+            advice="It is trained to be compared with; export a network with prompts or one of organs.",
+        )
     with built_aside(order.folder) as building:
         onnx_path = building / ONNX_NAME
         export(checkpoint, onnx_path)

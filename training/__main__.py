@@ -1,4 +1,4 @@
-"""Command line of the training tree: python -m training pool | train | average | all | data | nnunet | paint-speed."""
+"""Command line of the training tree: python -m training pool | train | average | all | data | nnunet | sam | paint-speed."""
 
 import argparse
 import sys
@@ -8,6 +8,7 @@ from training.as_command import exit_status
 from training.data.commands import add_data_commands, run_data
 from training.nnunet.commands import add_nnunet_commands, run_nnunet
 from training.revision import code_revision
+from training.sam.commands import add_sam_commands, run_sam
 from training.train_command import add_going_on, add_train_command, run_train
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -24,6 +25,7 @@ EXAMPLES = """examples:
   python -m training all --seconds 480 --workers 16 --out runs
   python -m training data check /data/FLARE22_LabeledCase50
   python -m training nnunet --help
+  python -m training sam --help
 
 Pools hold synthetic CT only. Nothing is downloaded. See training/README.md.
 """
@@ -45,6 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
             return run_data(options)
         if options.command == "nnunet":
             return run_nnunet(options)
+        if options.command == "sam":
+            return run_sam(options)
         commands[options.command](options)
         return 0
 
@@ -102,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_templates(speed)
     add_data_commands(commands)
     add_nnunet_commands(commands)
+    add_sam_commands(commands)
     return parser
 
 

@@ -1,4 +1,4 @@
-"""What each of the four networks reads and writes: shapes, steps, labels; importable without torch."""
+"""What each task's network reads and writes: shapes, steps, labels; importable without torch."""
 
 from dataclasses import dataclass
 
@@ -29,6 +29,7 @@ class TaskSpecification:
     channels: int
     spatial_shape: tuple[int, ...]
     spacing_mm: tuple[float, ...]
+    """Empty where each slice fills the grid, whatever its size."""
     labels: tuple[str, ...]
     """Output channels in order."""
     intended_use: str
@@ -105,9 +106,34 @@ SLICES = TaskSpecification(
     labels=("L3",),
     intended_use="Tells axial slices of the third lumbar vertebra from others. For research use only.",
 )
+ORGAN_SLICES = TaskSpecification(
+    task="organ-slices",
+    network="PlaneUNet",
+    layout="NCYX",
+    channels=1,
+    spatial_shape=(512, 512),
+    spacing_mm=(),
+    labels=("background", *(organ.value for organ in FLARE22_ORGANS)),
+    intended_use="Abdominal organs on single axial slices of CT. For research use only.",
+)
+PROMPTED_SLICES = TaskSpecification(
+    task="prompted-slices",
+    network="PromptedNet",
+    layout="NCYX",
+    channels=1,
+    spatial_shape=(512, 512),
+    spacing_mm=(),
+    labels=ORGAN_SLICES.labels,
+    intended_use="Redraws an abdominal organ of an axial slice of CT from a box, points or a coarse mask. "
+    "For research use only.",
+)
 SPECIFICATIONS = {spec.task: spec for spec in (LEVEL, SPINE, TISSUE, ORGANS)}
 """Of the node's own four models."""
-RECIPES = {**SPECIFICATIONS, "l3-slices": SLICES}
+RECIPES = {
+    **SPECIFICATIONS,
+    "l3-slices": SLICES,
+    **{spec.task: spec for spec in (ORGAN_SLICES, PROMPTED_SLICES)},
+}
 """By the task of a configuration: one node task may be learned in several ways."""
 
 

@@ -61,7 +61,7 @@ class Refinement:
     """Organs that a network with prompts redraws slice by slice: [refine] of a profile."""
 
     model: str
-    """A folder of the models with an image encoder and a mask decoder (python -m training sam export)."""
+    """A folder of the models with an image encoder and a mask decoder (python -m export_onnx)."""
     organs: tuple[str, ...]
     least_dice: float = 0.7
     """With the 3D mask: a new mask that agrees less is not taken, and the result says so."""

@@ -61,8 +61,8 @@ class RefinerManifest:
     structures: tuple[str, ...]
     """What it was taught to redraw."""
     opset: int
-    encoder_parity: Parity
-    decoder_parity: Parity
+    parity: Parity
+    """Of both files together, image to mask, on the named inputs."""
     parameters: int
     training_data: str
     code_revision: str
@@ -137,7 +137,6 @@ def load_refiner_manifest(folder: Path) -> RefinerManifest:
 
 def _check(manifest: RefinerManifest) -> None:
     """The rules between fields."""
-    parities = (manifest.encoder_parity, manifest.decoder_parity)
     rules = {
         f"schema_version {manifest.schema_version}": manifest.schema_version
         == REFINER_SCHEMA_VERSION,
@@ -153,9 +152,8 @@ def _check(manifest: RefinerManifest) -> None:
         "structures that are none of ours": bool(manifest.structures)
         and set(manifest.structures) <= set(Structure),
         "a parity error above its own tolerance": all(
-            error <= parity.tolerance_max_abs
-            for parity in parities
-            for error in parity.max_abs_error.values()
+            error <= manifest.parity.tolerance_max_abs
+            for error in manifest.parity.max_abs_error.values()
         ),
     }
     for found, holds in rules.items():

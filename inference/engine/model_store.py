@@ -89,7 +89,7 @@ def verified_refiner(name: str, folder: Path = SHIPPED_MODELS) -> RefinerManifes
         raise ModelUnusable(
             found=f"no model {name!r:.70} that redraws organs",
             wanted=f"one of {', '.join(refiner_names(folder)) or 'none installed'}",
-            advice="Run `habitus models`, or make one: python -m training sam --help.",
+            advice="Run `habitus models`, or make one: python -m training sam, then python -m export_onnx.",
         )
     manifest = load_refiner_manifest(folder / name)
     if manifest.name != name:

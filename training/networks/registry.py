@@ -16,6 +16,10 @@ NETWORKS: Mapping[str, str] = MappingProxyType(
         "TissueNet": "training.networks.own",
         "OrganNet": "training.networks.own",
         "SliceClassifier": "training.networks.slice_classifier",
+        "PlaneUNet": "training.networks.plane_unet",
+        "DeepLabV3Plus": "training.networks.deeplab",
+        "EncoderNet": "training.networks.prompted",
+        "PromptedNet": "training.networks.prompted",
     }
 )
 """The module that has the class or function of the name."""

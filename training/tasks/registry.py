@@ -10,7 +10,9 @@ from training.tasks.l3_level import LevelTask
 from training.tasks.l3_slices import SliceTask
 from training.tasks.l3_spine import SpineTask
 from training.tasks.l3_tissue import TissueTask
+from training.tasks.organ_slices import OrganSlicesTask
 from training.tasks.organs import OrganTask
+from training.tasks.prompted_slices import PromptedSlicesTask
 from training.tasks.task import Task
 
 
@@ -23,5 +25,7 @@ def open_task(config: TrainConfig, source: Source, device: torch.device) -> Task
         "l3-tissue": TissueTask,
         "organs": OrganTask,
         "l3-slices": SliceTask,
+        "organ-slices": OrganSlicesTask,
+        "prompted-slices": PromptedSlicesTask,
     }
     return kinds[config.task](config, source, device)
