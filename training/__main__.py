@@ -1,4 +1,4 @@
-"""Command line of the training tree: python -m training pool | train | average | all | data | nnunet | sam | paint-speed."""
+"""Command line of the training tree: python -m training --help lists what it does."""
 
 import argparse
 import sys
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from training.as_command import exit_status
 from training.data.commands import add_data_commands, run_data
+from training.l3_slices.commands import add_slices_commands, run_slices
 from training.nnunet.commands import add_nnunet_commands, run_nnunet
 from training.revision import code_revision
 from training.sam.commands import add_sam_commands, run_sam
@@ -24,6 +25,7 @@ EXAMPLES = """examples:
   python -m training average runs/organs/checkpoint.safetensors runs/finer/checkpoint.safetensors --out runs/mean.safetensors
   python -m training all --seconds 480 --workers 16 --out runs
   python -m training data check /data/FLARE22_LabeledCase50
+  python -m training slices --help
   python -m training nnunet --help
   python -m training sam --help
 
@@ -42,13 +44,11 @@ def main(arguments: list[str] | None = None) -> int:
         "paint-speed": _paint_speed,
     }
 
+    groups = {"data": run_data, "nnunet": run_nnunet, "sam": run_sam, "slices": run_slices}
+
     def command() -> int:
-        if options.command == "data":
-            return run_data(options)
-        if options.command == "nnunet":
-            return run_nnunet(options)
-        if options.command == "sam":
-            return run_sam(options)
+        if options.command in groups:
+            return groups[options.command](options)
         commands[options.command](options)
         return 0
 
@@ -107,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     add_data_commands(commands)
     add_nnunet_commands(commands)
     add_sam_commands(commands)
+    add_slices_commands(commands)
     return parser
 
 

@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -56,6 +56,10 @@ class Run:
     code_revision: str = "unknown"
 
 
+Opener = Callable[[TrainConfig, Source, torch.device], Task]
+"""Many short runs on the same cases need not read them every time."""
+
+
 class Turn(IntEnum):
     """What comes before the next step."""
 
@@ -65,14 +69,14 @@ class Turn(IntEnum):
     FINISH = 3
 
 
-def train(config: TrainConfig, run: Run) -> History:
+def train(config: TrainConfig, run: Run, opened: Opener = open_task) -> History:
     """Train until the time is over, the epochs are done or nothing gets better; leaves checkpoint, resume file and metrics in run.out."""
     _require_startable(config, run)
     started = time.monotonic()
     with joined(run.device) as ranks:
         torch.manual_seed(config.seed)
         torch.backends.cudnn.benchmark = True
-        task = open_task(config, run.source, ranks.device)
+        task = opened(config, run.source, ranks.device)
         task.grow()
         return _Training(config, run, ranks, task, started).run()
 

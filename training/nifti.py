@@ -233,3 +233,16 @@ def _label_names(header: Any) -> dict[int, str]:
         ):
             found[int(key)] = name
     return found
+
+
+def write_nifti(voxels: npt.NDArray[Any], affine_lps: Affine, path: Path) -> None:
+    """An array [slice, row, column] so that its last index runs fastest in the file, as SimpleITK reads it."""
+    import nibabel
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    affine = RAS_TO_LPS @ affine_lps[:, [2, 1, 0, 3]]
+    image = nibabel.Nifti1Image(np.ascontiguousarray(voxels.transpose(2, 1, 0)), affine)
+    image.header.set_xyzt_units("mm")
+    aside = path.with_name(f".{path.name}")
+    nibabel.save(image, aside)
+    aside.replace(path)

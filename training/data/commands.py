@@ -1,4 +1,4 @@
-"""python -m training data: layouts | check | split | report | fetch."""
+"""python -m training data: layouts | check | split | report | write | fetch."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ EXAMPLES = """examples:
   python -m training data check /data/ours --layout plain --split runs/split.json
   python -m training data split /data/Task09_Spleen --folds 5 --test 0.2 --seed 1 --out runs/split.json
   python -m training data report /data/FLARE22_LabeledCase50 --layout flare22 --out report.html
+  python -m training data write runs/torsos --out runs/torsos-nifti --workers 4
   python -m training data fetch https://pacs/dicom-web --studies studies.txt --out /data/ours-dicom \\
       --user reader --password-file reader.password
 
@@ -61,6 +62,9 @@ def add_data_commands(commands: argparse._SubParsersAction[argparse.ArgumentPars
     report.add_argument("--split", type=Path, help="a split to show and check")
     report.add_argument("--pictures", type=int, default=24, help="at most so many cases drawn")
     report.add_argument("--out", type=Path, required=True, metavar="FILE")
+    write = steps.add_parser("write", help="cases of any layout, synthetic too, as NIfTI pairs")
+    _add_folder(write)
+    write.add_argument("--out", type=Path, required=True, metavar="FOLDER")
     _add_fetch(steps.add_parser("fetch", help="CT and Segmentations from an archive (DICOMweb)"))
 
 
@@ -93,6 +97,7 @@ def run_data(options: argparse.Namespace) -> int:
         "split": _split,
         "report": _report,
         "fetch": _fetch,
+        "write": _write,
     }
     try:
         return steps[options.step](options)
@@ -228,6 +233,14 @@ def _report(options: argparse.Namespace) -> int:
     options.out.write_text(report_page(result, split, options.pictures), encoding="utf-8")
     sys.stdout.write(f"{options.out}\n")
     return _verdict(result)
+
+
+def _write(options: argparse.Namespace) -> int:
+    from training.data.write_plain import write_plain
+
+    names = write_plain(_found(options), options.out, _progress, options.workers)
+    sys.stdout.write(f"{len(names)} cases in {options.out}\n")
+    return 0
 
 
 def _fetch(options: argparse.Namespace) -> int:

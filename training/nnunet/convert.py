@@ -4,18 +4,14 @@ import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from inference.domain.volume import Affine, Volume
+from inference.domain.volume import Volume
 from training.data.cases import FoundCases, LabelledCase
 from training.data.checks import check_before_training
 from training.data.problems import Problem, stop_at_errors
 from training.data.splits import Split, write_split
-from training.nifti import RAS_TO_LPS
+from training.nifti import write_nifti
 from training.nnunet.label_choice import LabelChoice
 from training.nnunet.workspace import (
     DATASET_NAME,
@@ -99,19 +95,6 @@ def folds_of(split: Split) -> list[dict[str, list[str]]]:
         {"train": sorted(split.training(fold)), "val": sorted(split.validation(fold))}
         for fold in folds
     ]
-
-
-def write_nifti(voxels: npt.NDArray[Any], affine_lps: Affine, path: Path) -> None:
-    """An array [slice, row, column] so that its last index runs fastest in the file, as SimpleITK reads it."""
-    import nibabel
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    affine = RAS_TO_LPS @ affine_lps[:, [2, 1, 0, 3]]
-    image = nibabel.Nifti1Image(np.ascontiguousarray(voxels.transpose(2, 1, 0)), affine)
-    image.header.set_xyzt_units("mm")
-    aside = path.with_name(f".{path.name}")
-    nibabel.save(image, aside)
-    aside.replace(path)
 
 
 def _all_of(split: Split) -> set[str]:

@@ -56,15 +56,16 @@ class SliceStack:
 class SliceTask:
     """See training.tasks.task.Task."""
 
-    def __init__(self, config: TrainConfig, source: Source, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        source: Source,
+        device: torch.device,
+        cases: LabelledExamples[SliceStack] | None = None,
+    ) -> None:
         self._config, self._device = config, device
         self._options = options_of(SliceOptions, config)
-        self._cases: LabelledExamples[SliceStack] = LabelledExamples(
-            source,
-            config,
-            wanted=(L3,),
-            examples_of=partial(stacks_of, config=config, reach_mm=self._options.reach_mm),
-        )
+        self._cases = cases or slice_cases(config, source)
         self._places: list[tuple[int, int]] = []
         self._of_l3: list[tuple[int, int]] = []
 
@@ -150,6 +151,17 @@ class SliceTask:
             scores["error_mm"] = float(np.mean(errors_mm))
             scores["within_10_mm"] = float(np.mean(np.array(errors_mm) <= 10))
         return scores
+
+
+def slice_cases(config: TrainConfig, source: Source) -> LabelledExamples[SliceStack]:
+    """The cases of a configuration's grid; several trainings may share them."""
+    reach_mm = options_of(SliceOptions, config).reach_mm
+    return LabelledExamples(
+        source,
+        config,
+        wanted=(L3,),
+        examples_of=partial(stacks_of, config=config, reach_mm=reach_mm),
+    )
 
 
 def stacks_of(

@@ -151,7 +151,7 @@ def write_spleen(folder: Path) -> Path:
     )
 
 
-def write_totalsegmentator(folder: Path) -> Path:
+def write_totalsegmentator(folder: Path, cases: Sequence[int] = (0, 4)) -> Path:
     """A mask per class under the program's own names, some of them nothing of ours."""
     theirs = {
         "liver": "liver",
@@ -161,7 +161,7 @@ def write_totalsegmentator(folder: Path) -> Path:
         "adrenal_right": "adrenal_gland_right",
         "portal_splenic_vein": "portal_vein_and_splenic_vein",
     }
-    for n in (0, 4):
+    for n in cases:
         place = folder / f"s{n:04d}"
         save(ct(n), place / "ct.nii.gz")
         for ours, name in theirs.items():

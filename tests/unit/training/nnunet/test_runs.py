@@ -11,9 +11,8 @@ from inference.domain.errors import ConfigurationInvalid
 from inference.domain.volume import Volume
 from tests.unit.training.data.tiny import write_flare22
 from training.__main__ import main
-from training.nifti import RAS_TO_LPS, nifti_volume
+from training.nifti import RAS_TO_LPS, nifti_volume, write_nifti
 from training.nnunet.child import devices_of
-from training.nnunet.convert import write_nifti
 from training.nnunet.label_choice import choice_of
 from training.nnunet.plans import CASCADE, LOW, ORDER, replaced_plans, run_plans, write_run_plans
 from training.nnunet.plots import read_curves
