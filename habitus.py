@@ -105,7 +105,9 @@ def build_parser() -> argparse.ArgumentParser:
         "series_dir", type=named_path, metavar="SERIES_DIR", help="folder of DICOM files"
     )
     run.add_argument("--out", type=named_path, required=True, help="folder for the results")
-    run.add_argument("--profile", default="abdomen", help="abdomen (default), l3 or l3-small")
+    run.add_argument(
+        "--profile", default="abdomen", help="abdomen (default), l3, l3-small, or FILE.toml"
+    )
     run.add_argument("--models", type=Path, help="another models folder")
     run.add_argument(
         "--providers", default="cpu", help="execution providers, best first: tensorrt,cuda,cpu"
@@ -185,7 +187,7 @@ def run_series(options: argparse.Namespace) -> int:
     from datetime import datetime
 
     from inference.dicom.identity import derive_uid
-    from inference.domain.analysis_profile import load_profile
+    from inference.domain.analysis_profile import profile_for
     from inference.domain.report_options import report_options
     from inference.domain.seg_encoding import SegEncoding
     from inference.engine.model_store import SHIPPED_MODELS
@@ -199,7 +201,7 @@ def run_series(options: argparse.Namespace) -> int:
 
     _check_apart(options.series_dir, options.out)
     check_writable(options.out)
-    profile = load_profile(options.profile)
+    profile = profile_for(options.profile)
     report = report_options({"title": options.sr_title, "language": options.language})
     models = load_models(
         profile, tuple(options.providers.split(",")), options.models or SHIPPED_MODELS

@@ -164,6 +164,22 @@ def load_profile(name: str) -> Profile:
     return profile_from_toml((PROFILE_FOLDER / f"{name}.toml").read_text(encoding="utf-8"), name)
 
 
+def profile_for(choice: str) -> Profile:
+    """A shipped profile by its name, or one of a user's own by its path, which ends with .toml; raises ConfigurationInvalid."""
+    path = Path(choice)
+    if path.suffix != ".toml":
+        return load_profile(choice)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise ConfigurationInvalid(
+            found=f"no profile to read in {path.name:.60}",
+            wanted="a TOML file of UTF-8",
+            advice="Copy one of inference/profiles and change what should be otherwise.",
+        ) from problem
+    return profile_from_toml(text, path.stem)
+
+
 def with_choices(
     profile: Profile, *, uncertain_level: str = "", without_level: str = ""
 ) -> Profile:
