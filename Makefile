@@ -187,6 +187,17 @@ sbom: .venv-audit/.done ## what a node consists of, as CycloneDX: sbom/node-cpu.
 
 # ---- models
 
+.PHONY: train
+train: setup-training ## train one network: TASK=l3_slices SIZE=paper DATA=folder, or TASK=organs POOL=runs/pool TIME=3600 (OUT, SPLIT, FOLD, RESUME=1)
+	$(TRAIN)/python -m training train training/configs/$(if $(SIZE),$(SIZE)/)$(TASK).toml $(if $(DATA),--data $(DATA)) $(if $(POOL),--pool $(POOL)) $(if $(SPLIT),--split $(SPLIT)) $(if $(FOLD),--fold $(FOLD)) $(if $(TIME),--seconds $(TIME)) $(if $(RESUME),--resume) --out $(or $(OUT),runs/$(TASK))
+.PHONY: report
+report: setup-training ## one HTML page of a training: RUN=folder
+	$(TRAIN)/python -m training report $(RUN)
+.PHONY: papers papers-smoke
+papers: setup-training ## five published systems from synthetic data to the node on one page, within 2 hours; goes on where it was stopped
+	OMP_NUM_THREADS=2 $(TRAIN)/python -m training papers --out $(or $(OUT),runs/papers)
+papers-smoke: setup-training ## the same with a few steps each, in 3 minutes
+	OMP_NUM_THREADS=2 $(TRAIN)/python -m training papers --plan training/configs/small/papers_smoke.toml --out $(or $(OUT),runs/papers-smoke)
 .PHONY: onnx
 onnx: setup-training ## checkpoints → ONNX, parity proven (MODEL=name CHECKPOINT=path for your own)
 	$(TRAIN)/python -m export_onnx $(if $(MODEL),--model $(MODEL)) $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))

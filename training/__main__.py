@@ -8,6 +8,7 @@ from training.as_command import exit_status
 from training.data.commands import add_data_commands, run_data
 from training.l3_slices.commands import add_slices_commands, run_slices
 from training.nnunet.commands import add_nnunet_commands, run_nnunet
+from training.reports.commands import add_report_commands, run_papers, run_report
 from training.revision import code_revision
 from training.sam.commands import add_sam_commands, run_sam
 from training.train_command import add_going_on, add_train_command, run_train
@@ -26,6 +27,8 @@ EXAMPLES = """examples:
   python -m training all --seconds 480 --workers 16 --out runs
   python -m training data check /data/FLARE22_LabeledCase50
   python -m training slices --help
+  python -m training report runs/slices
+  python -m training papers --out runs/papers
   python -m training nnunet --help
   python -m training sam --help
 
@@ -44,7 +47,14 @@ def main(arguments: list[str] | None = None) -> int:
         "paint-speed": _paint_speed,
     }
 
-    groups = {"data": run_data, "nnunet": run_nnunet, "sam": run_sam, "slices": run_slices}
+    groups = {
+        "data": run_data,
+        "nnunet": run_nnunet,
+        "sam": run_sam,
+        "slices": run_slices,
+        "report": run_report,
+        "papers": run_papers,
+    }
 
     def command() -> int:
         if options.command in groups:
@@ -108,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     add_nnunet_commands(commands)
     add_sam_commands(commands)
     add_slices_commands(commands)
+    add_report_commands(commands)
     return parser
 
 

@@ -38,15 +38,22 @@ def history_from(metadata: Mapping[str, str]) -> History:
 
 def read_history(path: Path) -> History:
     """The history of a checkpoint file; raises UnreadableInput."""
+    return history_from(read_metadata(path))
+
+
+def read_metadata(path: Path) -> Mapping[str, str]:
+    """All that a checkpoint file says of itself; raises UnreadableInput."""
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if not 0 < length <= LONGEST_HEADER:
                 raise ValueError("length")
-            return history_from(json.loads(file.read(length))["__metadata__"])
+            metadata: Mapping[str, str] = json.loads(file.read(length))["__metadata__"]
+        history_from(metadata)
     except (OSError, KeyError, TypeError, ValueError) as problem:
         raise UnreadableInput(
             found=f"no history in {path.name}",
             wanted="a checkpoint of python -m training",
             advice="Restore the file, or train again.",
         ) from problem
+    return metadata

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from training.revision import code_revision
@@ -32,6 +33,8 @@ def add_train_command(commands: argparse._SubParsersAction[argparse.ArgumentPars
         metavar="POOL",
         help="of another anatomy, scored but not trained on",
     )
+    train.add_argument("--epochs", type=int, help="in place of the configuration's")
+    train.add_argument("--leave", type=Path, help="a file to write when this call has ended well")
     train.add_argument("--max-steps", type=int, help="end after so many steps of this call")
     add_going_on(train)
 
@@ -61,8 +64,9 @@ def run_train(options: argparse.Namespace) -> None:
         fold=options.fold,
         workers=options.workers,
     )
+    config = load_config(options.config)
     history = train(
-        load_config(options.config),
+        replace(config, epochs=options.epochs) if options.epochs else config,
         Run(
             source=source,
             out=options.out,
@@ -76,5 +80,7 @@ def run_train(options: argparse.Namespace) -> None:
             code_revision=options.revision or code_revision(),
         ),
     )
+    if is_first_process() and options.leave:
+        options.leave.write_text(f"step {history.step}\n", encoding="utf-8")
     if is_first_process():
         sys.stdout.write(f"{options.out}: step {history.step}, {dict(history.metrics)}\n")

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from training.revision import code_revision
 from training.source import Source
+
+if TYPE_CHECKING:
+    from training.config import TrainConfig
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 EXAMPLES = """examples:
@@ -42,12 +47,15 @@ def add_slices_commands(commands: argparse._SubParsersAction[argparse.ArgumentPa
     optimise.add_argument("--space", type=Path, default=CONFIGS / "paper" / "l3_slices_space.toml")
     optimise.add_argument("--trials", type=int, default=60, help="finished ones in the study")
     optimise.add_argument("--out", type=Path, required=True, help="folder of study and trials")
+    optimise.add_argument("--leave", type=Path, help="a file to write when all trials are done")
+    optimise.add_argument("--epochs", type=int, help="in place of the configuration's")
     paired = steps.add_parser("paired", help="the best of two studies, seed by seed")
     paired.add_argument("config", type=Path)
     _add_data(paired)
     paired.add_argument("--with", dest="corrected", type=Path, required=True, metavar="STUDY")
     paired.add_argument("--without", dest="control", type=Path, required=True, metavar="STUDY")
     paired.add_argument("--seeds", default="1,2,3")
+    paired.add_argument("--epochs", type=int, help="in place of the configuration's")
     paired.add_argument("--out", type=Path, required=True, help="folder of runs, page and figures")
     evaluate = steps.add_parser("evaluate", help="slice errors of a checkpoint")
     evaluate.add_argument("checkpoint", type=Path)
@@ -70,12 +78,11 @@ def run_slices(options: argparse.Namespace) -> int:
 
 
 def _optimise(options: argparse.Namespace) -> None:
-    from training.config import load_config
     from training.l3_slices.nested import inner_fold
     from training.l3_slices.optimise import Optimisation, finished, optimise
     from training.l3_slices.space import read_space
 
-    config = load_config(options.config)
+    config = _config(options)
     fold = inner_fold(
         _source(options),
         options.out,
@@ -95,20 +102,20 @@ def _optimise(options: argparse.Namespace) -> None:
     )
     best = study.best_trial
     values = ", ".join(f"{name} {value}" for name, value in best.params.items())
-    sys.stdout.write(
-        f"{finished(study)} trials; best: trial {best.number}, F1 {1 / best.values[0]:.3f}: {values}\n"
-    )
+    told = f"{finished(study)} trials; best: trial {best.number}, F1 {1 / best.values[0]:.3f}: {values}\n"
+    if options.leave:
+        options.leave.write_text(told, encoding="utf-8")
+    sys.stdout.write(told)
 
 
 def _paired(options: argparse.Namespace) -> None:
-    from training.config import load_config
     from training.l3_slices.figures import epochs, scatter
     from training.l3_slices.nested import best_values, inner_fold, paired_runs, write_runs
     from training.l3_slices.optimise import open_study
     from training.l3_slices.page import paired_difference, table, values_table
     from training.l3_slices.space import read_space
 
-    config = load_config(options.config)
+    config = _config(options)
     fold = inner_fold(
         _source(options),
         options.out,
@@ -155,6 +162,13 @@ def _evaluate(options: argparse.Namespace) -> None:
         f"{len(results)} cases: {errors.mean_absolute:.2f} ± {errors.sd_absolute:.2f} slices, "
         f"median {errors.median_absolute:.2f}; y = {errors.slope:.3f} x {errors.intercept:+.2f}, R² {errors.r_squared:.3f}\n"
     )
+
+
+def _config(options: argparse.Namespace) -> TrainConfig:
+    from training.config import load_config
+
+    config = load_config(options.config)
+    return replace(config, epochs=options.epochs) if options.epochs else config
 
 
 def _source(options: argparse.Namespace) -> Source:
