@@ -14,21 +14,21 @@ class StagedInstanceNorm(nn.Module):
     for a twelfth more time (docs/decisions/0013-parity-by-range.md).
     """
 
-    def __init__(self, norm: nn.InstanceNorm3d) -> None:
+    def __init__(self, norm: nn.InstanceNorm2d | nn.InstanceNorm3d) -> None:
         super().__init__()
         self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
 
-    def forward(self, volumes: Tensor) -> Tensor:
-        centred = volumes - _staged_mean(volumes)
+    def forward(self, images: Tensor) -> Tensor:
+        centred = images - _staged_mean(images)
         deviation = torch.sqrt(_staged_mean(centred * centred) + self.eps)
-        shape = (1, -1, 1, 1, 1)
+        shape = (1, -1, *(1,) * (images.ndim - 2))
         return centred * (self.weight.view(shape) / deviation) + self.bias.view(shape)
 
 
-def _staged_mean(volumes: Tensor) -> Tensor:
-    for axis in (4, 3, 2):
-        volumes = volumes.mean(axis, keepdim=True)
-    return volumes
+def _staged_mean(images: Tensor) -> Tensor:
+    for axis in range(images.ndim - 1, 1, -1):
+        images = images.mean(axis, keepdim=True)
+    return images
 
 
 def exportable(network: nn.Module) -> nn.Module:
@@ -37,7 +37,7 @@ def exportable(network: nn.Module) -> nn.Module:
 
 
 def _staged(module: nn.Module) -> nn.Module:
-    if isinstance(module, nn.InstanceNorm3d):
+    if isinstance(module, (nn.InstanceNorm2d, nn.InstanceNorm3d)):
         return StagedInstanceNorm(module)
     for name, child in module.named_children():
         setattr(module, name, _staged(child))

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 from training.as_command import exit_status
+from training.comparison.commands import NAMES as COMPARISON
+from training.comparison.commands import add_comparison_commands, run_comparison
 from training.data.commands import add_data_commands, run_data
 from training.l3_slices.commands import add_slices_commands, run_slices
 from training.nnunet.commands import add_nnunet_commands, run_nnunet
@@ -31,6 +33,7 @@ EXAMPLES = """examples:
   python -m training papers --out runs/papers
   python -m training nnunet --help
   python -m training sam --help
+  python -m training compare training/configs/small/tissue_windows_*.toml --data training/configs/small/tissue_data --out runs/tissue
 
 Pools hold synthetic CT only. Nothing is downloaded. See training/README.md.
 """
@@ -55,6 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
         "report": run_report,
         "papers": run_papers,
     }
+    groups |= dict.fromkeys(COMPARISON, run_comparison)
 
     def command() -> int:
         if options.command in groups:
@@ -115,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     speed.add_argument("--device", default="auto", help="auto, cpu, cuda")
     _add_templates(speed)
     add_data_commands(commands)
+    add_comparison_commands(commands)
     add_nnunet_commands(commands)
     add_sam_commands(commands)
     add_slices_commands(commands)

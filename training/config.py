@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from inference.domain.errors import ConfigurationInvalid
-from training.specification import TaskSpecification, specification
+from training.specification import LABEL_SETS, TaskSpecification, specification
 
 OPTIMISERS = ("adamw", "adam", "sgd")
 RATE_COURSES = ("cosine", "poly", "constant")
@@ -86,6 +86,8 @@ class TrainConfig:
     """Of training.networks.registry; empty: the task's usual one."""
     labels: tuple[str, ...] = ()
     """Output channels, the background first; empty: the task's usual ones."""
+    label_set: str = ""
+    """Output channels by a data set's name (btcv, flare22), in place of labels."""
     spacing_mm: tuple[float, ...] = ()
     """Of the task's grid; empty: its usual one."""
     epochs: int = 0
@@ -113,7 +115,7 @@ class TrainConfig:
         return replace(
             base,
             network=self.network_name or base.network,
-            labels=self.labels or base.labels,
+            labels=self.labels or _label_set(self.label_set) or base.labels,
             spacing_mm=self.spacing_mm or base.spacing_mm,
         )
 
@@ -126,6 +128,8 @@ class TrainConfig:
             f"batch_size {self.batch_size}": self.batch_size >= 1,
             f"sd {self.sd}": self.sd > 0,
             f"heaviest_label {self.heaviest_label}": self.heaviest_label >= 1,
+            f"label_set {self.label_set!r}": not self.label_set or self.label_set in LABEL_SETS,
+            f"labels beside label_set {self.label_set!r}": not (self.labels and self.label_set),
             f"average_decay {self.average_decay}": 0 <= self.average_decay < 1,
             f"repainted_share {self.repainted_share}": 0 <= self.repainted_share <= 1,
             f"validation_share {self.validation_share}": 0 < self.validation_share < 1,
@@ -140,6 +144,10 @@ class TrainConfig:
         for found, holds in rules.items():
             if not holds:
                 raise ConfigurationInvalid(found=found, wanted="a usable value", advice=ADVICE)
+
+
+def _label_set(name: str) -> tuple[str, ...]:
+    return ("background", *LABEL_SETS[name]) if name else ()
 
 
 def load_config(path: Path) -> TrainConfig:

@@ -1,6 +1,8 @@
 """What each task's network reads and writes: shapes, steps, labels; importable without torch."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from inference.domain.errors import ConfigurationInvalid
 from inference.domain.labelmap import FLARE22_ORGANS, Structure
@@ -127,12 +129,49 @@ PROMPTED_SLICES = TaskSpecification(
     intended_use="Redraws an abdominal organ of an axial slice of CT from a box, points or a coarse mask. "
     "For research use only.",
 )
+LABEL_SETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "flare22": tuple(organ.value for organ in FLARE22_ORGANS),
+        "btcv": (
+            Structure.SPLEEN.value,
+            Structure.KIDNEY_RIGHT.value,
+            Structure.KIDNEY_LEFT.value,
+            Structure.GALLBLADDER.value,
+            Structure.ESOPHAGUS.value,
+            Structure.LIVER.value,
+            Structure.STOMACH.value,
+            Structure.AORTA.value,
+            Structure.INFERIOR_VENA_CAVA.value,
+            Structure.PORTAL_SPLENIC_VEIN.value,
+            Structure.PANCREAS.value,
+            Structure.ADRENAL_RIGHT.value,
+            Structure.ADRENAL_LEFT.value,
+        ),
+    }
+)
+"""Thirteen organs each, in the order of the data set's own numbers, which are the output channels."""
+TISSUE_WINDOWS = replace(TISSUE, network="EncoderUNet")
+RESIDUAL_ORGANS = replace(
+    ORGANS,
+    network="ResidualUNet",
+    labels=("background", *LABEL_SETS["flare22"]),
+    intended_use="Thirteen abdominal organs on CT. For research use only.",
+)
+RESIDUAL_ORGAN_SLICES = replace(
+    RESIDUAL_ORGANS,
+    network="ResidualSliceUNet",
+    spatial_shape=(8, 192, 224),
+    spacing_mm=(4.0, 2.0, 2.0),
+)
 SPECIFICATIONS = {spec.task: spec for spec in (LEVEL, SPINE, TISSUE, ORGANS)}
 """Of the node's own four models."""
 RECIPES = {
     **SPECIFICATIONS,
     "l3-slices": SLICES,
     **{spec.task: spec for spec in (ORGAN_SLICES, PROMPTED_SLICES)},
+    "tissue-windows": TISSUE_WINDOWS,
+    "residual-organs": RESIDUAL_ORGANS,
+    "residual-organ-slices": RESIDUAL_ORGAN_SLICES,
 }
 """By the task of a configuration: one node task may be learned in several ways."""
 

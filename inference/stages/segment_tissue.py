@@ -51,7 +51,7 @@ def raw_compartments(volume: Volume, slices: Sequence[int], predictor: Predictor
     for first in range(0, len(slices), BATCH):
         chunk = list(slices[first : first + BATCH])
         bodies = body_mask(volume.hu[chunk])
-        centres = [_centre(body) for body in bodies]
+        centres = [middle_of(body) for body in bodies]
         planes = [
             centred_plane(volume.hu[k].astype(np.float32), spacing, centre, grid)
             for k, centre in zip(chunk, centres, strict=True)
@@ -109,7 +109,7 @@ def calmed(
     return values
 
 
-def _centre(body: npt.NDArray[np.bool_]) -> tuple[float, float]:
+def middle_of(body: npt.NDArray[np.bool_]) -> tuple[float, float]:
     """Row and column in the middle of the body's bounding box, or of the slice when there is no body."""
     if not body.any():
         return (body.shape[0] - 1) / 2, (body.shape[1] - 1) / 2

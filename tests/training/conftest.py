@@ -7,11 +7,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.unit.training.data import tiny
 from training.config import TrainConfig, load_config
+from training.label_names import OUR_NUMBERS
 from training.samples import ProjectionSample, SliceSample, TorsoSample
 
 CONFIGS = Path(__file__).parents[2] / "training" / "configs"
 ANATOMIES = 4
+NESTED = (
+    ("subcutaneous_fat", (slice(None), slice(5, 25), slice(5, 35)), -100),
+    ("skeletal_muscle", (slice(None), slice(8, 22), slice(9, 31)), 50),
+    ("visceral_fat", (slice(None), slice(10, 19), slice(12, 28)), -90),
+    ("intermuscular_fat", (slice(None), slice(20, 21), slice(12, 16)), -70),
+    ("vertebra_l3", (slice(5, 9), slice(15, 18), slice(18, 22)), 300),
+)
+"""One box within the other, as tissues lie."""
 
 
 @pytest.fixture(scope="session")
@@ -96,3 +106,27 @@ def tiny_configs() -> dict[str, TrainConfig]:
             **quick,
         ),
     }
+
+
+def tissues(seed: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    hu = np.full(tiny.SHAPE, -1000, np.int16)
+    labels = np.zeros(tiny.SHAPE, np.uint8)
+    for name, box, value in NESTED:
+        hu[box], labels[box] = value, OUR_NUMBERS[name]
+    return hu + np.random.default_rng(seed).integers(-6, 7, hu.shape).astype(np.int16), labels
+
+
+@pytest.fixture(scope="session")
+def tissue_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four patients with tissues and L3."""
+    folder = tmp_path_factory.mktemp("tissues")
+    for seed in range(4):
+        hu, labels = tissues(seed)
+        tiny.save(hu, folder / f"ct/p{seed}.nii.gz")
+        tiny.save(labels, folder / f"labels/p{seed}.nii.gz")
+    numbers = "\n".join(f'{OUR_NUMBERS[name]} = "{name}"' for name, _, _ in NESTED)
+    table = (
+        f'images = "ct/{{case}}.nii.gz"\nlabels = "labels/{{case}}.nii.gz"\n[numbers]\n{numbers}\n'
+    )
+    (folder / "labels.toml").write_text(table)
+    return folder

@@ -58,6 +58,16 @@ def open_data(
     )
 
 
+def kept_back_cases(
+    source: Source, *, seed: int, validation_share: float
+) -> tuple[LabelledCase, ...]:
+    """The cases that a training with this seed chose by, unchecked: it has checked them."""
+    found = _found(source)
+    split = _split(source, found, seed, validation_share)
+    names = set(split.validation(source.fold))
+    return tuple(case for case in found.cases if case.name in names)
+
+
 def _found(source: Source) -> FoundCases:
     layout = layout_named(source.layout) if source.layout else guessed_layout(source.folder)
     if not source.layout:

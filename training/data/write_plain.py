@@ -1,5 +1,6 @@
 """Cases of any layout as plain pairs: read once, in our numbers, so that many runs read files and make nothing anew."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from training.nifti import write_nifti
 from training.workers import worker_pool
 
 TABLE_NAME = "labels.toml"
-TABLE = """images = "images/{{case}}.nii.gz"
+TABLE = """title = {title}
+images = "images/{{case}}.nii.gz"
 labels = "labels/{{case}}.nii.gz"
 patient = "^patient-([0-9]+)_"
 
@@ -45,7 +47,9 @@ def write_plain(found: FoundCases, out: Path, progress: Progress, workers: int =
     numbers = "\n".join(
         f'{n} = "{name if name in names else ""}"' for name, n in OUR_NUMBERS.items()
     )
-    (out / TABLE_NAME).write_text(TABLE.format(numbers=numbers), encoding="utf-8")
+    (out / TABLE_NAME).write_text(
+        TABLE.format(title=json.dumps(found.title), numbers=numbers), encoding="utf-8"
+    )
     return [order.name for order in orders]
 
 

@@ -20,6 +20,9 @@ NETWORKS: Mapping[str, str] = MappingProxyType(
         "DeepLabV3Plus": "training.networks.deeplab",
         "EncoderNet": "training.networks.prompted",
         "PromptedNet": "training.networks.prompted",
+        "EncoderUNet": "training.networks.encoders",
+        "ResidualUNet": "training.networks.residual",
+        "ResidualSliceUNet": "training.networks.residual",
     }
 )
 """The module that has the class or function of the name."""

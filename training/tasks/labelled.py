@@ -1,6 +1,7 @@
 """Examples that a task makes of labelled cases: made once, kept in memory, trained on or kept back by patient."""
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 from inference.domain.errors import ConfigurationInvalid
@@ -35,12 +36,7 @@ class LabelledExamples(Generic[Example]):
         if self._data is not None:
             return
         config = self._config
-        self._data = open_data(
-            self._source,
-            seed=config.seed,
-            validation_share=config.validation_share,
-            wanted=self._wanted,
-        )
+        self._data = _opened(self._source, config.seed, config.validation_share, self._wanted)
         kept = self._data.validation[: config.validation_examples]
         self.training = [one for case in self._data.training for one in self._made(case)]
         self.validation = [made for case in kept if (made := list(self._made(case)))]
@@ -60,3 +56,11 @@ class LabelledExamples(Generic[Example]):
 
     def _made(self, case: LabelledCase) -> Iterable[Example]:
         return self._examples_of(case.read())
+
+
+@lru_cache(maxsize=1)
+def _opened(
+    source: Source, seed: int, validation_share: float, wanted: frozenset[str]
+) -> OpenedData:
+    """Kept for the next one: configurations that are compared ask the same, and checking all cases takes minutes."""
+    return open_data(source, seed=seed, validation_share=validation_share, wanted=wanted)

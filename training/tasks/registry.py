@@ -13,7 +13,9 @@ from training.tasks.l3_tissue import TissueTask
 from training.tasks.organ_slices import OrganSlicesTask
 from training.tasks.organs import OrganTask
 from training.tasks.prompted_slices import PromptedSlicesTask
+from training.tasks.residual_organs import ResidualOrganTask
 from training.tasks.task import Task
+from training.tasks.tissue_windows import TissueWindowsTask
 
 
 def open_task(config: TrainConfig, source: Source, device: torch.device) -> Task:
@@ -27,5 +29,8 @@ def open_task(config: TrainConfig, source: Source, device: torch.device) -> Task
         "l3-slices": SliceTask,
         "organ-slices": OrganSlicesTask,
         "prompted-slices": PromptedSlicesTask,
+        "residual-organ-slices": ResidualOrganTask,
+        "residual-organs": ResidualOrganTask,
+        "tissue-windows": TissueWindowsTask,
     }
     return kinds[config.task](config, source, device)

@@ -14,7 +14,9 @@ from training.label_names import LARGEST_NUMBER, NOT_OURS, OUR_NUMBERS, LabelTab
 
 TITLE = "NIfTI pairs with a table of your own"
 TABLE_NAMES = ("labels.toml", "labels.json")
-KEYS = {"images", "labels", "patient", "numbers"}
+KEYS = {"images", "labels", "numbers", "patient", "title"}
+OPTIONAL = {"patient", "title"}
+LONGEST_TITLE = 200
 CASE = "{case}"
 SEE = "See training/README.md, Your own data."
 
@@ -25,7 +27,7 @@ def _table_path(folder: Path) -> Path | None:
 
 def _matches(folder: Path) -> bool:
     path = _table_path(folder)
-    return path is not None and KEYS - {"patient"} <= read_table(path).keys()
+    return path is not None and read_table(path).keys() >= KEYS - OPTIONAL
 
 
 def _find(folder: Path) -> FoundCases:
@@ -38,7 +40,10 @@ def _find(folder: Path) -> FoundCases:
             f"{path.name} with {', '.join(map(repr, unknown))}", ", ".join(sorted(KEYS))
         )
     images, labels = (_files(folder, content.get(key), key) for key in ("images", "labels"))
-    found = paired("plain", TITLE, images, labels, _numbers(content.get("numbers")))
+    title = content.get("title", TITLE)
+    if not isinstance(title, str) or not 0 < len(title) <= LONGEST_TITLE:
+        raise _unusable("a title that is none", f"a text of at most {LONGEST_TITLE} letters")
+    found = paired("plain", title, images, labels, _numbers(content.get("numbers")))
     return _with_patients(found, content.get("patient"))
 
 

@@ -1,0 +1,1 @@
+"""Several configurations on the same cases: tables, gates, pictures of what came out."""
