@@ -218,6 +218,20 @@ eval-real: .venv/.dev ## the models on real CT (folder by HABITUS_REAL_CT), or o
 eval-robustness: .venv/.dev ## the same patients turned, prone, noisier, thicker …; painted ones too: TEMPLATE="a.npz b.npz"
 	OMP_NUM_THREADS=1 $(BIN)/python -m training.evaluate_robustness $(FOLDER) $(TEMPLATE:%=--template %) $(if $(FOLDER),,--page docs/results/robustness.md)
 
+# What the small nnU-Net leaves; every step goes on or is skipped where it stands.
+NNUNET ?= runs/nnunet-small
+NNUNET_STEP := OMP_NUM_THREADS=1 $(TRAIN)/python -m training nnunet
+.PHONY: nnunet-fixture
+nnunet-fixture: setup-training ## the real nnU-Net, small, on synthetic CT (20 minutes of one core): scores, model folder, ONNX under NNUNET=folder
+	@test -e $(NNUNET)/nnUNet_raw/Dataset701_CT/dataset.json || $(NNUNET_STEP) convert training/configs/small/nnunet_data --labels large-organs --folds 2 --test 0.2 --work $(NNUNET)
+	@test -e $(NNUNET)/settings.json || $(NNUNET_STEP) plan --settings small --processes 1 --work $(NNUNET)
+	$(NNUNET_STEP) train --run small --resume --processes 0 --device cpu --work $(NNUNET)
+	$(NNUNET_STEP) predict $(NNUNET)/nnUNet_raw/Dataset701_CT/imagesTs --run small --out $(NNUNET)/found --processes 1 --device cpu --work $(NNUNET)
+	$(NNUNET_STEP) evaluate $(NNUNET)/found --truth $(NNUNET)/nnUNet_raw/Dataset701_CT/labelsTs --out $(NNUNET)/scores.json --page $(NNUNET)/scores.md --work $(NNUNET)
+	$(NNUNET_STEP) plots --runs small --out $(NNUNET)/loss.png --work $(NNUNET)
+	$(NNUNET_STEP) slim --run small --out $(NNUNET)/model --work $(NNUNET)
+	@test -e $(NNUNET)/models/organs-nnunet || $(NNUNET_STEP) export --run small --models $(NNUNET)/models --name organs-nnunet --work $(NNUNET)
+
 # ---- measuring it
 
 .PHONY: bench-seg

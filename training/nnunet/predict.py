@@ -63,9 +63,7 @@ def predict_images(order: dict[str, Any], device: torch.device) -> int:
 
     out = Path(order["out"])
     images = images_in(Path(order["images"]))
-    names = waiting(order["names"], out, probabilities=order["probabilities"])
-    if not names:
-        return 0
+    names = order["names"]
     predictor = nnUNetPredictor(
         perform_everything_on_device=device.type == "cuda", device=device, allow_tqdm=False
     )

@@ -39,7 +39,8 @@ class Replaced(_Table):
     """A network in place of the planned one; all strides are 2, all kernels 3."""
 
     patch_size: tuple[Count, ...]
-    features_per_stage: tuple[Count, ...]
+    features_per_stage: Annotated[tuple[Count, ...], Field(min_length=3)]
+    """With two, nnU-Net's deep supervision would have no output that counts."""
     convolutions_per_stage: Count = 2
     convolutions_per_stage_up: Count = 2
     spacing_mm: tuple[Step, ...] | None = None
@@ -63,7 +64,11 @@ class Training(_Table):
     iterations_per_epoch: Count = 250
     validation_iterations_per_epoch: Count = 50
     batch_size: Count = 2
+    optimiser: Literal["sgd", "adam"] = "sgd"
+    """nnU-Net's own, or that of its nnUNetTrainerAdam, which needs fewer steps."""
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    foreground_share: Annotated[float, Field(ge=0, le=1)] = 0.33
+    """Of the patches of a batch that are laid about a voxel of some organ."""
     checkpoint_every_epochs: Count = 5
     mirroring: Literal["all", "not-left-right", "none"] = "all"
     """In augmentation and prediction; "all" leaves left and right alone where labels tell sides apart."""

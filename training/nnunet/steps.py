@@ -212,22 +212,27 @@ def _predict(
     previous: Path | None,
     names: list[str],
 ) -> int:
+    from training.nnunet.predict import waiting
+
     folds = folds_of(options.folds, space)
-    devices = devices_of(options.device)
+    model = _finished_model(space, options.run, configuration, folds)
+    left = waiting(names, out, probabilities=options.probabilities)
+    devices = devices_of(options.device)[: max(len(left), 1)]
     orders = [
         Order(
             step="predict",
             arguments={
-                "model": str(_finished_model(space, options.run, configuration, folds)),
+                "model": str(model),
                 "folds": folds,
                 "images": str(options.images.resolve()),
-                "names": names[n :: len(devices)],
+                "names": left[n :: len(devices)],
                 "out": str(out),
                 "previous": str(previous) if previous else None,
                 "probabilities": options.probabilities,
             },
         )
         for n in range(len(devices))
+        if left
     ]
     answers = run_children(orders, space, processes=options.processes, devices=devices)
     return sum(answer["predicted"] for answer in answers)

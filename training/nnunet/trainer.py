@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.nnUNetTrainer import nnUNetTrainer as TheirModule
 
 from training.nnunet.plans import ORDER
@@ -34,7 +35,10 @@ class HabitusTrainer(TheirModule.nnUNetTrainer):  # type: ignore[name-defined]
         self.num_iterations_per_epoch = order["iterations_per_epoch"]
         self.num_val_iterations_per_epoch = order["validation_iterations_per_epoch"]
         self.initial_lr = order["learning_rate"]
+        self.oversample_foreground_percent = order["foreground_share"]
         self.save_every = order["checkpoint_every_epochs"]
+        # nnU-Net's own takes seconds after every epoch; python -m training nnunet plots draws the same numbers.
+        self.logger.plot_progress_png = _no_picture
 
     def configure_rotation_dummyDA_mirroring_and_inital_patch_size(self) -> Any:  # noqa: N802 - theirs
         """As nnU-Net does, without the axes that must not be mirrored."""
@@ -50,6 +54,18 @@ class HabitusTrainer(TheirModule.nnUNetTrainer):  # type: ignore[name-defined]
         # Empty, nnU-Net's predictor would ask for the largest of no axes.
         self.inference_allowed_mirroring_axes = axes or None
         return rotation, is_flat, patch_size, axes
+
+    def configure_optimizers(self) -> Any:
+        """nnU-Net's, or Adam as its nnUNetTrainerAdam has it."""
+        if self.plans_manager.plans[ORDER]["optimiser"] == "sgd":
+            return super().configure_optimizers()
+        optimiser = torch.optim.AdamW(
+            self.network.parameters(),
+            lr=self.initial_lr,
+            weight_decay=self.weight_decay,
+            amsgrad=True,
+        )
+        return optimiser, PolyLRScheduler(optimiser, self.initial_lr, self.num_epochs)
 
     def save_checkpoint(self, filename: str) -> None:
         """Put in place at once: killed while it writes, nnU-Net leaves half a checkpoint."""
@@ -67,6 +83,10 @@ class HabitusTrainer(TheirModule.nnUNetTrainer):  # type: ignore[name-defined]
             aside = path.with_suffix(".part")
             aside.write_text(json.dumps(log, default=float), encoding="utf-8")
             aside.replace(path)
+
+
+def _no_picture(output_folder: str) -> None:
+    del output_folder
 
 
 def register() -> None:

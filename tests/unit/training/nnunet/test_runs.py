@@ -88,7 +88,7 @@ def test_a_low_resolution_brings_the_cascade() -> None:
     assert found[LOW]["next_stage"] == CASCADE
     assert found[LOW]["data_identifier"] == "nnUNetPlans_3d_lowres"
     assert found[LOW]["median_image_size_in_voxels"] == pytest.approx(
-        [134 * 5 / 12, 84 * 5 / 12, 104 * 5 / 12]
+        [134 * 5 / 14, 84 * 5 / 14, 104 * 5 / 14]
     )
 
 

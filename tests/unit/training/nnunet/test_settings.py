@@ -21,17 +21,17 @@ def test_the_paper_leaves_networks_to_nnunet_and_trains_100_epochs() -> None:
 def test_the_small_network_replaces_the_planned_one() -> None:
     small = load_settings("small")
 
-    assert small.configurations["3d_fullres"].features_per_stage == (16, 32, 64, 128)
+    assert small.configurations["3d_fullres"].features_per_stage == (12, 32, 64, 128)
     assert small.planning.configurations == ("3d_fullres",)
 
 
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("epochs = 24", "epoch = 24", "training.epoch"),
-        ("patch_size = [48, 48, 64]", "patch_size = [48, 50, 64]", "multiples of 8"),
-        ("patch_size = [48, 48, 64]", "patch_size = [48, 64]", "3 numbers"),
-        ("spacing_mm = [12.0, 12.0, 12.0]\n", "", "3d_lowres needs spacing_mm"),
+        ("epochs = 20", "epoch = 20", "training.epoch"),
+        ("patch_size = [40, 40, 56]", "patch_size = [40, 50, 56]", "multiples of 8"),
+        ("patch_size = [40, 40, 56]", "patch_size = [40, 56]", "3 numbers"),
+        ("spacing_mm = [14.0, 14.0, 14.0]\n", "", "3d_lowres needs spacing_mm"),
         ('mirroring = "none"', 'mirroring = "some"', "training.mirroring"),
     ],
 )
