@@ -30,6 +30,7 @@ examples:
   habitus run ct/ --out results/ --json         the same, the numbers as JSON on standard output
   habitus run ct/ --out results/ --profile l3   body composition only
   habitus run ct/ --out results/ --l3-slice 87  the same with L3 set by hand
+  habitus run ct.nii.gz --out results/          a CT as NIfTI: label maps as NIfTI on its own grid, and numbers
   habitus explain study/                        which series of a study is taken, and why the others are not
   habitus explain study/ --json                 the same as JSON
   habitus route --test ct/0001.dcm              which rule of habitus.toml fires for a study, and why
@@ -102,7 +103,10 @@ def build_parser() -> argparse.ArgumentParser:
 
     run = add("run", run_series, "analyse the CT series of a folder that suits the profile best")
     run.add_argument(
-        "series_dir", type=named_path, metavar="SERIES_DIR", help="folder of DICOM files"
+        "series_dir",
+        type=named_path,
+        metavar="SERIES_DIR",
+        help="folder of DICOM files; or a CT as .nii or .nii.gz, which gives label maps as NIfTI and report.json",
     )
     run.add_argument("--out", type=named_path, required=True, help="folder for the results")
     run.add_argument(
@@ -191,6 +195,7 @@ def run_series(options: argparse.Namespace) -> int:
     from inference.domain.report_options import report_options
     from inference.domain.seg_encoding import SegEncoding
     from inference.engine.model_store import SHIPPED_MODELS
+    from inference.nifti.ct_image import is_nifti
     from inference.pipeline import (
         CODE_VERSION,
         RunIdentity,
@@ -199,6 +204,8 @@ def run_series(options: argparse.Namespace) -> int:
         report_to_json,
     )
 
+    if is_nifti(options.series_dir):
+        return _run_nifti(options)
     _check_apart(options.series_dir, options.out)
     check_writable(options.out)
     profile = profile_for(options.profile)
@@ -232,6 +239,22 @@ def run_series(options: argparse.Namespace) -> int:
         return 0
     print_report(result.report)
     _print_considered(result.report.series_choice)
+    for role, path in result.files.items():
+        sys.stdout.write(f"{role:16} {path}\n")
+    return 0
+
+
+def _run_nifti(options: argparse.Namespace) -> int:
+    from commands.nifti import analyse_file
+    from inference.pipeline import report_to_json
+
+    check_writable(options.out)
+    with _progress() as announce:
+        result = analyse_file(options, announce)
+    if options.json:
+        sys.stdout.write(report_to_json(result.report))
+        return 0
+    print_report(result.report)
     for role, path in result.files.items():
         sys.stdout.write(f"{role:16} {path}\n")
     return 0
