@@ -45,7 +45,7 @@ def test_prompts_belong_to_the_masks_they_were_drawn_from(source: Source) -> Non
 
 
 def test_what_is_not_labelled_teaches_nothing(source: Source) -> None:
-    task = OrganSlicesTask(tiny_config("slices_unet"), source, CPU)
+    task = OrganSlicesTask(tiny_config("slices_unet", options={}), source, CPU)
     channels = torch.zeros(2, 8, 8, dtype=torch.long)
     channels[:, :4] = 1
     channels[0, 6:] = 2
@@ -60,6 +60,24 @@ def test_what_is_not_labelled_teaches_nothing(source: Source) -> None:
     liver_alone = 1 - 2 * 64 / 3 / (64 + 128 / 3)
     assert float(loss.detach()) == pytest.approx(liver_alone, abs=1e-4)
     assert not torch.allclose(logits.grad, liver_and_spleen)
+
+
+def test_cross_entropy_leaves_out_a_background_that_may_hold_something(source: Source) -> None:
+    with_entropy = tiny_config("slices_unet", options={"cross_entropy": 1.0})
+    tasks = [
+        OrganSlicesTask(config, source, CPU)
+        for config in (with_entropy, tiny_config("slices_unet", options={}))
+    ]
+    channels = torch.zeros(1, 4, 4, dtype=torch.long)
+    channels[0, 0, 0] = 1
+    logits = torch.zeros(1, 3, 4, 4)
+    logits[0, 1, 0, 0] = 50
+    # Everything else is called spleen: wrong where the spleen is labelled, unknown where it is not.
+    logits[0, 2, 1:] = 50
+    for is_labelled, added in (([[1.0, 1.0]], 50 * 12 / 16), ([[1.0, 0.0]], 0.0)):
+        targets = (channels, torch.tensor(is_labelled))
+        both, dice = (float(task.loss(logits, targets)) for task in tasks)
+        assert both - dice == pytest.approx(added, abs=0.3)
 
 
 @pytest.mark.parametrize("name", ["slices_unet", "slices_deeplab", "sam_encoder"])

@@ -62,6 +62,6 @@ def tiny_config(name: str, **changes: Any) -> TrainConfig:
         "learning_rate": 3e-3,
         "report_every_s": 0.0,
         "validation_share": 0.34,
-        "options": {**config.options, "step_mm": 0.0, "least_pixels": 4},
+        "options": {**config.options, "step_mm": 0.0, "least_pixels": 4, "cross_entropy": 0.0},
     }
     return replace(config, **(quick | changes))

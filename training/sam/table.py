@@ -97,9 +97,9 @@ def as_markdown(
             if mechanism
             else []
         ),
-        "| network | parameters (learned) | Dice, prompt from truth | Dice, prompt from our 3D mask "
+        "| network | parameters (learned) | steps | Dice, prompt from truth | Dice, prompt from our 3D mask "
         "| published, FLARE22, prompt from truth |",
-        "|---|---|---|---|---|",
+        "|---|---|---|---|---|---|",
     ]
     for name, one in checkpoints.items():
         total, learned = parameters_of(one.network)
@@ -107,11 +107,11 @@ def as_markdown(
         dice = [by_key[name, asked].mean for asked in (FROM_TRUTH, FROM_OURS)]
         cells = [f"{value:.3f}" + ("" if takes else " (takes no prompt)") for value in dice]
         lines.append(
-            f"| {TITLES.get(name, name)} | {total / 1e6:.2f} M ({learned / 1e6:.2f} M) | "
+            f"| {TITLES.get(name, name)} | {total / 1e6:.2f} M ({learned / 1e6:.2f} M) | {one.history.step} | "
             f"{' | '.join(cells)} | {PUBLISHED.get(name, '–')} |"
         )
     ours = by_key[OURS_ALONE, FROM_OURS]
-    lines += [f"| {OURS_ALONE}, not redrawn | | | {ours.mean:.3f} | |", "", *_by_organ(rows)]
+    lines += [f"| {OURS_ALONE}, not redrawn | | | | {ours.mean:.3f} | |", "", *_by_organ(rows)]
     return "\n".join(lines) + "\n"
 
 

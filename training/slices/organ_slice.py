@@ -60,9 +60,7 @@ def organ_slices(
         square = view.labels(channels[index])
         counts = np.bincount(square.ravel(), minlength=len(structures) + 1)
         present = tuple(
-            channel
-            for channel in range(1, len(structures) + 1)
-            if counts[channel] >= least_pixels and labelled[channel - 1]
+            channel for channel in range(1, len(structures) + 1) if counts[channel] >= least_pixels
         )
         if present:
             hu = view.image(case.volume.hu[index].astype(np.float32))

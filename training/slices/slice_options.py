@@ -20,6 +20,8 @@ class SliceOptions:
     """Structures of a slice that are asked about at once, at most."""
     box_jitter_px: float = 3.0
     """Standard deviation by which each side of a box is moved in training."""
+    cross_entropy: float = 0.0
+    """How much of it is added to the Dice loss; without any, a decoder that begins with random weights saturates."""
     asked: str = "box"
     """The prompt of evaluation and of the node."""
 
@@ -31,6 +33,7 @@ class SliceOptions:
             f"step_mm {self.step_mm}": self.step_mm >= 0,
             f"prompts {list(self.prompts)}": len(self.prompts) > 0,
             f"prompts_per_slice {self.prompts_per_slice}": self.prompts_per_slice >= 1,
+            f"cross_entropy {self.cross_entropy}": self.cross_entropy >= 0,
             f"box_jitter_px {self.box_jitter_px}": self.box_jitter_px >= 0,
         }
         for found, holds in rules.items():

@@ -3,6 +3,7 @@
 import torch
 from monai.losses import DiceLoss
 from torch import Tensor, nn
+from torch.nn import functional
 
 from training.augment import Chance
 from training.config import TrainConfig
@@ -46,7 +47,17 @@ class OrganSlicesTask:
         present[channels.unique().long()] = 1
         # What only some slices of a batch have labels of would be taught to be nothing in the others.
         counts = torch.cat([is_labelled.amin().view(1), is_labelled.amin(0)]) * present
-        return (by_channel * counts).sum() / counts.sum().clamp(min=1)
+        loss = (by_channel * counts).sum() / counts.sum().clamp(min=1)
+        if (weight := self._examples.options.cross_entropy) > 0:
+            loss = loss + weight * self._entropy(logits.float(), channels, is_labelled)
+        return loss
+
+    @staticmethod
+    def _entropy(logits: Tensor, channels: Tensor, is_labelled: Tensor) -> Tensor:
+        """Of pixels that are surely what they are called: the background only where everything is labelled."""
+        entropy = functional.cross_entropy(logits, channels.long(), reduction="none")
+        sure = (channels > 0) | (is_labelled.amin(1) > 0)[:, None, None]
+        return (entropy * sure).sum() / sure.sum().clamp(min=1)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         score = DiceCount(self._labels, self._device)

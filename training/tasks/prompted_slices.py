@@ -87,6 +87,8 @@ class PromptedSlicesTask:
             logits.float(), truth.shape[2:], mode="bilinear", align_corners=False
         )
         loss: Tensor = self._dice_loss(fine, truth)
+        if (weight := self._examples.options.cross_entropy) > 0:
+            loss = loss + weight * functional.binary_cross_entropy_with_logits(fine, truth)
         return loss
 
     def validate(self, network: nn.Module) -> dict[str, float]:
