@@ -69,13 +69,14 @@ def predict_images(order: dict[str, Any], device: torch.device) -> int:
     )
     predictor.initialize_from_trained_model_folder(order["model"], order["folds"], FINAL)
     out.mkdir(parents=True, exist_ok=True)
-    for name in (DATASET_NAME, "plans.json"):
-        (out / name).write_bytes((Path(order["model"]) / name).read_bytes())
     for done, name in enumerate(names, 1):
         volume = nifti_volume(images[name])
         previous = _previous(order["previous"], name)
         _predict_one(predictor, volume, previous, out / name, order["probabilities"])
         sys.stderr.write(f"{done}/{len(names)} {name}\n")
+    # Last: python -m training nnunet ensemble reads them, and must not meet half a prediction.
+    for name in ("plans.json", DATASET_NAME):
+        (out / name).write_bytes((Path(order["model"]) / name).read_bytes())
     return len(names)
 
 

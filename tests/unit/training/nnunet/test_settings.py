@@ -28,7 +28,7 @@ def test_the_small_network_replaces_the_planned_one() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("epochs = 12", "epoch = 12", "training.epoch"),
+        ("epochs = 40", "epoch = 40", "training.epoch"),
         ("patch_size = [40, 40, 56]", "patch_size = [40, 50, 56]", "multiples of 8"),
         ("patch_size = [40, 40, 56]", "patch_size = [40, 56]", "3 numbers"),
         ("spacing_mm = [14.0, 14.0, 14.0]\n", "", "3d_lowres needs spacing_mm"),
