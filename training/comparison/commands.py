@@ -105,6 +105,7 @@ def _compare(options: argparse.Namespace) -> int:
     if not trained:
         sys.stderr.write("nothing was trained\n")
         return 1
+    (options.out / "table.md").write_text(as_markdown(trained, gate), encoding="utf-8")
     (options.out / "table.json").write_text(as_json(trained, gate), encoding="utf-8")
     sys.stdout.write(as_markdown(trained, gate))
     if options.page:
