@@ -148,7 +148,8 @@ ohif-geometries: setup-dev system-browser .venv/.browser .viewer/.installed ## o
 	$(SUDO) env PYTHONDONTWRITEBYTECODE=1 $(BIN)/python -m tests.viewer --geometries $(GEOMETRIES) $(if $(filter 12,$(GEOMETRIES)),--out docs/results/ohif-geometries.md)
 .PHONY: test-training
 test-training: setup-training ## tests that need torch
-	$(TRAIN)/python -m pytest -q tests/training
+	@# a process per core, one thread each: small networks gain nothing from more
+	OMP_NUM_THREADS=1 $(TRAIN)/python -m pytest -q -n 2 --dist loadfile tests/training
 .PHONY: conformance
 conformance: setup-dev ## every object kind through other people's validators and readers (GEOMETRIES=2 of the twelve)
 	$(BIN)/python -m tests.conformance --geometries $(GEOMETRIES) $(if $(filter 12,$(GEOMETRIES)),--out docs/results/conformance.md)
