@@ -127,6 +127,9 @@ def build_parser() -> argparse.ArgumentParser:
         choices=("binary", "binary-deflated", "labelmap"),
         help="form of the segmentations (default: binary, which every viewer reads)",
     )
+    run.add_argument(
+        "--nifti", action="store_true", help="label maps as NIfTI, too, with labels.json"
+    )
     by_hand = run.add_mutually_exclusive_group()
     by_hand.add_argument(
         "--l3-z-mm",
@@ -230,6 +233,7 @@ def run_series(options: argparse.Namespace) -> int:
         created=now,
         report=report,
         encodings=encodings,
+        nifti=options.nifti,
         entered_level=_entered_level(options, now.timestamp()),
     )
     with _progress() as announce:

@@ -1,18 +1,18 @@
 """One CT in a NIfTI file in, label maps as NIfTI and numbers out; the same analysis as of a DICOM series."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from inference.domain.errors import LevelNotFound, LevelUncertain, OutOfMemory
-from inference.domain.labelmap import LabelMap
 from inference.domain.measurement import Patient, Report
 from inference.domain.outcome import Analysis
 from inference.measure_findings import Facts
 from inference.nifti.ct_image import CtImage, read_ct, write_labels
+from inference.nifti.label_names import LABEL_NAMES, names_to_json
 from inference.pipeline import (
+    RESULT_NAMES,
     Models,
     Progress,
     Stopwatch,
@@ -21,8 +21,6 @@ from inference.pipeline import (
     report_to_json,
 )
 
-LABELS_NAME = "labels.json"
-RESULT_NAMES = frozenset({"tissues.nii.gz", "organs.nii.gz", LABELS_NAME, "report.json"})
 FLAG = "read from NIfTI: nothing is known of patient, contrast agent and tube voltage; compressed images would not be noticed"
 NOTE = "sex, age, height and weight are not in a NIfTI file: no indices, no cut-offs"
 
@@ -69,7 +67,7 @@ def _written(image: CtImage, analysis: Analysis, out_dir: Path, clock: Stopwatch
                 write_labels(labels.labels, image, written[role])
         report = replace(analysis.report, seconds=clock.seconds)
         texts = {
-            "labels": (LABELS_NAME, _names_to_json(found)),
+            "labels": (LABEL_NAMES, names_to_json(found)),
             "report": ("report.json", report_to_json(report)),
         }
         for role, (name, text) in texts.items():
@@ -80,12 +78,3 @@ def _written(image: CtImage, analysis: Analysis, out_dir: Path, clock: Stopwatch
         # Labels of an earlier run must not lie beside the numbers of this one.
         (out_dir / name).unlink(missing_ok=True)
     return NiftiResults(files=files, report=report)
-
-
-def _names_to_json(maps: Mapping[str, LabelMap]) -> str:
-    """What each number of each file means."""
-    names = {
-        f"{role}.nii.gz": {str(n): structure.value for n, structure in sorted(m.structures.items())}
-        for role, m in maps.items()
-    }
-    return json.dumps(names, indent=2) + "\n"

@@ -55,6 +55,8 @@ from inference.measure_findings import (
     measured_at_level,
     measured_without_level,
 )
+from inference.nifti.ct_image import write_label_map
+from inference.nifti.label_names import LABEL_NAMES, names_to_json
 from inference.page.picture_page import lettering
 from inference.page.write_pictures import write_pictures
 from inference.refine_organs import refine_organs
@@ -70,7 +72,8 @@ CODE_VERSION = "0.1.0"
 LEVEL_REASONS = frozenset({LevelNotFound.code, LevelUncertain.code})
 """Refusals after which organs may still be wanted."""
 RESULT_NAMES = frozenset(
-    {"report.json", "l3.png", "coronal.png", "page.png", "page.dcm"}
+    {"tissues.nii.gz", "organs.nii.gz", LABEL_NAMES}
+    | {"report.json", "l3.png", "coronal.png", "page.png", "page.dcm"}
     | {
         f"{role_in(role, encoding)}.dcm"
         for role in ("seg-tissues", "seg-organs", "sr")
@@ -162,6 +165,8 @@ class RunIdentity:
     """Height and weight that a person entered in place of those in the images."""
     entered_level: EnteredLevel | None = None
     """Where a person set L3."""
+    nifti: bool = False
+    """Whether label maps are written as NIfTI, too."""
     may_lack_level: bool = True
     """Whether organs are wanted of a series without L3; not while another series of the study may show it."""
 
@@ -356,6 +361,8 @@ def write_results(
     with TemporaryDirectory(prefix=".writing-", dir=out_dir) as partial:
         with clock.stage("write"):
             written = _objects(series, analysis, identity, Path(partial))
+            if identity.nifti:
+                written |= _nifti_maps(analysis, Path(partial))
             page_identity = _result(identity, "page", 9004, analysis.report)
             written |= write_pictures(series, analysis, page_identity, letters, Path(partial))
         report = replace(analysis.report, seconds=clock.seconds)
@@ -366,6 +373,18 @@ def write_results(
         # An organ SEG of an earlier run must not lie beside the SR of this one.
         (out_dir / name).unlink(missing_ok=True)
     return AnalysisFiles(files=files, report=report)
+
+
+def _nifti_maps(analysis: Analysis, folder: Path) -> dict[str, Path]:
+    """For tools that read no DICOM Segmentation."""
+    maps = {"tissues": analysis.tissues, "organs": analysis.organs}
+    found = {role: labels for role, labels in maps.items() if labels is not None}
+    files = {f"nifti-{role}": folder / f"{role}.nii.gz" for role in found}
+    for role, labels in found.items():
+        write_label_map(labels, files[f"nifti-{role}"])
+    files["nifti-labels"] = folder / LABEL_NAMES
+    files["nifti-labels"].write_text(names_to_json(found), encoding="utf-8")
+    return files
 
 
 def _objects(

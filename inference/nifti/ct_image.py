@@ -10,8 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.domain.errors import UnsupportedGeometry
+from inference.domain.labelmap import LabelMap
 from inference.domain.volume import Affine, Volume, axis_flips, canonical, flip
-from inference.nifti.header import HEADER_BYTES, NiftiHeader, parse_header, unreadable
+from inference.nifti.header import (
+    FIELDS,
+    HEADER_BYTES,
+    MILLIMETRES,
+    RAS_TO_LPS,
+    NiftiHeader,
+    parse_header,
+    unreadable,
+)
 
 SUFFIXES = (".nii", ".nii.gz")
 LOWEST_HU, HIGHEST_HU = -1024, 32767
@@ -23,6 +32,8 @@ STEPS_MM = (0.05, 30.0)
 LABEL_VOXELS_AT = 352
 INTENT_LABEL = 1002
 UINT8 = 2
+SCANNER = 1
+"""sform_code: places are the scanner's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -77,8 +88,35 @@ def read_ct(path: Path) -> CtImage:
 
 def write_labels(labels: npt.NDArray[np.uint8], image: CtImage, path: Path) -> None:
     """On the image's own grid, place and index order: viewers lay it over the image voxel by voxel."""
-    order = ">" if image.header.is_big_endian else "<"
-    header = bytearray(image.header.raw)
+    _write(
+        image.header.raw,
+        ">" if image.header.is_big_endian else "<",
+        image.in_file_order(labels),
+        path,
+    )
+
+
+def write_label_map(labels: LabelMap, path: Path) -> None:
+    """Of a series that was no NIfTI file: its own grid, columns first; raises UnsupportedGeometry for uneven slices."""
+    if labels.slice_places is not None:
+        raise UnsupportedGeometry(
+            found="slices at uneven steps",
+            wanted="even steps: NIfTI has no others",
+            advice="Leave --nifti out: the DICOM Segmentation holds every slice's own place.",
+        )
+    header = np.zeros((), FIELDS)
+    header["sizeof_hdr"], header["magic"] = HEADER_BYTES, b"n+1"
+    affine = RAS_TO_LPS @ labels.affine_lps[:, [2, 1, 0, 3]]
+    header["dim"][:4] = 3, *labels.labels.shape[::-1]
+    header["pixdim"][:4] = 1, *np.linalg.norm(affine[:3, :3], axis=0)
+    header["xyzt_units"], header["sform_code"] = MILLIMETRES, SCANNER
+    header["srow"] = affine[:3]
+    _write(header.tobytes(), "<", labels.labels.transpose(2, 1, 0), path)
+
+
+def _write(raw: bytes, order: str, voxels: npt.NDArray[np.uint8], path: Path) -> None:
+    """Voxels in the file's index order."""
+    header = bytearray(raw)
 
     def put(offset: int, kind: str, *values: float) -> None:
         packed = np.array(values, f"{order}{kind}").tobytes()
@@ -92,9 +130,9 @@ def write_labels(labels: npt.NDArray[np.uint8], image: CtImage, path: Path) -> N
     # What the image's header says in words may name a patient: auxiliary file, description, data base name, intent.
     for first, last in ((4, 32), (148, 252), (328, 344)):
         header[first:last] = bytes(last - first)
-    voxels = image.in_file_order(labels).tobytes(order="F")
+    content = bytes(header) + bytes(4) + voxels.tobytes(order="F")
     # Without a time in it, the same labels give the same bytes.
-    path.write_bytes(gzip.compress(bytes(header) + bytes(4) + voxels, compresslevel=6, mtime=0))
+    path.write_bytes(gzip.compress(content, compresslevel=6, mtime=0))
 
 
 def _opened(path: Path) -> BinaryIO | gzip.GzipFile:

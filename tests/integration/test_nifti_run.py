@@ -79,6 +79,21 @@ def test_the_label_map_lies_on_the_file_and_its_area_is_the_reported_one(
     assert np.abs(areas - stated).min() < 0.2
 
 
+def test_a_dicom_series_gives_the_same_label_map_where_it_is_asked_for(
+    folder: Path, tmp_path: Path
+) -> None:
+    assert run(folder / "dicom", tmp_path / "dicom", "--nifti") == 0
+    assert run(folder / "ct.nii.gz", tmp_path / "nifti") == 0
+
+    maps = [nibabel.load(tmp_path / name / "tissues.nii.gz") for name in ("dicom", "nifti")]
+    assert np.allclose(maps[0].affine, maps[1].affine, atol=1e-3)
+    assert (np.asarray(maps[0].dataobj) == np.asarray(maps[1].dataobj)).all()
+    names = [(tmp_path / name / "labels.json").read_text() for name in ("dicom", "nifti")]
+    assert names[0] == names[1]
+    assert run(folder / "dicom", tmp_path / "dicom") == 0
+    assert not (tmp_path / "dicom" / "tissues.nii.gz").exists()
+
+
 def test_l3_by_hand_and_values_that_are_no_hounsfield_units_are_refused(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
