@@ -1,6 +1,7 @@
 """The table of all networks with its two ways of asking, as Markdown and JSON, and a picture of kept-back slices."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +26,10 @@ TITLES = {
 PUBLISHED = {"sam_hq": 0.936, "sam": 0.917, "slices_deeplab": 0.899, "slices_unet": 0.842}
 """Mean Dice on FLARE22, single slices, prompts from the truth."""
 MECHANISM_ONLY = "mechanism only"
+UNEQUAL = (
+    "**The networks had different numbers of steps (time boxes, or calls that were stopped): their figures are no "
+    "comparison of them.**"
+)
 NAME = "table.json"
 
 
@@ -88,7 +93,7 @@ def as_markdown(
     by_key = {(row.name, row.asked): row for row in rows}
     mechanism = any(MECHANISM_ONLY in one.history.training_data for one in checkpoints.values())
     lines = [
-        f"{data.title}. {len(kept_back(data))} kept-back scans; {data.described()}",
+        f"{data.described()} Scores are of {len(kept_back(data))} kept-back scans.",
         "",
         *(
             ["**Synthetic data and no real weights: mechanism only.**", ""]
@@ -97,6 +102,7 @@ def as_markdown(
             if mechanism
             else []
         ),
+        *([UNEQUAL, ""] if len({one.history.step for one in checkpoints.values()}) > 1 else []),
         "| network | parameters (learned) | steps | Dice, prompt from truth | Dice, prompt from our 3D mask "
         "| published, FLARE22, prompt from truth |",
         "|---|---|---|---|---|---|",
@@ -138,11 +144,11 @@ def _as_json(rows: Sequence[Row], data: OpenedData, checkpoints: Mapping[str, Ch
 def _page(text: str, order: TableOrder) -> str:
     picture = ""
     if order.picture is not None and order.page is not None:
-        relative = Path("..") / order.picture.relative_to(order.page.parent.parent)
+        relative = Path(os.path.relpath(order.picture, order.page.parent)).as_posix()
         picture = f"\n![Kept-back slices: truth in white, answers in colour]({relative})\n"
     return f"""# Organs of single slices: networks with prompts and without
 
-Made by `python -m training sam run … --page docs/results/{order.page.name if order.page else ""}`. Dice is that of all slices of a case together,
+Made by `python -m training sam table`. Dice is that of all slices of a case together,
 on its own pixels, mean over cases, then over organs. "Prompt from truth" asks with the box of the true mask, as papers
 do, and only where there is one; "prompt from our 3D mask" asks with what the node's own organ network found, so that what
 that one misses or invents counts. Networks without prompts look at the same slices.
