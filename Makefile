@@ -196,9 +196,9 @@ report: setup-training ## one HTML page of a training: RUN=folder
 	$(TRAIN)/python -m training report $(RUN)
 .PHONY: papers papers-smoke
 papers: setup-training ## five published systems from synthetic data to the node on one page, within 2 hours; goes on where it was stopped
-	OMP_NUM_THREADS=2 $(TRAIN)/python -m training papers --out $(or $(OUT),runs/papers)
+	OMP_NUM_THREADS=1 $(TRAIN)/python -m training papers --at-once 2 --out $(or $(OUT),runs/papers)
 papers-smoke: setup-training ## the same with a few steps each, in 3 minutes
-	OMP_NUM_THREADS=2 $(TRAIN)/python -m training papers --plan training/configs/small/papers_smoke.toml --out $(or $(OUT),runs/papers-smoke)
+	OMP_NUM_THREADS=1 $(TRAIN)/python -m training papers --at-once 2 --plan training/configs/small/papers_smoke.toml --out $(or $(OUT),runs/papers-smoke)
 .PHONY: onnx
 onnx: setup-training ## checkpoints → ONNX, parity proven (MODEL=name CHECKPOINT=path for your own)
 	$(TRAIN)/python -m export_onnx $(if $(MODEL),--model $(MODEL)) $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))

@@ -75,6 +75,25 @@ def test_steps_run_once_and_what_did_not_run_is_said(tmp_path: Path) -> None:
     ]
 
 
+def test_what_needs_all_systems_waits_for_them(tmp_path: Path) -> None:
+    step = '[[step]]\nsystem = "{0}"\nsays = "copies"\nrun = ["json.tool", "{{out}}/{1}", "{{out}}/{2}"]\nleaves = "{{out}}/{2}"\n'
+    text = '[files]\n"a" = "[1]"\n' + "".join(
+        step.format(*words)
+        for words in (
+            ("together", "c", "d"),
+            ("one", "b", "c"),
+            ("two", "b", "e"),
+            ("data", "a", "b"),
+        )
+    )
+    text += '[[system]]\nname = "one"\ntitle = "One"\npublished = ""\n'
+    plan = read_plan(plan_in(tmp_path, text), tmp_path / "out")
+
+    run_plan(plan, at_once=2)
+
+    assert all((tmp_path / "out" / name).is_file() for name in "abcde")
+
+
 def test_a_step_that_fails_ends_the_call_and_names_its_log(tmp_path: Path) -> None:
     text = PLAN.replace('"{out}/a.json"', '"{out}/nothing.json"')
     plan = read_plan(plan_in(tmp_path, text), tmp_path / "out")
@@ -93,7 +112,7 @@ def test_shipped_plans_name_files_that_their_own_steps_leave(path: Path, tmp_pat
     plan = read_plan(path, tmp_path)
 
     systems = {one.name for one in plan.systems}
-    assert {step.system for step in plan.steps} <= systems | {"data"}
+    assert {step.system for step in plan.steps} <= systems | {"data", "together"}
     left = {step.leaves for step in plan.steps}
     assert {report for one in plan.systems for report in one.reports} <= left
     for step in plan.steps:

@@ -9,6 +9,7 @@ from pathlib import Path
 PLANS = Path(__file__).parents[1] / "configs" / "small"
 EXAMPLES = """examples:
   python -m training papers --out runs/papers
+  OMP_NUM_THREADS=1 python -m training papers --out runs/papers --at-once 2
   python -m training papers --out runs/papers --system slices --system nnunet
   python -m training papers --plan training/configs/small/papers_smoke.toml --out runs/smoke
 
@@ -35,6 +36,9 @@ def add_report_commands(commands: argparse._SubParsersAction[argparse.ArgumentPa
     papers.add_argument(
         "--system", action="append", default=[], help="only this one; may be repeated"
     )
+    papers.add_argument(
+        "--at-once", type=int, default=1, help="systems beside each other, on a core each"
+    )
     papers.add_argument("--page", action="store_true", help="run nothing, write the page again")
 
 
@@ -53,6 +57,6 @@ def run_papers(options: argparse.Namespace) -> int:
     from training.reports.papers import read_plan, run_plan, write_page
 
     plan = read_plan(options.plan, options.out.resolve())
-    path = write_page(plan) if options.page else run_plan(plan, options.system)
+    path = write_page(plan) if options.page else run_plan(plan, options.system, options.at_once)
     sys.stdout.write(f"{path}\n")
     return 0
