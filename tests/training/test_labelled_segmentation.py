@@ -21,6 +21,7 @@ from training.augment import chance_for
 from training.checkpoint import load_checkpoint
 from training.config import TrainConfig, load_config
 from training.data.cases import LabelledVolume
+from training.label_names import OUR_NUMBERS
 from training.loop import Run, train
 from training.published_losses import class_weights, weighted_bce_dice_loss
 from training.source import Source
@@ -69,18 +70,28 @@ def test_slices_about_l3_come_where_they_are_asked_for() -> None:
 
 
 def test_every_sample_has_a_window_of_its_own_and_a_slice_gives_many(tissue_folder: Path) -> None:
-    config = tissue_config(batch_size=8, options={"windows_per_slice": 50})
+    config = tissue_config(batch_size=40, options={"windows_per_slice": 50})
     task = open_task(config, Source(folder=tissue_folder), CPU)
     task.grow()
 
-    (inputs,), _ = task.batch(chance_for(CPU, 1))
+    (inputs,), (labels,) = task.batch(chance_for(CPU, 1))
 
-    units = inputs * config.sd + config.mean
+    units = (inputs * config.sd + config.mean)[:, 0]
     assert task.examples() == 3 * 4 * 50
     assert units.min() >= -1e-5
     assert units.max() <= 1 + 1e-5
-    muscle = units[:, 0].flatten(1).quantile(0.97, dim=1)
-    assert len(set(muscle.round(decimals=3).tolist())) > 4
+    muscle, fat = (
+        torch.stack([unit[label == n].median() for unit, label in zip(units, labels, strict=True)])
+        for n in (1, 2)
+    )
+    within = (fat > 0.01) & (muscle < 0.99)
+    width = 150 / (muscle - fat)[within]
+    level = 50 - (muscle[within] - 0.5) * width
+    for found, (low, high) in ((width, (400, 1200)), (level, (-250, 250))):
+        assert len(found) > 8
+        assert found.std() > 0.1 * (high - low)
+        assert found.min() > low - 60
+        assert found.max() < high + 60
 
 
 def test_patients_are_kept_back_unless_the_optimistic_split_is_asked_for(
@@ -190,5 +201,9 @@ def test_labels_lie_on_their_voxels_after_resampling(
 
     inside = scan["hu"][scan["labels"] > 0]
     assert (inside > 0).float().mean() > 0.93
+    if places is None:
+        thirds = scan_on_grid(case, (8 / 3, 10 / 3, 10 / 3), ("background", "liver"))
+        repeated = (labels == OUR_NUMBERS["liver"]).repeat(3, 0).repeat(3, 1).repeat(3, 2)
+        assert (thirds["labels"].numpy() == repeated).all()
     around = scan["hu"][scan["labels"] == 0]
     assert (around > 60).float().mean() < 0.03
