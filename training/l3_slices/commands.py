@@ -55,6 +55,9 @@ def add_slices_commands(commands: argparse._SubParsersAction[argparse.ArgumentPa
     paired.add_argument("--with", dest="corrected", type=Path, required=True, metavar="STUDY")
     paired.add_argument("--without", dest="control", type=Path, required=True, metavar="STUDY")
     paired.add_argument("--seeds", default="1,2,3")
+    paired.add_argument(
+        "--note", default="", help="a sentence for page and figures, such as what data these are"
+    )
     paired.add_argument("--epochs", type=int, help="in place of the configuration's")
     paired.add_argument("--out", type=Path, required=True, help="folder of runs, page and figures")
     evaluate = steps.add_parser("evaluate", help="slice errors of a checkpoint")
@@ -130,7 +133,9 @@ def _paired(options: argparse.Namespace) -> None:
     seeds = [int(seed) for seed in options.seeds.split(",")]
     runs = paired_runs(config, fold, sets, seeds, options.out, code_revision())
     write_runs(runs, options.out / "runs.json")
-    note = f"{fold.source.layout}: {len(fold.kept_back)} cases that nothing was chosen by"
+    note = f"{len(fold.kept_back)} cases that nothing was chosen by"
+    if options.note:
+        note = f"{options.note}; {note}"
     by_name = {name: [run for run in runs if run.name == name] for name in sets}
     scatter(
         {name: [one for run in some for one in run.results] for name, some in by_name.items()},
