@@ -169,3 +169,6 @@ def test_runs_are_paired_by_seed_and_not_run_twice(
     ]  # fmt: skip
     assert table(runs).count("\n") == 6
     assert "seed by seed" in paired_difference(runs, "with", "without")
+    other = {"with": {"options.oversampling": 0.1}}
+    with pytest.raises(ConfigurationInvalid, match="a run of another configuration in with-seed-1"):
+        paired_runs(config, fold, other, (1,), tmp_path, "abc")

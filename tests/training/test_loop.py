@@ -234,7 +234,7 @@ def test_an_epoch_shows_every_example_once_and_ends_with_scores(
     assert list((tmp_path / EVENTS_NAME).iterdir())
 
 
-def test_gradients_added_up_over_two_batches_are_those_of_one_of_both(
+def test_a_step_over_two_batches_counts_once_and_follows_more_than_the_first(
     tiny_configs: dict[str, TrainConfig], box_pool: Path, tmp_path: Path
 ) -> None:
     config = replace(tiny_configs["organs"], batch_size=1)

@@ -10,6 +10,7 @@ from typing import Any
 import optuna
 
 from inference.domain.errors import ConfigurationInvalid
+from training.checkpoint import load_checkpoint
 from training.config import TrainConfig
 from training.data.cases import LabelledCase
 from training.data.layouts.registry import find_cases, guessed_layout, layout_named
@@ -102,14 +103,26 @@ def paired_runs(
     for seed in seeds:
         for name, values in sets.items():
             place = out / f"{name}-seed-{seed}"
+            chosen = replace(with_values(config, values), seed=seed)
+            _require_same(chosen, place)
             if not (place / RESULTS_NAME).is_file():
-                chosen = replace(with_values(config, values), seed=seed)
                 run = Run(source=fold.source, out=place, resume=True, code_revision=code_revision)
                 train(chosen, run, partial(SliceTask, cases=cases))
                 found = evaluate_checkpoint(place / CHECKPOINT_NAME, fold.kept_back)
                 write_results(found, place / RESULTS_NAME)
             runs.append(_read_run(place, name, seed, values))
     return runs
+
+
+def _require_same(chosen: TrainConfig, place: Path) -> None:
+    """A run of other values must not be reported, or gone on with, under the values of today."""
+    checkpoint = place / CHECKPOINT_NAME
+    if checkpoint.is_file() and load_checkpoint(checkpoint).config != chosen:
+        raise ConfigurationInvalid(
+            found=f"a run of another configuration in {place.name}",
+            wanted="none, or one of the same values",
+            advice="Name another --out, or move the old runs away.",
+        )
 
 
 def _read_run(place: Path, name: str, seed: int, values: dict[str, Any]) -> PairedRun:
