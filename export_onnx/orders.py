@@ -20,6 +20,8 @@ class Export:
     checkpoint: Path
     folder: Path
     """Where it goes; replaced as a whole."""
+    may_miss_gate: bool = False
+    """Of its configuration: exported all the same, and manifest and card say so."""
 
 
 def is_shipped(folder: Path) -> bool:
@@ -49,7 +51,9 @@ def known_export(folder: Path) -> Export:
     return Export(name=folder.name, version=manifest.version, checkpoint=checkpoint, folder=folder)
 
 
-def new_export(name: str, version: str, checkpoint: Path, models: Path) -> Export:
+def new_export(
+    name: str, version: str, checkpoint: Path, models: Path, *, may_miss_gate: bool = False
+) -> Export:
     """The order to export a checkpoint under a name that is free; raises ConfigurationInvalid."""
     if not NAME_PATTERN.fullmatch(name):
         raise ConfigurationInvalid(
@@ -63,9 +67,17 @@ def new_export(name: str, version: str, checkpoint: Path, models: Path) -> Expor
             wanted="a free name",
             advice="Choose another name, or replace it on purpose with --replace.",
         )
-    return replacing_export(name, version, checkpoint, models)
+    return replacing_export(name, version, checkpoint, models, may_miss_gate=may_miss_gate)
 
 
-def replacing_export(name: str, version: str, checkpoint: Path, models: Path) -> Export:
+def replacing_export(
+    name: str, version: str, checkpoint: Path, models: Path, *, may_miss_gate: bool = False
+) -> Export:
     """The order to export a checkpoint whatever stands under that name."""
-    return Export(name=name, version=version, checkpoint=checkpoint, folder=models / name)
+    return Export(
+        name=name,
+        version=version,
+        checkpoint=checkpoint,
+        folder=models / name,
+        may_miss_gate=may_miss_gate,
+    )

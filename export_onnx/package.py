@@ -10,7 +10,7 @@ from export_onnx.card import CARD_NAME, model_card
 from export_onnx.export import INPUT_NAME, OPSET, OUTPUT_NAME, export, network_shapes
 from export_onnx.orders import MANIFEST_NAME, Export, is_shipped
 from export_onnx.parity import prove_parity
-from inference.domain.errors import ConfigurationInvalid
+from inference.domain.errors import ConfigurationInvalid, ModelUnusable
 from inference.domain.manifest import (
     SCHEMA_VERSION,
     InputSpec,
@@ -39,6 +39,7 @@ def make_model(order: Export, slab: Volume) -> ModelManifest:
             wanted="a network that the node runs",
             advice="It is trained to be compared with; export a network with prompts or one of organs.",
         )
+    require_gate(order, checkpoint)
     with built_aside(order.folder) as building:
         onnx_path = building / ONNX_NAME
         export(checkpoint, onnx_path)
@@ -49,6 +50,28 @@ def make_model(order: Export, slab: Volume) -> ModelManifest:
         (building / CARD_NAME).write_text(card, encoding="utf-8")
         (building / MANIFEST_NAME).write_text(manifest_to_json(manifest), encoding="utf-8")
         return load_manifest(building)
+
+
+def require_gate(order: Export, checkpoint: Checkpoint) -> None:
+    """Raises ModelUnusable where the configuration asks for better scores, unless the order waives it."""
+    gate = checkpoint.config.gate
+    if gate is None or order.may_miss_gate or gate.holds(checkpoint.history.metrics):
+        return
+    raise ModelUnusable(
+        found=f"{checkpoint.config.name} with {gate.found_in(checkpoint.history.metrics)}",
+        wanted=f"{gate}, the release gate of its configuration",
+        advice="Train longer or on more cases; --below-gate exports it all the same, and its manifest and card say so.",
+    )
+
+
+def intended_use(checkpoint: Checkpoint) -> str:
+    """Of the manifest and the card: whoever reads them learns of a gate that was missed."""
+    gate, use = checkpoint.config.gate, checkpoint.config.specification.intended_use
+    if gate is None or gate.holds(checkpoint.history.metrics):
+        return use
+    return (
+        f"{use} BELOW ITS RELEASE GATE: {gate.found_in(checkpoint.history.metrics)}, wanted {gate}."
+    )
 
 
 def _manifest(
@@ -80,7 +103,7 @@ def _manifest(
         parameters=count_parameters(checkpoint.network),
         training_data=checkpoint.history.training_data,
         code_revision=checkpoint.history.code_revision,
-        intended_use=spec.intended_use,
+        intended_use=intended_use(checkpoint),
         licence=LICENCE,
     )
 

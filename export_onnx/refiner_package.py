@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from export_onnx.card import CARD_NAME
 from export_onnx.export import OPSET, write_onnx
 from export_onnx.orders import Export
-from export_onnx.package import LICENCE, built_aside
+from export_onnx.package import LICENCE, built_aside, intended_use, require_gate
 from export_onnx.parity import LEAST_AGREEMENT, TOLERANCE_OF_RANGE
 from inference.domain.errors import InferenceFailed
 from inference.domain.manifest import Parity, sha256_of
@@ -62,6 +62,7 @@ def is_refiner(order: Export) -> bool:
 def make_refiner(order: Export, slab: Volume) -> RefinerManifest:
     """Export, prove parity, put the folder in place; whatever fails, nothing half-written stays."""
     checkpoint = load_checkpoint(order.checkpoint)
+    require_gate(order, checkpoint)
     with built_aside(order.folder) as building:
         names = _write_both(checkpoint.network, checkpoint.config, building)
         shutil.copyfile(order.checkpoint, building / CHECKPOINT_NAME)
@@ -205,7 +206,7 @@ def _manifest(
         parameters=count_parameters(checkpoint.network),
         training_data=history.training_data,
         code_revision=history.code_revision,
-        intended_use=config.specification.intended_use,
+        intended_use=intended_use(checkpoint),
         licence=LICENCE,
     )
 

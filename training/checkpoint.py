@@ -18,6 +18,10 @@ from training.config import TrainConfig, config_from_mapping, config_to_mapping
 from training.networks.registry import build_network
 
 RESUME_NAME = "resume.safetensors"
+MAY_CHANGE = frozenset(
+    {"epochs", "patience_epochs", "report_every_s", "checkpoint_every_s", "release_gate"}
+)
+"""Settings of a run that goes on: how long, how often it is told and kept, and what is asked of it in the end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +109,7 @@ def save_resume(
     average: nn.Module,
     optimiser: torch.optim.Optimizer,
     progress: Progress,
+    config: TrainConfig,
     path: Path,
 ) -> None:
     """Everything a run needs to go on: raw weights, their mean, the optimiser's moments, and how far it has come."""
@@ -116,14 +121,25 @@ def save_resume(
             for name, tensor in state.items()
             if tensor is not None
         }
-    write_tensors(tensors, {"progress": json.dumps(asdict(progress))}, path)
+    metadata = {
+        "progress": json.dumps(asdict(progress)),
+        "config": json.dumps(config_to_mapping(config), sort_keys=True),
+    }
+    write_tensors(tensors, metadata, path)
 
 
 def load_resume(
-    network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer, path: Path
+    network: nn.Module,
+    average: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    config: TrainConfig,
+    path: Path,
 ) -> Progress:
-    """Put weights, their mean and moments back and return how far the run had come; raises UnreadableInput."""
+    """Put weights, their mean and moments back and return how far the run had come; raises UnreadableInput, or
+    ConfigurationInvalid where the run was begun with other settings."""
     tensors, metadata = read_tensors(path)
+    if "config" in metadata:
+        _require_same(json.loads(metadata["config"]), config)
     parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}}
     moments: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
@@ -143,6 +159,24 @@ def load_resume(
         return Progress(**raw, best=best)
     except (KeyError, RuntimeError, TypeError, ValueError) as exc:
         raise _unreadable(f"a saved run in {path.name} of another network") from exc
+
+
+def _require_same(begun: Mapping[str, Any], config: TrainConfig) -> None:
+    """One half of a run by one configuration and one by another is a run of neither, whatever its record says."""
+    # As JSON keeps it: tuples have become lists.
+    now = json.loads(json.dumps(config_to_mapping(config)))
+    other = {
+        name: value
+        for name, value in now.items()
+        if name not in MAY_CHANGE and begun.get(name, value) != value
+    }
+    if other:
+        raise ConfigurationInvalid(
+            found="; ".join(f"{name} = {value!r:.60}" for name, value in sorted(other.items())),
+            wanted="; ".join(f"{name} = {begun[name]!r:.60}" for name in sorted(other))
+            + ", with which this run was begun",
+            advice="Go on with that configuration, or begin another run with these weights: --start-from, another --out.",
+        )
 
 
 def write_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from inference.domain.errors import ConfigurationInvalid
+from training.gate import Gate, gate_from
 from training.specification import LABEL_SETS, TaskSpecification, specification
 
 OPTIMISERS = ("adamw", "adam", "sgd")
@@ -96,6 +97,8 @@ class TrainConfig:
     """Ends a run whose watched score did not rise for so many epochs; 0: never."""
     watch: str = ""
     """The score whose best checkpoint is kept; empty: the last one is."""
+    release_gate: str = ""
+    """Such as iou=0.9: a checkpoint whose validation scores are lower is not exported unless that is asked for; empty: none."""
     accumulate: int = 1
     """Batches whose gradients are added up before a step."""
     optimiser: str = "adamw"
@@ -118,6 +121,11 @@ class TrainConfig:
             labels=self.labels or _label_set(self.label_set) or base.labels,
             spacing_mm=self.spacing_mm or base.spacing_mm,
         )
+
+    @property
+    def gate(self) -> Gate | None:
+        """What validation scores have to be before a node may have the network; None: nothing is asked."""
+        return gate_from(self.release_gate) if self.release_gate else None
 
     def __post_init__(self) -> None:
         expected = specification(self.task).spatial_shape
@@ -144,6 +152,8 @@ class TrainConfig:
         for found, holds in rules.items():
             if not holds:
                 raise ConfigurationInvalid(found=found, wanted="a usable value", advice=ADVICE)
+        if self.release_gate:
+            gate_from(self.release_gate)
 
 
 def _label_set(name: str) -> tuple[str, ...]:

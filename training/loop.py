@@ -198,7 +198,7 @@ class _Training:
                     self.average.state_dict(), config, progress.best, out / CHECKPOINT_NAME
                 )
             log.validated(step=progress.step, epoch=self._epoch(), scores=scores)
-        save_resume(self.network, self.average, self.optimiser, progress, out / RESUME_NAME)
+        save_resume(self.network, self.average, self.optimiser, progress, config, out / RESUME_NAME)
         if turn is Turn.FINISH:
             log.close()
         return progress.best or self._history({})
@@ -231,7 +231,7 @@ class _Training:
             self.average.load_state_dict(self.network.state_dict())
         if self.order.resume and (self.order.out / RESUME_NAME).is_file():
             path = self.order.out / RESUME_NAME
-            progress = load_resume(self.network, self.average, self.optimiser, path)
+            progress = load_resume(self.network, self.average, self.optimiser, self.config, path)
         return progress
 
     def _log(self) -> TrainingLog:

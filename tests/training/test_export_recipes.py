@@ -11,9 +11,12 @@ pytest.importorskip("torch", reason="PyTorch is not installed (make test-trainin
 
 import torch
 
+from export_onnx.card import CARD_NAME
 from export_onnx.orders import new_export
 from export_onnx.package import make_model
+from inference.domain.errors import ModelUnusable
 from inference.domain.labelmap import Structure
+from inference.domain.manifest import load_manifest
 from inference.domain.volume import Volume, affine_from_axes
 from inference.engine.model_store import load_predictor
 from inference.segment_organs import segment_organs
@@ -40,15 +43,16 @@ def block() -> Volume:
     return Volume(hu=hu, affine_lps=affine)
 
 
-def exported(recipe: str, folder: Path, slab: Volume, **changes: Any) -> Path:
+def exported(
+    recipe: str, folder: Path, slab: Volume, *, waived: bool = True, **changes: Any
+) -> Path:
     """An untrained network of a recipe as a model folder; returns the folder of models."""
     config = replace(load_config(CONFIGS / f"{recipe}.toml"), name="mine", **changes)
     torch.manual_seed(0)
     network = build_network(config.specification.network, config.network)
     save_checkpoint(network.state_dict(), config, HISTORY, folder / "checkpoint.safetensors")
-    make_model(
-        new_export("mine", "0.1.0", folder / "checkpoint.safetensors", folder / "models"), slab
-    )
+    checkpoint, models = folder / "checkpoint.safetensors", folder / "models"
+    make_model(new_export("mine", "0.1.0", checkpoint, models, may_miss_gate=waived), slab)
     return folder / "models"
 
 
@@ -92,3 +96,25 @@ def test_a_tissue_network_of_any_encoder_is_served_as_the_nodes_own(
 
     assert predictor.manifest.input.hu_window == (-400.0, 400.0)
     assert raw_compartments(block, [5, 6], predictor).shape == block.shape
+
+
+def test_a_network_below_its_release_gate_is_exported_only_on_request_and_is_known_by_it(
+    block: Volume, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelUnusable, match=r"no iou; wanted iou ≥ 0\.9, the release gate"):
+        exported("tissue_windows_plain", tmp_path, block, waived=False)
+    assert not (tmp_path / "models" / "mine").exists()
+
+    folder = exported("tissue_windows_plain", tmp_path, block) / "mine"
+
+    said = "BELOW ITS RELEASE GATE: no iou, wanted iou ≥ 0.9."
+    assert said in load_manifest(folder).intended_use
+    assert said in (folder / CARD_NAME).read_text(encoding="utf-8")
+
+
+def test_a_network_at_its_gate_is_exported(block: Volume, tmp_path: Path) -> None:
+    folder = exported(
+        "tissue_windows_plain", tmp_path, block, waived=False, release_gate="dice_mean=0.5"
+    )
+
+    assert "GATE" not in load_manifest(folder / "mine").intended_use

@@ -213,6 +213,25 @@ def test_a_killed_run_ends_with_the_very_weights_of_one_that_was_not(
     assert all(torch.equal(weights[name], again[name]) for name in weights)
 
 
+def test_a_run_goes_on_with_the_configuration_it_was_begun_with(
+    tiny_configs: dict[str, TrainConfig], box_pool: Path, tmp_path: Path
+) -> None:
+    config = tiny_configs["l3-tissue"]
+    order = Run(source=Source(folder=box_pool), out=tmp_path, max_steps=1)
+    train(config, order)
+    before = (tmp_path / CHECKPOINT_NAME).read_bytes()
+
+    other = replace(config, learning_rate=0.5, batch_size=2)
+    with pytest.raises(ConfigurationInvalid) as refused:
+        train(other, replace(order, resume=True))
+    assert refused.value.found == "batch_size = 2; learning_rate = 0.5"
+    assert refused.value.wanted.startswith("batch_size = 3; learning_rate = 0.0")
+    assert (tmp_path / CHECKPOINT_NAME).read_bytes() == before
+
+    longer = replace(config, checkpoint_every_s=7.0, report_every_s=1.0, patience_epochs=0)
+    assert train(longer, replace(order, resume=True)).step == 2
+
+
 def test_an_epoch_shows_every_example_once_and_ends_with_scores(
     tiny_configs: dict[str, TrainConfig], box_pool: Path, tmp_path: Path
 ) -> None:

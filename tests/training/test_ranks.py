@@ -1,8 +1,12 @@
 """Several processes train one network: what two of them learn is what one learns from both batches."""
 
+import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +16,8 @@ pytest.importorskip("torch", reason="PyTorch is not installed (make test-trainin
 
 import torch
 
-from tests.training.conftest import CONFIGS
-from training.checkpoint import read_tensors
+from tests.training.conftest import ANATOMIES, CONFIGS
+from training.checkpoint import RESUME_NAME, load_checkpoint, read_tensors
 from training.config import load_config
 from training.loop import Run, train
 from training.source import Source
@@ -21,6 +25,8 @@ from training.specification import CHECKPOINT_NAME
 
 pytestmark = pytest.mark.torch
 ROOT = Path(__file__).parents[2]
+EPOCH_STEPS = ANATOMIES - 1
+"""Of the anatomies that are not kept back, one at a time."""
 SMALL = {
     "input_shape": "[32, 32, 32]",
     "network": "{ widths = [4, 8, 8, 8] }",
@@ -39,6 +45,53 @@ def small_config(folder: Path) -> Path:
     path = folder / "small.toml"
     path.write_text("\n".join(changed), encoding="utf-8")
     return path
+
+
+def test_a_run_killed_in_mid_epoch_ends_with_the_scores_of_one_that_was_not(
+    box_pool: Path, tmp_path: Path
+) -> None:
+    path = small_config(tmp_path)
+    text = path.read_text(encoding="utf-8").replace("checkpoint_every_s = ", "# ")
+    path.write_text(f"epochs = 15\ncheckpoint_every_s = 0.0\n{text}", encoding="utf-8")
+    command = [sys.executable, "-m", "training", "train", str(path), "--pool", str(box_pool)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+
+    def call(out: Path, *more: str) -> subprocess.Popen[str]:
+        arguments = [*command, "--out", str(out), *more]
+        return subprocess.Popen(arguments, cwd=ROOT, env=environment, text=True)
+
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    with call(killed) as process:
+        wait_until(lambda: (killed / RESUME_NAME).is_file() and saved_step(killed) >= EPOCH_STEPS)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    left = saved_step(killed)
+    assert EPOCH_STEPS <= left < 15 * EPOCH_STEPS
+    for out, more in ((whole, ()), (killed, ("--resume",))):
+        with call(out, *more) as process:
+            pass
+        assert process.returncode == 0
+
+    one, other = (load_checkpoint(out / CHECKPOINT_NAME).history for out in (whole, killed))
+    assert one.step == other.step == 15 * EPOCH_STEPS
+    scores = [name for name in one.metrics if name != "loss"]
+    assert [other.metrics[name] for name in scores] == pytest.approx(
+        [one.metrics[name] for name in scores]
+    )
+    weights = [read_tensors(out / CHECKPOINT_NAME)[0] for out in (whole, killed)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def saved_step(out: Path) -> int:
+    _, metadata = read_tensors(out / RESUME_NAME)
+    return int(json.loads(metadata["progress"])["step"])
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 120.0) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_two_processes_learn_what_one_learns_from_both_batches(

@@ -79,9 +79,9 @@ def run_comparison(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from training.comparison.gate import gate_from
     from training.comparison.runs import Order, train_in_order
     from training.comparison.table import as_json, as_markdown, as_page
+    from training.gate import gate_from
     from training.source import Source
 
     gate = gate_from(options.gate) if options.gate else None

@@ -9,8 +9,8 @@ from pathlib import Path
 from inference.domain.errors import ConfigurationInvalid
 from training.checkpoint import load_checkpoint
 from training.checkpoint_header import History, read_history
-from training.comparison.gate import Gate
 from training.config import TrainConfig, load_config
+from training.gate import Gate
 from training.loop import ENDLESS_S, Run, train
 from training.networks.registry import count_parameters
 from training.source import Source

@@ -3,8 +3,8 @@
 import json
 from collections.abc import Sequence
 
-from training.comparison.gate import Gate
 from training.comparison.runs import Trained
+from training.gate import Gate
 
 
 def as_markdown(trained: Sequence[Trained], gate: Gate | None) -> str:

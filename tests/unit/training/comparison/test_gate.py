@@ -3,7 +3,7 @@
 import pytest
 
 from inference.domain.errors import ConfigurationInvalid
-from training.comparison.gate import Gate, gate_from
+from training.gate import Gate, gate_from
 
 
 def test_a_gate_is_written_as_score_and_least_value() -> None:

@@ -18,6 +18,12 @@ class Gate:
         """False where the score is not among them, as those of an optimistic split are not."""
         return scores.get(self.score, -math.inf) >= self.least
 
+    def found_in(self, scores: Mapping[str, float]) -> str:
+        """The score as it is, for messages."""
+        return (
+            f"{self.score} {scores[self.score]:.3f}" if self.score in scores else f"no {self.score}"
+        )
+
     def __str__(self) -> str:
         return f"{self.score} ≥ {self.least:g}"
 
@@ -33,6 +39,6 @@ def gate_from(text: str) -> Gate:
         raise ConfigurationInvalid(
             found=f"gate {text!r:.60}",
             wanted="a score and the least that it may be",
-            advice="Write it as --gate iou=0.9.",
+            advice="Write it as iou=0.9.",
         )
     return Gate(score=name, least=least)
