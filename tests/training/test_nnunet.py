@@ -27,6 +27,7 @@ from inference.stages.grids import normalise
 from tests.unit.training.data.tiny import write_flare22
 from training.__main__ import main
 from training.nifti import nifti_volume, read_nifti
+from training.nnunet.plots import Curves, figure_of
 from training.nnunet.predict import properties_of
 from training.nnunet.workspace import Workspace, open_workspace, read_json, write_json
 
@@ -172,6 +173,24 @@ def test_curves_of_runs_are_drawn_side_by_side(trained: Workspace, tmp_path: Pat
     assert run(trained, "plots", "--runs", "default,default", "--out", str(picture)) == 0
 
     assert "<svg" in picture.read_text()
+
+
+def test_a_run_of_slower_epochs_is_drawn_whole_beside_a_fast_one() -> None:
+    def curves(scale: float) -> Curves:
+        values = [scale, 2 * scale]
+        return Curves(
+            title="",
+            training_loss=values,
+            validation_loss=values,
+            pseudo_dice=[0.1, 0.2],
+            epoch_s=values,
+            learning_rate=values,
+        )
+
+    for axes in figure_of([curves(1.0), curves(30.0)]).axes:
+        (low, high), drawn = axes.get_ylim(), axes.dataLim
+        assert low <= drawn.y0
+        assert drawn.y1 <= high
 
 
 def nnunet_predictor(folder: Path) -> Any:

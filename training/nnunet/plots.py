@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from inference.domain.errors import ConfigurationInvalid
 from training.nnunet.workspace import read_json
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PROGRESS_NAME = "progress.json"
 INCHES = (4.2, 8.4)
@@ -51,8 +54,8 @@ def _seconds(log: Mapping[str, Any], epochs: int) -> list[float]:
     return [end - start for start, end in zip(starts[:epochs], ends[:epochs], strict=True)]
 
 
-def draw(runs: Sequence[Curves], path: Path, note: str = "") -> None:
-    """A column per run with the same scales, as PNG, SVG or PDF by the file's ending."""
+def figure_of(runs: Sequence[Curves], note: str = "") -> "Figure":
+    """A column per run with the same scales."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(INCHES[0] * len(runs), INCHES[1]), layout="constrained")
@@ -67,14 +70,21 @@ def draw(runs: Sequence[Curves], path: Path, note: str = "") -> None:
         dice.plot(epochs, run.pseudo_dice, color="tab:green")
         dice.set_ylim(0, 1)
         seconds.plot(epochs, run.epoch_s, color="tab:grey")
-        seconds.set_ylim(bottom=0)
         rate.plot(epochs, run.learning_rate, color="tab:purple")
-        rate.set_ylim(bottom=0)
         rate.set_xlabel("epoch")
+    # Once all are drawn: a limit stops a shared axis from growing with the next run.
+    axes[2, 0].set_ylim(bottom=0)
+    axes[3, 0].set_ylim(bottom=0)
     for row, name in enumerate(("loss", "Dice of patches", "seconds per epoch", "learning rate")):
         axes[row, 0].set_ylabel(name)
     if note:
         figure.suptitle(note, fontsize="small")
+    return figure
+
+
+def draw(runs: Sequence[Curves], path: Path, note: str = "") -> None:
+    """As PNG, SVG or PDF by the file's ending."""
+    figure = figure_of(runs, note)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         figure.savefig(path)
