@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands import doctor, explain, retention, route, synth
+from commands import doctor, explain, import_nnunet, retention, route, synth
 from commands.named_path import named_path
 from commands.result_folder import check_writable
 
@@ -35,6 +35,7 @@ examples:
   habitus explain study/ --json                 the same as JSON
   habitus route --test ct/0001.dcm              which rule of habitus.toml fires for a study, and why
   habitus retention --dry-run --days 365        which studies a rule would delete from our own Orthanc
+  habitus import-nnunet FOLDER --name ours      a network that nnU-Net v2 trained, as a model of the node
   habitus models                                which models are installed, and whether they are intact
   habitus doctor                                what works on this machine and what does not
   habitus doctor --settings habitus.toml        the same of a whole installation, with Orthanc and destinations
@@ -47,7 +48,7 @@ is unusable · 6 inference failed · 7 delivery failed · 130 interrupted
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a sub-command; returns the exit status."""
-    options = build_parser().parse_args(arguments)
+    options = _parsed(sys.argv[1:] if arguments is None else arguments)
     import signal
     import threading
 
@@ -82,6 +83,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 0
     return status
+
+
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    if list(arguments[:1]) == [import_nnunet.NAME]:
+        # Its own parser, with its own help, is in the training environment.
+        return argparse.Namespace(run=import_nnunet.run, arguments=arguments[1:])
+    return build_parser().parse_args(arguments)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -171,6 +179,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     models = add("models", list_models, "list the installed models and verify them")
     models.add_argument("--models", type=Path, help="another models folder")
+    add(
+        import_nnunet.NAME,
+        import_nnunet.run,
+        "make a model of a folder that nnU-Net trained (its --help is its own)",
+    )
     doctor.add_options(
         add("doctor", doctor.diagnose, "say what is wrong with this machine or installation")
     )

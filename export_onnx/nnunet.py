@@ -1,4 +1,4 @@
-"""A trained nnU-Net → a model folder of the task "organs"; started by python -m training nnunet export."""
+"""A trained nnU-Net folder → a model folder of the task "organs": habitus import-nnunet, python -m training nnunet export."""
 
 import argparse
 import sys
@@ -6,32 +6,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from export_onnx.orders import MANIFEST_NAME, new_export
+from inference.domain.errors import ConfigurationInvalid
 from training.as_command import exit_status
 from training.revision import code_revision
 
 if TYPE_CHECKING:
     from export_onnx.nnunet_network import ServedNetwork, TrainedFolder
+    from export_onnx.nnunet_proof import Agreement
     from export_onnx.orders import Export
     from inference.domain.manifest import ModelManifest, Parity
 
+MODELS = Path(__file__).parent.parent / "models"
 WEIGHTS_NAME = "weights.safetensors"
 CARD_NAME = "README.md"
 LICENCE = "that of the data it was trained on"
-DIFFERENCES = """The node prepares and joins its patches a little otherwise than nnU-Net does: images are resampled linearly and not by
-splines, nothing is mirrored, a field smaller than a patch is filled with air and not with zeros after normalisation, and the
-rims of solid organs are decided by the CT itself. Figures of `python -m training nnunet evaluate` are nnU-Net's, not the node's."""
+AS_NNUNET = "labels of a synthetic CT, nnunetv2's predictor and the node"
+"""Key of the manifest's parity for the whole way from a scan to its labels."""
+EXAMPLES = """examples:
+  habitus import-nnunet nnUNet_results/Dataset701_CT/nnUNetTrainer__nnUNetPlans__3d_fullres --name organs-of-ours
+  habitus import-nnunet Dataset291_TotalSegmentator/nnUNetTrainerNoMirroring__nnUNetPlans__3d_fullres --name total-1 --folds 0
+  habitus import-nnunet … --name quick --orientation RAS --no-mirroring
+
+Then name it in a profile: organ_model = "organs-of-ours". Nothing is downloaded; checkpoints are read as weights and
+numbers alone. Runs in the training environment (make setup-training).
+"""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse, export, and turn our own errors into exit codes."""
-    parser = argparse.ArgumentParser(prog="python -m export_onnx.nnunet", description=__doc__)
-    parser.add_argument("--trained", type=Path, required=True, help="folder that nnU-Net left")
-    parser.add_argument("--configuration", required=True)
-    parser.add_argument("--folds", required=True, help="numbers with commas")
-    parser.add_argument("--models", type=Path, required=True, help="folder of model folders")
-    parser.add_argument("--name", required=True, help="of the model")
-    parser.add_argument("--model-version", default="0.1.0")
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
 
     def command() -> int:
         order = new_export(options.name, options.model_version, options.trained, options.models)
@@ -39,18 +42,80 @@ def main(arguments: list[str] | None = None) -> int:
 
         trained = TrainedFolder(
             folder=options.trained,
-            configuration=options.configuration,
-            folds=tuple(int(fold) for fold in options.folds.split(",")),
+            configuration=options.configuration or _configuration(options.trained),
+            folds=_folds(options.trained, options.folds),
+            orientation=options.orientation,
+            mirrors=not options.no_mirroring,
         )
-        manifest = make_organ_model(order, trained)
-        worst = max(manifest.parity.max_abs_error.values())
-        sys.stdout.write(
-            f"{order.folder}: parity {worst:.1e} (allowed {manifest.parity.tolerance_max_abs:.1e}), "
-            f"{manifest.parameters} parameters in {len(trained.folds)} folds\n"
-        )
+        _say(make_organ_model(order, trained), len(trained.folds), order.folder)
         return 0
 
-    return exit_status("training nnunet export", command)
+    return exit_status("habitus import-nnunet", command)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="habitus import-nnunet",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "trained", type=Path, help="the folder with plans.json, dataset.json and fold_*"
+    )
+    parser.add_argument("--name", required=True, help="of the model")
+    parser.add_argument(
+        "--configuration", help="2d, 3d_fullres or 3d_lowres (default: as the folder is called)"
+    )
+    parser.add_argument("--folds", default="all", help="all that are there, or numbers with commas")
+    parser.add_argument(
+        "--orientation",
+        default="",
+        help="of the training images, such as RAS; asked for if unknown",
+    )
+    parser.add_argument(
+        "--no-mirroring", action="store_true", help="one view of each patch: faster, a little worse"
+    )
+    parser.add_argument("--models", type=Path, default=MODELS, help="folder of model folders")
+    parser.add_argument("--model-version", default="0.1.0")
+    return parser
+
+
+def _configuration(trained: Path) -> str:
+    return trained.resolve().name.rpartition("__")[2]
+
+
+def _folds(trained: Path, asked: str) -> tuple[int, ...]:
+    """Those that are there, or those that are asked for; raises ConfigurationInvalid."""
+    found = sorted(
+        int(path.parent.name.removeprefix("fold_"))
+        for path in trained.glob("fold_[0-9]*/checkpoint_final.pth")
+    )
+    try:
+        wanted = found if asked == "all" else sorted({int(number) for number in asked.split(",")})
+    except ValueError:
+        wanted = []
+    if not wanted or not set(wanted) <= set(found):
+        raise ConfigurationInvalid(
+            found=f"folds {', '.join(map(str, found)) or 'none'} in {trained.name:.80}",
+            wanted=f"--folds {asked:.40}, each with checkpoint_final.pth",
+            advice="Name the folder that holds plans.json and fold_0, and folds that are trained to their end.",
+        )
+    return tuple(wanted)
+
+
+def _say(manifest: "ModelManifest", folds: int, folder: Path) -> None:
+    worst = max(manifest.parity.max_abs_error.values())
+    reported = [s.value for s in manifest.structures().values()]
+    others = [label[1:] for label in manifest.output.labels if label.startswith("~")]
+    lines = [
+        f"{folder}: {manifest.parameters} parameters in {folds} folds",
+        f"parity of logits {worst:.1e} (allowed {manifest.parity.tolerance_max_abs:.1e}); "
+        f"{manifest.parity.argmax_agreement[AS_NNUNET]:.6f} of a synthetic CT's voxels as nnunetv2 labels them",
+        f"reported by the node: {', '.join(reported)}",
+        *([f"not reported: {', '.join(others)}"] if others else []),
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
 def make_organ_model(order: "Export", trained: "TrainedFolder") -> "ModelManifest":
@@ -59,29 +124,25 @@ def make_organ_model(order: "Export", trained: "TrainedFolder") -> "ModelManifes
 
     from export_onnx.export import export_network
     from export_onnx.nnunet_network import served_network, weights_of
+    from export_onnx.nnunet_proof import normalised_patches, prove_labels
     from export_onnx.package import ONNX_NAME, built_aside
-    from export_onnx.parity import (
-        normalised_inputs,
-        patch_of,
-        prove_network_parity,
-        synthetic_slab,
-    )
+    from export_onnx.parity import prove_network_parity, synthetic_slab
     from inference.domain.manifest import load_manifest, manifest_to_json
-    from inference.domain.volume import Volume
-    from inference.stages.grids import resample
 
     served = served_network(trained)
-    slab = resample(synthetic_slab(), served.spacing_mm)
-    patch = patch_of(Volume(hu=slab.hu, affine_lps=slab.affine_lps), served.patch)
-    images = normalised_inputs(patch[None, None], served.hu_window, served.mean, served.sd)
+    slab = synthetic_slab()
+    images = normalised_patches(slab, served.recipe)
     with built_aside(order.folder) as building:
-        export_network(served.network, (1, 1, *served.patch), building / ONNX_NAME)
+        onnx_path = building / ONNX_NAME
+        export_network(served.network, (1, 1, *served.recipe.patch), onnx_path)
         parity = prove_network_parity(
-            order.name, served.network, building / ONNX_NAME, images, len(served.labels)
+            order.name, served.network, onnx_path, images, len(served.labels)
         )
+        agreement = prove_labels(trained, served, onnx_path, slab)
+        parity.argmax_agreement[AS_NNUNET] = agreement.voxels
         save_file(weights_of(served.network), building / WEIGHTS_NAME)
         manifest = _manifest(order, served, building, parity)
-        (building / CARD_NAME).write_text(_card(manifest), encoding="utf-8")
+        (building / CARD_NAME).write_text(_card(manifest, agreement), encoding="utf-8")
         (building / MANIFEST_NAME).write_text(manifest_to_json(manifest), encoding="utf-8")
         return load_manifest(building)
 
@@ -99,6 +160,8 @@ def _manifest(
         sha256_of,
     )
 
+    recipe = served.recipe
+    reported = [label for label in served.labels[1:] if not label.startswith("~")]
     return ModelManifest(
         schema_version=SCHEMA_VERSION,
         name=order.name,
@@ -109,56 +172,73 @@ def _manifest(
         input=InputSpec(
             name=INPUT_NAME,
             dtype="float32",
-            layout="NCZYX",
-            shape=(1, 1, *served.patch),
-            spacing_mm=served.spacing_mm,
-            hu_window=served.hu_window,
-            mean=served.mean,
-            sd=served.sd,
+            layout="NCYX" if recipe.is_flat else "NCZYX",
+            shape=(1, 1, *recipe.patch),
+            spacing_mm=recipe.spacing_mm,
+            hu_window=recipe.clip or (-1024.0, 3071.0),
+            mean=0.0,
+            sd=1.0,
         ),
         output=OutputSpec(
-            name=OUTPUT_NAME,
-            shape=(1, len(served.labels), *served.patch),
-            labels=served.labels,
+            name=OUTPUT_NAME, shape=(1, len(served.labels), *recipe.patch), labels=served.labels
         ),
         opset=OPSET,
         parity=parity,
         parameters=sum(weight.numel() for weight in served.network.parameters()),
         training_data=_training_data(served),
         code_revision=code_revision(),
-        intended_use=f"{', '.join(served.labels[1:])} on CT. For research use only.",
+        intended_use=f"{', '.join(reported)} on CT. For research use only.",
         licence=LICENCE,
+        recipe=recipe,
     )
 
 
 def _training_data(served: "ServedNetwork") -> str:
+    folds = f"by nnU-Net (nnunetv2), the mean of {len(served.network.folds)} folds."
+    if not served.notes:
+        return f"Data that others prepared, {folds}"
     kind = "Synthetic CT" if served.notes["is_synthetic"] else "Labelled CT"
     return (
-        f"{kind} of the layout {served.notes['layout']} (data {served.notes['data_hash']}), "
-        f"by nnU-Net (nnunetv2), the mean of {len(served.network.folds)} folds."
+        f"{kind} of the layout {served.notes['layout']} (data {served.notes['data_hash']}), {folds}"
     )
 
 
-def _card(manifest: "ModelManifest") -> str:
-    low, high = manifest.input.hu_window
+def _card(manifest: "ModelManifest", agreement: "Agreement") -> str:
+    assert manifest.recipe is not None
+    clip = manifest.recipe.clip
+    window = f"{clip[0]:g} to {clip[1]:g} HU" if clip else "each scan's own mean and deviation"
     spacing = " × ".join(f"{step:g}" for step in manifest.input.spacing_mm)
     errors = "\n".join(
         f"| {name} | {error:.1e} | {manifest.parity.argmax_agreement[name]:.5f} |"
         for name, error in manifest.parity.max_abs_error.items()
     )
+    others = [label[1:] for label in manifest.output.labels if label.startswith("~")]
+    dice = "\n".join(f"| {name} | {value:.5f} |" for name, value in agreement.dice.items())
     return f"""# {manifest.name} {manifest.version}
 
-A network that nnU-Net planned and trained, made to be served by the node. **{manifest.intended_use}**
+A network that nnU-Net planned and trained, run by the node as nnU-Net's own predictor runs it. **{manifest.intended_use}**
 
 - {manifest.training_data}
-- Input: {list(manifest.input.shape)} voxels of {spacing} mm, {low:g} to {high:g} HU
+- Patches {list(manifest.recipe.patch)} of {spacing} mm, {window}, images lying {manifest.recipe.orientation}, mirrored along
+  {len(manifest.recipe.mirror_axes)} axes
 - {manifest.parameters} parameters, opset {manifest.opset}, licence: {manifest.licence}
+- Known to the network and not reported by the node: {", ".join(others) or "nothing"}
 
-{DIFFERENCES}
+After it, as of any organ, the node drops pieces below a millilitre and those far from the largest one.
 
-| input | largest difference of a logit, ONNX Runtime to torch | decisions that agree |
+## ONNX Runtime against torch
+
+| input | largest difference of a logit | decisions that agree |
 |---|---|---|
 {errors}
+
+## The node against nnunetv2's own predictor
+
+On a synthetic CT, {agreement.voxels:.6f} of all voxels have the same label (nnunetv2 adds logits up in half precision).
+
+| label | Dice of both answers |
+|---|---|
+{dice}
 """
 
 

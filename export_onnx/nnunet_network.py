@@ -1,6 +1,7 @@
-"""A trained nnU-Net as one network for the node: its folds averaged as nnU-Net averages them, axes in the node's order."""
+"""A trained nnU-Net as one network for the node: its folds averaged as nnU-Net averages them, and the recipe to run it by."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,17 +9,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from export_onnx.nnunet_recipe import recipe_from
 from inference.domain.errors import ConfigurationInvalid, UnreadableInput
-from inference.domain.labelmap import Structure
-from training.label_names import KIDNEY
+from inference.domain.labelmap import TISSUES
+from inference.domain.manifest import UNREPORTED
+from inference.domain.nnunet_recipe import CANONICAL, ORIENTATION, Recipe
+from training.label_names import KIDNEY, plain, structure_named
 from training.nnunet.predict import FINAL
 from training.nnunet.slim import read_checkpoint
 from training.nnunet.workspace import DATASET_NAME, NOTES, read_json
 
 ARCHITECTURES = frozenset({"PlainConvUNet", "ResidualEncoderUNet"})
 """Of dynamic_network_architectures: a plans file may name any class to be imported."""
-NORMALISATION = "CTNormalization"
-LAYOUT_AXES = 3
+LAYER = re.compile(r"torch\.nn(\.modules(\.[a-z]+)?)?\.[A-Za-z0-9]+")
+READERS = {"NibabelIOWithReorient": "RAS"}
+"""nnU-Net's readers that turn every image the same way; the others take it as it is stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +33,10 @@ class TrainedFolder:
     folder: Path
     configuration: str
     folds: tuple[int, ...]
+    orientation: str = ""
+    """Of the training images where neither their reader nor our conversion says it."""
+    mirrors: bool = True
+    """As the training allows; False: prediction of one view, two to eight times as fast."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -35,142 +44,139 @@ class ServedNetwork:
     """Everything a manifest says of a network, and the network."""
 
     network: "FoldMean"
+    recipe: Recipe
     labels: tuple[str, ...]
-    patch: tuple[int, int, int]
-    """Slices, rows, columns, as the next two."""
-    spacing_mm: tuple[float, float, float]
-    hu_window: tuple[float, float]
-    mean: float
-    """After the window, of 0 to 1."""
-    sd: float
-    notes: dict[str, Any]
-    """On the data, by the conversion."""
+    """Our names by number; what the node does not report has its own name behind a mark."""
+    notes: Mapping[str, Any]
+    """On the data, by our conversion; empty where others prepared it."""
 
 
 class FoldMean(nn.Module):
     """The mean of the folds' logits, which is how nnU-Net joins them."""
 
-    def __init__(self, folds: Sequence[nn.Module], forward_axes: Sequence[int]) -> None:
+    def __init__(self, folds: Sequence[nn.Module]) -> None:
         super().__init__()
         self.folds = nn.ModuleList(folds)
-        backward = [list(forward_axes).index(axis) for axis in range(LAYOUT_AXES)]
-        self.into = (0, 1, *(2 + axis for axis in forward_axes))
-        self.back = (0, 1, *(2 + axis for axis in backward))
 
-    def forward(self, volumes: Tensor) -> Tensor:
-        """Normalised [batch, 1, slice, row, column] → logits [batch, label, slice, row, column]."""
-        turned = volumes.permute(self.into)
-        total: Tensor = sum(fold(turned) for fold in self.folds)  # type: ignore[assignment]
-        return (total / len(self.folds)).permute(self.back)
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised [batch, 1, …] → logits [batch, label, …]."""
+        total: Tensor = sum(fold(images) for fold in self.folds)  # type: ignore[assignment]
+        return total / len(self.folds)
 
 
 def served_network(trained: TrainedFolder) -> ServedNetwork:
     """Built and filled; raises ConfigurationInvalid for what the node cannot serve, and UnreadableInput."""
     plans = read_json(trained.folder / "plans.json")
     description = read_json(trained.folder / DATASET_NAME)
-    part = plans["configurations"].get(trained.configuration, {})
+    orientation = _orientation(trained, plans, description)
+    # Whatever is wrong with the plans is said before the first fold is read.
+    recipe_from(plans, description, trained.configuration, orientation)
     labels = _labels(description)
-    _refuse(part, description, trained.configuration)
-    axes = [int(axis) for axis in plans["transpose_forward"]]
-    # nnU-Net's axis k is axis axes[k] of the file.
-    place = [axes.index(axis) for axis in range(LAYOUT_AXES)]
-    low, high, mean, sd = _intensities(plans)
-    folds = [_fold(trained, part, fold, len(labels)) for fold in trained.folds]
+    folds, axes = zip(
+        *(_fold(trained, plans, fold, len(labels)) for fold in trained.folds), strict=True
+    )
+    mirrored = axes[0] if trained.mirrors else ()
     return ServedNetwork(
-        network=FoldMean(folds, axes).eval(),
+        network=FoldMean(folds).eval(),
+        recipe=recipe_from(plans, description, trained.configuration, orientation, mirrored),
         labels=labels,
-        patch=_three(part["patch_size"], place, int),
-        spacing_mm=_three(part["spacing"], place, float),
-        hu_window=(low, high),
-        mean=(mean - low) / (high - low),
-        sd=sd / (high - low),
-        notes=description[NOTES],
+        notes=description.get(NOTES, {}),
     )
 
 
-def _three(values: Sequence[Any], place: Sequence[int], kind: type) -> tuple[Any, Any, Any]:
-    first, second, third = (kind(values[axis]) for axis in place)
-    return first, second, third
-
-
-def _labels(description: dict[str, Any]) -> tuple[str, ...]:
-    numbers = description["labels"]
-    labels = tuple(sorted(numbers, key=numbers.get))
-    others = [name for name in labels[1:] if name not in set(Structure)]
-    if KIDNEY in others:
-        raise ConfigurationInvalid(
-            found="a network of one label for both kidneys",
-            wanted="kidney_right and kidney_left, which the node measures and reports each for itself",
-            advice="Convert with --kidneys-by-side --labels liver,kidney_right,kidney_left,spleen,pancreas "
-            "and train that.",
-        )
-    if others:
-        raise ConfigurationInvalid(
-            found=f"labels that the node does not know: {', '.join(others)}",
-            wanted=", ".join(Structure),
-            advice="Train on structures of the node.",
-        )
-    return labels
-
-
-def _refuse(part: dict[str, Any], description: dict[str, Any], configuration: str) -> None:
-    if "inherits_from" in part or "previous_stage" in part:
-        found, advice = "a cascade", "Export 3d_fullres; predict with the cascade in training."
-    elif len(part.get("patch_size", ())) != LAYOUT_AXES:
-        found = f"the configuration {configuration}, which is not of three dimensions"
-        advice = "Export 3d_fullres or 3d_lowres."
-    elif part["normalization_schemes"] != [NORMALISATION] or any(part["use_mask_for_norm"]):
-        found = f"images normalised by {', '.join(part['normalization_schemes'])}"
-        advice = 'Name the channel "CT" in dataset.json, as python -m training nnunet convert does.'
-    elif NOTES not in description:
-        found = "a data set that python -m training nnunet convert did not write"
-        advice = "Its axes may run otherwise than the node's: convert it (layout nnunet) and train."
+def _orientation(
+    trained: TrainedFolder, plans: Mapping[str, Any], description: Mapping[str, Any]
+) -> str:
+    """Which way its images lay; raises ConfigurationInvalid where nobody says it."""
+    reader = str(plans.get("image_reader_writer", ""))
+    known = CANONICAL if NOTES in description else READERS.get(reader, "")
+    asked = trained.orientation
+    if asked and known and asked != known:
+        found, wanted = f"--orientation {asked}", f"{known}, as {reader} and dataset.json have it"
+    elif not ORIENTATION.fullmatch(asked or known):
+        found = f"a network that sees images as they are stored ({reader:.40})"
+        wanted = "the orientation of its training images"
     else:
-        return
+        return asked or known
     raise ConfigurationInvalid(
         found=found,
-        wanted="one network for CT volumes in the node's order of axes",
-        advice=advice,
+        wanted=wanted,
+        advice="Name it: --orientation RAS for most public NIfTI (nibabel.aff2axcodes tells it of an image), LPS for series "
+        "written as DICOM lies. A wrong one exchanges sides.",
     )
 
 
-def _intensities(plans: dict[str, Any]) -> tuple[float, float, float, float]:
-    """nnU-Net's CT normalisation: clipped to two percentiles of the foreground, then its mean and deviation."""
-    found = plans["foreground_intensity_properties_per_channel"]["0"]
-    low, high = float(found["percentile_00_5"]), float(found["percentile_99_5"])
-    return low, high, float(found["mean"]), max(float(found["std"]), 1e-8)
+def _labels(description: Mapping[str, Any]) -> tuple[str, ...]:
+    numbers = description["labels"]
+    names = sorted(numbers, key=lambda name: int(numbers[name]))
+    labels = ["background"]
+    for name in names[1:]:
+        structure = structure_named(name)
+        # Tissues are measured at L3 by a network of their own.
+        is_ours = structure is not None and structure not in TISSUES and structure not in labels
+        labels.append(structure.value if is_ours and structure else f"{UNREPORTED}{plain(name)}")
+    if all(label.startswith(UNREPORTED) for label in labels[1:]):
+        found = ", ".join(names[1:])[:120]
+        advice = (
+            "Convert with --kidneys-by-side --labels liver,kidney_right,kidney_left,spleen,pancreas and train that."
+            if KIDNEY in map(plain, names)
+            else "Train on structures of the node, or add its names to training/label_names.toml."
+        )
+        raise ConfigurationInvalid(
+            found=f"no label that the node reports: {found}",
+            wanted="organs it knows",
+            advice=advice,
+        )
+    return tuple(labels)
 
 
-def _fold(trained: TrainedFolder, part: dict[str, Any], fold: int, labels: int) -> nn.Module:
+def _fold(
+    trained: TrainedFolder, plans: Mapping[str, Any], fold: int, labels: int
+) -> tuple[nn.Module, tuple[int, ...]]:
+    """With the axes that its training mirrored."""
     from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
+    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-    architecture = part["architecture"]
-    package, _, name = architecture["network_class_name"].rpartition(".")
+    part = PlansManager(dict(plans)).get_configuration(trained.configuration)
+    package, _, name = part.network_arch_class_name.rpartition(".")
     if name not in ARCHITECTURES or not package.startswith("dynamic_network_architectures."):
         raise ConfigurationInvalid(
             found=f"the architecture {name:.60}",
             wanted=", ".join(sorted(ARCHITECTURES)),
             advice="Plan with nnU-Net's own planners.",
         )
+    needs = part.network_arch_init_kwargs_req_import
+    if unsafe := [k for k in needs if not _is_layer(part.network_arch_init_kwargs.get(k))]:
+        # nnU-Net imports what stands there, and calls it.
+        raise ConfigurationInvalid(
+            found=f"{unsafe[0]:.40} in the plans, which names no layer of torch.nn",
+            wanted="torch.nn.…",
+            advice="Do not use these plans: nobody's planner writes that.",
+        )
     network: nn.Module = get_network_from_plans(
-        architecture["network_class_name"],
-        architecture["arch_kwargs"],
-        architecture["_kw_requires_import"],
+        part.network_arch_class_name,
+        part.network_arch_init_kwargs,
+        needs,
         1,
         labels,
         allow_init=False,
         deep_supervision=False,
     )
-    path = trained.folder / f"fold_{fold}" / FINAL
+    content = read_checkpoint(trained.folder / f"fold_{fold}" / FINAL)
     try:
-        network.load_state_dict(read_checkpoint(path)["network_weights"])
+        network.load_state_dict(content["network_weights"])
     except (RuntimeError, KeyError) as problem:
         raise UnreadableInput(
             found=f"weights in fold_{fold} that do not fit the plans",
             wanted="the checkpoint of a training by these plans",
             advice="Train the fold again.",
         ) from problem
-    return network.float()
+    axes = content.get("inference_allowed_mirroring_axes") or ()
+    return network.float(), tuple(int(axis) for axis in axes)
+
+
+def _is_layer(named: object) -> bool:
+    return named is None or LAYER.fullmatch(str(named)) is not None
 
 
 def weights_of(network: FoldMean) -> dict[str, torch.Tensor]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from inference.domain.errors import ConfigurationInvalid
-from inference.nnunet.recipe import Recipe, Resampling
+from inference.domain.nnunet_recipe import Recipe, Resampling
 
 RESAMPLING = "resample_data_or_seg_to_shape"
 CT, Z_SCORE = "CTNormalization", "ZScoreNormalization"
@@ -16,6 +16,7 @@ def recipe_from(
     plans: Mapping[str, Any],
     description: Mapping[str, Any],
     configuration: str,
+    orientation: str,
     mirror_axes: Sequence[int] = (),
 ) -> Recipe:
     """Of a configuration of plans.json and dataset.json; raises ConfigurationInvalid."""
@@ -37,10 +38,11 @@ def recipe_from(
         logits=_resampling(part, "resampling_fn_probabilities", orders=(1,)),
         mirror_axes=tuple(mirror_axes),
         channels=len(description["labels"]),
+        orientation=orientation,
         **_intensities(plans, part),
     )
-    if sorted(recipe.transpose) != [0, 1, 2] or len(recipe.patch) != len(recipe.spacing_mm):
-        raise _refused("axes that do not belong together", "three axes", "Plan with nnU-Net again.")
+    if faults := recipe.faults():
+        raise _refused("; ".join(faults), "usable plans", "Plan with nnU-Net's own planners.")
     return recipe
 
 

@@ -4,12 +4,14 @@ import hashlib
 import json
 import math
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args
 
 from inference.domain.errors import ChecksumMismatch, ManifestInvalid
 from inference.domain.labelmap import Structure
+from inference.domain.nnunet_recipe import Recipe, Resampling
 
 SCHEMA_VERSION = 1
 LAYOUTS = {
@@ -20,6 +22,8 @@ LAYOUTS = {
     "organs": "NCZYX",
 }
 TASKS = tuple(LAYOUTS)
+UNREPORTED = "~"
+"""Before the name of a label that a network of others has and the node does not know."""
 VERSION_PATTERN = re.compile(r"[0-9A-Za-z.+_-]{1,40}")
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
@@ -87,19 +91,22 @@ class ModelManifest:
     code_revision: str
     intended_use: str
     licence: str
+    recipe: Recipe | None = None
+    """Of an nnU-Net, which is run as its plans say; None: by our own stages."""
 
     def structures(self) -> dict[int, Structure]:
-        """Output channel to structure, background left out (segmentation tasks)."""
+        """Output channel to structure (segmentation tasks); background and what the node does not report are left out."""
         return {
             channel: Structure(label)
             for channel, label in enumerate(self.output.labels)
-            if label != "background"
+            if label != "background" and not label.startswith(UNREPORTED)
         }
 
 
 def manifest_to_json(manifest: ModelManifest) -> str:
     """The manifest as stored: sorted, indented JSON."""
-    return json.dumps(asdict(manifest), indent=2, sort_keys=True) + "\n"
+    stored = {name: value for name, value in asdict(manifest).items() if value is not None}
+    return json.dumps(stored, indent=2, sort_keys=True) + "\n"
 
 
 def manifest_from_json(text: str) -> ModelManifest:
@@ -155,22 +162,33 @@ def built(kind: type, raw: Any, where: str) -> Any:
     known = {f.name: f for f in fields(kind)}
     if unknown := sorted(set(raw) - set(known)):
         raise manifest_invalid(f"{where}: unknown field {unknown[0]!r}", f"only {sorted(known)}")
-    if missing := sorted(set(known) - set(raw)):
+    wanted = {f.name for f in fields(kind) if f.default is MISSING}
+    if missing := sorted(wanted - set(raw)):
         raise manifest_invalid(f"{where}: no field {missing[0]!r}", "every field of the schema")
-    return kind(**{name: _value(known[name].type, raw[name], f"{where}.{name}") for name in known})
+    return kind(
+        **{
+            name: _value(known[name].type, raw[name], f"{where}.{name}")
+            for name in known
+            if name in raw
+        }
+    )
 
 
 def _value(kind: Any, raw: Any, where: str) -> Any:
     """A checked value of the given type annotation."""
-    if kind in (InputSpec, OutputSpec, Parity):
+    if isinstance(kind, UnionType):
+        one, _none = get_args(kind)
+        return None if raw is None else _value(one, raw, where)
+    if kind in (InputSpec, OutputSpec, Parity, Recipe, Resampling):
         return built(kind, raw, where)
     text = str(kind)
     if text.startswith("tuple["):
         item = str if "str" in text else int if "int" in text else float
         if not isinstance(raw, list):
             raise manifest_invalid(f"{where}: {type(raw).__name__}", "a list")
-        if kind == tuple[float, float] and len(raw) != 2:
-            raise manifest_invalid(f"{where}: {len(raw)} numbers", "two numbers")
+        parts = get_args(kind)
+        if Ellipsis not in parts and len(raw) != len(parts):
+            raise manifest_invalid(f"{where}: {len(raw)} numbers", f"{len(parts)} numbers")
         return tuple(_value(item, value, where) for value in raw)
     if text.startswith("dict["):
         if not isinstance(raw, dict):
@@ -207,14 +225,33 @@ def _check(manifest: ModelManifest) -> None:
         f"labels {out.labels[:1]}": not segmentation
         or (
             out.labels[:1] == ("background",)
-            and all(label in list(Structure) for label in out.labels[1:])
+            and all(
+                label in list(Structure) or label.startswith(UNREPORTED) for label in out.labels[1:]
+            )
             and len(set(out.labels)) == len(out.labels)
         ),
         f"labels {out.labels[:2]} of a slice network": manifest.task != "l3-slice"
         or out.labels == ("L3",),
-        f"layout {spec.layout!r:.20}": spec.layout == LAYOUTS.get(manifest.task),
+        f"layout {spec.layout!r:.20}": spec.layout == _layout(manifest),
+        **dict.fromkeys(_recipe_faults(manifest), False),
         f"version {manifest.version!r:.40}": bool(VERSION_PATTERN.fullmatch(manifest.version)),
     }
     for found, holds in rules.items():
         if not holds:
             raise manifest_invalid(f"{manifest.name[:64]}: {found}", "a consistent manifest")
+
+
+def _layout(manifest: ModelManifest) -> str | None:
+    """A network of nnU-Net may look at slices where ours looks at volumes."""
+    if manifest.recipe is not None and manifest.recipe.is_flat and manifest.task == "organs":
+        return "NCYX"
+    return LAYOUTS.get(manifest.task)
+
+
+def _recipe_faults(manifest: ModelManifest) -> tuple[str, ...]:
+    recipe = manifest.recipe
+    if recipe is None:
+        return ()
+    if recipe.patch != manifest.input.shape[2:] or recipe.channels != len(manifest.output.labels):
+        return (f"a recipe for patches {recipe.patch} and {recipe.channels} labels",)
+    return (*recipe.faults(), *(() if manifest.task == "organs" else ("a recipe of another task",)))

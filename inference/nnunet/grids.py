@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from inference.domain.nnunet_recipe import ANISOTROPY, Recipe, Resampling
 from inference.kernels.banded import Band, nearest_band, spline_band
 from inference.kernels.upsample_labels import Axis, nearest, same_field
-from inference.nnunet.recipe import ANISOTROPY, Recipe, Resampling
 
 Shape = tuple[int, int, int]
 Steps = tuple[float, float, float]

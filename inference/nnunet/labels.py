@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from inference.domain.nnunet_recipe import Recipe
 from inference.kernels.rolling_logits import RollingLogits
 from inference.kernels.upsample_labels import Axis, label_slice, winners
 from inference.nnunet.grids import ScanGrid, label_axes, padded, patch_starts, scan_grid
 from inference.nnunet.planes import Float, Voxels, seen_planes
-from inference.nnunet.recipe import Recipe
 
 SIGMA = 1 / 8
 PEAK = 10.0

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from inference.domain.nnunet_recipe import Recipe
 from inference.kernels.banded import Intensities, resampled_slice, weighted_sum
 from inference.nnunet.grids import ScanGrid, image_bands, separate_axis
-from inference.nnunet.recipe import Recipe
 
 Float = npt.NDArray[np.float32]
 Voxels = npt.NDArray[np.int16] | Float

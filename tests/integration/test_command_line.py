@@ -15,6 +15,7 @@ from pydicom import dcmread
 from pydicom.uid import MRImageStorage
 
 import habitus
+from commands import import_nnunet
 from training.synthetic.demo_series import write_demo_series
 
 ROOT = Path(__file__).parents[2]
@@ -361,3 +362,13 @@ def test_days_that_are_no_age_are_not_called_a_rule_that_is_off(
 
     assert status == 2
     assert "wanted more than 0" in capsys.readouterr().err
+
+
+def test_a_machine_without_the_training_environment_says_where_networks_are_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(import_nnunet, "TRAINING_PYTHON", tmp_path / "python")
+
+    assert habitus.main(["import-nnunet", str(tmp_path), "--name", "ours"]) == 2
+
+    assert "make setup-training" in capsys.readouterr().err

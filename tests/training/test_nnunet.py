@@ -17,13 +17,13 @@ pytest.importorskip("nnunetv2", reason="nnU-Net is not installed (make test-trai
 
 import torch
 
-from export_onnx.nnunet import make_organ_model
+from export_onnx.nnunet import AS_NNUNET, make_organ_model
+from export_onnx.nnunet import main as import_nnunet
 from export_onnx.nnunet_network import TrainedFolder, served_network
 from export_onnx.orders import Export
 from inference.domain.errors import ConfigurationInvalid
-from inference.engine.onnx_predictor import OnnxPredictor
-from inference.engine.sliding_window import sliding_logits
-from inference.stages.grids import normalise
+from inference.engine.model_store import load_predictor
+from inference.nnunet.labels import labels_of
 from tests.unit.training.data.tiny import write_flare22
 from training.__main__ import main
 from training.nifti import nifti_volume, read_nifti
@@ -34,7 +34,6 @@ from training.nnunet.workspace import Workspace, open_workspace, read_json, writ
 pytestmark = pytest.mark.torch
 ROOT = Path(__file__).parents[2]
 EPOCHS = 6
-INSIDE = 4
 """Voxels."""
 SETTINGS = f"""
 [planning]
@@ -220,37 +219,60 @@ def test_the_slim_folder_is_one_that_nnunet_itself_predicts_with(
 def test_the_node_answers_as_nnunet_does(trained: Workspace, tmp_path: Path) -> None:
     folder = trained.model("default", "3d_fullres")
     order = Export(name="o", version="1", checkpoint=folder, folder=tmp_path / "o")
-    asked = TrainedFolder(folder=folder, configuration="3d_fullres", folds=(0,))
-    manifest = make_organ_model(order, asked)
-    run(trained, "slim", "--folds", "0", "--out", str(tmp_path / "slim"))
-    predictor = nnunet_predictor(tmp_path / "slim")
-    volume = nifti_volume(next((trained.raw / "imagesTs").glob("*.nii.gz")))
-    prepared, *_ = predictor.configuration_manager.preprocessor_class().run_case_npy(
-        volume.hu[None].astype(np.float32),
-        None,
-        properties_of(volume),
-        predictor.plans_manager,
-        predictor.configuration_manager,
-        predictor.dataset_json,
+    manifest = make_organ_model(
+        order, TrainedFolder(folder=folder, configuration="3d_fullres", folds=(0,))
     )
-    theirs = predictor.predict_logits_from_preprocessed_data(torch.from_numpy(prepared))
+    run(trained, "slim", "--folds", "0", "--out", str(tmp_path / "slim"))
+    volume = nifti_volume(next((trained.raw / "imagesTs").glob("*.nii.gz")))
+    theirs = nnunet_predictor(tmp_path / "slim").predict_single_npy_array(
+        volume.hu[None].astype(np.float32), properties_of(volume)
+    )
 
-    spec = manifest.input
-    voxels = normalise(volume.hu.astype(np.float32), spec.hu_window, spec.mean, spec.sd)
-    node = OnnxPredictor(tmp_path / "o/model.onnx", manifest)
-    ours = sliding_logits(voxels, node, 0.0, lambda _: None)
+    recipe = manifest.recipe
+    assert recipe is not None
+    node = load_predictor("o", "organs", tmp_path)
+    ours = labels_of(volume.hu, volume.spacing_mm, recipe, node.predict, lambda _: None)
 
-    # nnU-Net puts the axis of the largest step first: the network itself sees other axes than the node.
-    assert predictor.plans_manager.transpose_forward == [1, 0, 2]
-    assert spec.shape == (1, 1, 8, 16, 24)
-    assert spec.spacing_mm == pytest.approx((8, 10, 10))
-    np.testing.assert_allclose(prepared[0].transpose(1, 0, 2), voxels, atol=1e-4)
-    # Patches of so few voxels are joined a little otherwise: nnU-Net's weights lie half a voxel aside, in half precision.
-    inside = (slice(None), *[slice(INSIDE, -INSIDE)] * 3)
-    wanted, found = theirs.float().numpy().transpose(0, 2, 1, 3)[inside], ours[inside]
-    assert np.corrcoef(found.ravel(), wanted.ravel())[0, 1] > 0.99
-    assert np.mean(found.argmax(axis=0) == wanted.argmax(axis=0)) > 0.95
+    # nnU-Net puts the axis of the largest step first.
+    assert recipe.transpose == (1, 0, 2)
+    assert recipe.orientation == "LPS"
+    assert (ours == theirs).mean() >= 0.9995
     assert manifest.training_data.startswith("Labelled CT of the layout flare22")
+    assert (
+        f"{manifest.parity.argmax_agreement[AS_NNUNET]:.6f}"
+        in (tmp_path / "o/README.md").read_text()
+    )
+
+
+def test_plans_that_would_have_anything_but_layers_called_are_refused(
+    trained: Workspace, tmp_path: Path
+) -> None:
+    folder = trained.model("default", "3d_fullres")
+    plans = read_json(folder / "plans.json")
+    kwargs = plans["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"]
+    write_json(read_json(folder / "dataset.json"), tmp_path / "dataset.json")
+    asked = TrainedFolder(folder=tmp_path, configuration="3d_fullres", folds=(0,))
+    for named in ("os.system", "torch.nn.modules.conv.Conv3d.__init__", "torch.hub.load"):
+        kwargs["conv_op"] = named
+        write_json(plans, tmp_path / "plans.json")
+
+        with pytest.raises(ConfigurationInvalid, match=r"names no layer of torch\.nn"):
+            served_network(asked)
+
+
+def test_half_a_folder_and_folds_that_are_not_there_are_told(
+    trained: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = trained.model("default", "3d_fullres")
+    common = ["--name", "o", "--models", str(tmp_path)]
+
+    assert import_nnunet([str(tmp_path / "nowhere"), *common]) == 2
+    assert "folds none in nowhere" in capsys.readouterr().err
+    assert import_nnunet([str(folder), *common, "--folds", "0,7"]) == 2
+    assert "--folds 0,7" in capsys.readouterr().err
+    assert import_nnunet([str(folder), *common, "--folds", "0", "--orientation", "RAS"]) == 2
+    assert "wanted LPS" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -258,7 +280,7 @@ def test_the_node_answers_as_nnunet_does(trained: Workspace, tmp_path: Path) -> 
     [
         ({"labels": {"background": 0, "kidney": 1}}, "--kidneys-by-side"),
         ({"labels": {"background": 0, "tumour": 1}}, "tumour"),
-        ({"habitus": None}, "convert"),
+        ({"habitus": None}, "--orientation"),
     ],
 )
 def test_what_the_node_cannot_serve_is_refused(

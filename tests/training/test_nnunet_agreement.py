@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from export_onnx.nnunet_recipe import recipe_from
 from inference.domain.errors import ConfigurationInvalid
+from inference.domain.nnunet_recipe import Recipe
 from inference.nnunet.labels import labels_of
-from inference.nnunet.recipe import Recipe
 
 pytestmark = pytest.mark.torch
 LABELS = {"background": 0, "liver": 1, "spleen": 2, "aorta": 3}
@@ -167,7 +167,7 @@ def test_labels_are_those_of_nnunet(name: str) -> None:
     of = plans(**changes)
     voxels = scan(shape)
 
-    found = ours(voxels, spacing_mm, recipe_from(of, DATASET, "c"))
+    found = ours(voxels, spacing_mm, recipe_from(of, DATASET, "c", "LPS"))
 
     wanted = of_nnunet(voxels, spacing_mm, of, ())
     assert len(np.unique(wanted)) == len(LABELS)
@@ -182,7 +182,7 @@ def test_zeros_about_a_scan_are_no_part_of_it() -> None:
     inside = scan((50, 61, 73))
     voxels[4:54, 10:71, 8:81] = np.where(inside == 0, 1, inside)
 
-    found = ours(voxels, spacing_mm, recipe_from(of, DATASET, "c"))
+    found = ours(voxels, spacing_mm, recipe_from(of, DATASET, "c", "LPS"))
 
     assert (found == of_nnunet(voxels, spacing_mm, of, ())).mean() >= 0.9995
 
@@ -190,11 +190,11 @@ def test_zeros_about_a_scan_are_no_part_of_it() -> None:
 def test_views_are_mirrored_as_nnunet_mirrors_them() -> None:
     of, spacing_mm, voxels = plans(), (2.0, 1.1, 1.1), scan((50, 61, 73))
 
-    mirrored = ours(voxels, spacing_mm, recipe_from(of, DATASET, "c", (0, 2)))
+    mirrored = ours(voxels, spacing_mm, recipe_from(of, DATASET, "c", "LPS", (0, 2)))
 
     wanted = of_nnunet(voxels, spacing_mm, of, (0, 2))
     assert (mirrored == wanted).mean() >= 0.9995
-    plain = ours(voxels, spacing_mm, recipe_from(of, DATASET, "c"))
+    plain = ours(voxels, spacing_mm, recipe_from(of, DATASET, "c", "LPS"))
     assert (plain == wanted).mean() < 0.9995
 
 
@@ -216,9 +216,9 @@ def test_plans_that_the_node_cannot_follow_are_refused_by_name(
     changes: dict[str, Any], description: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(ConfigurationInvalid, match=said):
-        recipe_from(plans(**changes), DATASET | description, "c")
+        recipe_from(plans(**changes), DATASET | description, "c", "LPS")
 
 
 def test_a_configuration_that_is_not_there_is_named() -> None:
     with pytest.raises(ConfigurationInvalid, match=r"'d'.*one of c"):
-        recipe_from(plans(), DATASET, "d")
+        recipe_from(plans(), DATASET, "d", "LPS")

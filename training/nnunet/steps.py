@@ -324,7 +324,7 @@ def export_step(options: argparse.Namespace) -> int:
     folds = folds_of(options.folds, space)
     model = _finished_model(space, options.run, options.configuration, folds)
     arguments = [
-        *("--trained", str(model), "--folds", ",".join(map(str, folds))),
+        *(str(model), "--folds", ",".join(map(str, folds))),
         *("--configuration", options.configuration, "--name", options.name),
         *("--model-version", options.model_version, "--models", str(options.models.resolve())),
     ]
