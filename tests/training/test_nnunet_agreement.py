@@ -1,6 +1,8 @@
 """The node's own way through an nnU-Net gives the labels of nnunetv2's predictor, whatever its plans say."""
 
+import re
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +15,14 @@ import torch
 from scipy import ndimage
 from torch import Tensor, nn
 
+from export_onnx.nnunet import AS_NNUNET
+from export_onnx.nnunet import main as import_nnunet
 from export_onnx.nnunet_recipe import recipe_from
 from inference.domain.errors import ConfigurationInvalid
+from inference.domain.manifest import load_manifest
 from inference.domain.nnunet_recipe import Recipe
 from inference.nnunet.labels import labels_of
+from tests.training.trained_nnunet import write_trained
 
 pytestmark = pytest.mark.torch
 LABELS = {"background": 0, "liver": 1, "spleen": 2, "aorta": 3}
@@ -222,3 +228,24 @@ def test_plans_that_the_node_cannot_follow_are_refused_by_name(
 def test_a_configuration_that_is_not_there_is_named() -> None:
     with pytest.raises(ConfigurationInvalid, match=r"'d'.*one of c"):
         recipe_from(plans(), DATASET, "d", "LPS")
+
+
+def test_a_really_trained_network_of_two_folds_is_imported_and_agrees_organ_by_organ(
+    tmp_path: Path,
+) -> None:
+    trained = write_trained(tmp_path / "trained")
+
+    assert import_nnunet([str(trained), "--name", "ours", "--models", str(tmp_path / "m")]) == 0
+
+    manifest = load_manifest(tmp_path / "m" / "ours")
+    assert [s.value for s in manifest.structures().values()] == [
+        "liver",
+        "kidney_right",
+        "kidney_left",
+        "spleen",
+    ]
+    assert manifest.parity.argmax_agreement[AS_NNUNET] >= 0.9995
+    card = (tmp_path / "m" / "ours" / "README.md").read_text()
+    dice = {row[0]: float(row[1]) for row in re.findall(r"\| (\w+) \| (\d\.\d{5}) \|", card)}
+    for organ in ("liver", "kidney_right", "kidney_left", "spleen"):
+        assert dice[organ] >= 0.999
