@@ -122,7 +122,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--models", type=Path, help="another models folder")
     run.add_argument(
-        "--providers", default="cpu", help="execution providers, best first: tensorrt,cuda,cpu"
+        "--providers",
+        default="cpu",
+        help="execution providers, best first: tensorrt,cuda,openvino,cpu",
     )
     run.add_argument(
         "--sr-title",

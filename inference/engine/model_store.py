@@ -11,9 +11,12 @@ from inference.domain.level_calibration import (
     calibration_for,
 )
 from inference.domain.manifest import NAME_PATTERN, ModelManifest, load_manifest
+from inference.domain.predictor import Predictor
 from inference.domain.refiner import REFINER_NAME, RefinerManifest, load_refiner_manifest
-from inference.engine.onnx_predictor import OnnxPredictor
+from inference.engine.onnx_predictor import OnnxPredictor, available_providers
 from inference.engine.onnx_refiner import OnnxRefiner
+from inference.engine.openvino_predictor import OpenVinoPredictor
+from inference.engine.providers import choose_providers, prefers_openvino
 
 SHIPPED_MODELS = Path(__file__).parent.parent.parent / "models"
 
@@ -66,7 +69,7 @@ def level_task(profile: Profile, folder: Path = SHIPPED_MODELS) -> str:
 
 def load_predictor(
     name: str, task: str, folder: Path = SHIPPED_MODELS, providers: Sequence[str] = ("cpu",)
-) -> OnnxPredictor:
+) -> Predictor:
     """A model ready to run; raises ModelUnusable when it is broken or made for another task."""
     manifest = verified_manifest(name, folder)
     if manifest.task != task:
@@ -75,7 +78,18 @@ def load_predictor(
             wanted=f"a model for {task}",
             advice="Name another model in the profile, or restore the models folder.",
         )
-    return OnnxPredictor(folder / name / "model.onnx", manifest, providers)
+    return predictor_of(folder / name / "model.onnx", manifest, providers)
+
+
+def predictor_of(path: Path, manifest: ModelManifest, providers: Sequence[str]) -> Predictor:
+    """By the engine that is asked for first and is there; raises ModelUnusable."""
+    chosen = choose_providers(providers, available_providers())
+    if prefers_openvino(chosen):
+        return OpenVinoPredictor(path, manifest)
+    predictor = OnnxPredictor(path, manifest, providers)
+    if prefers_openvino(chosen, predictor.provider):
+        return OpenVinoPredictor(path, manifest)
+    return predictor
 
 
 def refiner_names(folder: Path = SHIPPED_MODELS) -> tuple[str, ...]:

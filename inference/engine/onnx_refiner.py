@@ -11,7 +11,7 @@ import onnxruntime as ort
 from inference.domain.errors import InferenceFailed, ModelUnusable
 from inference.domain.refiner import DECODER_NAME, ENCODER_NAME, Float, Ints, RefinerManifest
 from inference.engine.onnx_predictor import available_providers
-from inference.engine.providers import choose_providers, short_name
+from inference.engine.providers import choose_providers, of_onnx_runtime, short_name
 
 IMAGE, LOGITS = "image", "logits"
 POINTS, KINDS, MASK, HAS_MASK = "points", "point_kinds", "mask", "has_mask"
@@ -24,7 +24,7 @@ class OnnxRefiner:
         self, folder: Path, manifest: RefinerManifest, providers: Sequence[str] = ("cpu",)
     ) -> None:
         self._manifest = manifest
-        chosen = choose_providers(providers, available_providers())
+        chosen = of_onnx_runtime(choose_providers(providers, available_providers()))
         self._encoder = _session(folder / ENCODER_NAME, manifest.name, chosen)
         self._decoder = _session(folder / DECODER_NAME, manifest.name, chosen)
         self._check_contract()

@@ -1,12 +1,16 @@
 """Tries an execution provider on a network of one node: what a package offers may still not start on this machine."""
 
 import base64
+from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import onnxruntime as ort
 
 from inference.domain.errors import ProviderUnavailable
-from inference.engine.providers import choose_providers, short_name
+from inference.engine.onnx_predictor import available_providers
+from inference.engine.openvino_predictor import cpu_options
+from inference.engine.providers import OPENVINO, choose_providers, short_name
 
 _DOUBLING = base64.b64decode(
     "CAg6YwoPCgF4CgF3EgF5IgRDb252EgFnKhMIAQgBCAEIARABIgQAAABAQgF3WhsKAXgSFgoUCAESEAoCCAEKAggBCgIIAgoCCAJi"
@@ -14,17 +18,37 @@ _DOUBLING = base64.b64decode(
 )
 """onnx.helper: Conv of x (1 × 1 × 2 × 2, float) with a kernel of one 2.0; opset 17, IR version 8."""
 _SILENT = 4
+Float = npt.NDArray[np.float32]
 
 
 def provider_in_use(asked: str) -> str:
     """Our name of the provider that really computes when this one alone is asked for; raises ProviderUnavailable."""
-    chosen = choose_providers((asked,), tuple(ort.get_available_providers()))
+    chosen = choose_providers((asked,), available_providers())
+    batch = np.ones((1, 1, 2, 2), np.float32)
+    if chosen == (OPENVINO,):
+        return _tried(asked, lambda: _by_openvino(batch), batch)
+    return _tried(asked, lambda: _by_onnx_runtime(chosen, batch), batch)
+
+
+def _by_openvino(batch: Float) -> tuple[str, Float]:
+    from openvino import Core
+
+    core = Core()
+    compiled = core.compile_model(core.read_model(_DOUBLING), "CPU", dict(cpu_options(1)))
+    return short_name(OPENVINO), np.asarray(compiled([batch])[0])
+
+
+def _by_onnx_runtime(chosen: Sequence[str], batch: Float) -> tuple[str, Float]:
     options = ort.SessionOptions()
     options.log_severity_level = _SILENT
-    batch = np.ones((1, 1, 2, 2), np.float32)
+    session = ort.InferenceSession(_DOUBLING, options, providers=list(chosen))
+    (doubled,) = session.run(None, {"x": batch})
+    return short_name(session.get_providers()[0]), doubled
+
+
+def _tried(asked: str, run: Callable[[], tuple[str, Float]], batch: Float) -> str:
     try:
-        session = ort.InferenceSession(_DOUBLING, options, providers=list(chosen))
-        (doubled,) = session.run(None, {"x": batch})
+        used, doubled = run()
     except Exception as exc:
         raise ProviderUnavailable(
             found=f"{asked}, which does not start here ({type(exc).__name__})",
@@ -37,4 +61,4 @@ def provider_in_use(asked: str) -> str:
             wanted="twice one to be two",
             advice="Do not use this accelerator: test its memory, update its driver.",
         )
-    return short_name(session.get_providers()[0])
+    return used

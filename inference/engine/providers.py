@@ -4,10 +4,14 @@ from collections.abc import Sequence
 
 from inference.domain.errors import ConfigurationInvalid, ProviderUnavailable
 
+OPENVINO = "OpenVINO"
+"""An engine of its own, not a provider of ONNX Runtime."""
+CPU = "CPUExecutionProvider"
 PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
     "cuda": "CUDAExecutionProvider",
-    "cpu": "CPUExecutionProvider",
+    "openvino": OPENVINO,
+    "cpu": CPU,
 }
 """Short names, in the order they are preferred, and ONNX Runtime's names."""
 
@@ -28,6 +32,20 @@ def choose_providers(asked: Sequence[str], available: Sequence[str]) -> tuple[st
             advice="Install the matching onnxruntime package, or allow cpu.",
         )
     return chosen
+
+
+def of_onnx_runtime(chosen: Sequence[str]) -> tuple[str, ...]:
+    """Those that ONNX Runtime has; its CPU where only OpenVINO is chosen, for what OpenVINO is not asked to run."""
+    return tuple(name for name in chosen if name != OPENVINO) or (CPU,)
+
+
+def prefers_openvino(chosen: Sequence[str], used: str | None = None) -> bool:
+    """Whether OpenVINO comes first, or comes before the CPU on which ONNX Runtime ended up."""
+    if OPENVINO not in chosen:
+        return False
+    return chosen[0] == OPENVINO or (
+        used == "cpu" and (CPU not in chosen or chosen.index(OPENVINO) < chosen.index(CPU))
+    )
 
 
 def short_name(provider: str) -> str:

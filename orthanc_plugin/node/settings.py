@@ -99,7 +99,7 @@ class EngineSettings:
     """What is done where nothing can be measured at L3 and the profile asks for organs: "organs" delivers them with that
     statement, "reject" rejects the study. Left out: as the profile says ("organs" in all that are shipped)."""
     providers: Texts = ("cpu",)
-    """Where the networks run, the one wanted most first: tensorrt, cuda, cpu."""
+    """Where the networks run, the one wanted most first: tensorrt, cuda, openvino (the CPU, for about half the processor time), cpu."""
     analyser: str = "orthanc_plugin.node.pipeline_analyser"
     """Module with a function `load(request) -> Analyser`."""
     job_wall_clock_s: Seconds = 1800.0

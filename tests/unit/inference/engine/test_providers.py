@@ -3,7 +3,13 @@
 import pytest
 
 from inference.domain.errors import ConfigurationInvalid, ProviderUnavailable
-from inference.engine.providers import choose_providers, downgrade_flag
+from inference.engine.providers import (
+    OPENVINO,
+    choose_providers,
+    downgrade_flag,
+    of_onnx_runtime,
+    prefers_openvino,
+)
 
 CUDA = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
 
@@ -15,6 +21,8 @@ CUDA = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvi
         (("cuda", "cpu"), CUDA, CUDA[1:]),
         (("cuda", "cpu"), CUDA[2:], CUDA[2:]),
         (("cpu",), CUDA, CUDA[2:]),
+        (("openvino", "cpu"), (*CUDA, OPENVINO), (OPENVINO, CUDA[2])),
+        (("openvino", "cpu"), CUDA, CUDA[2:]),
     ],
 )
 def test_the_available_ones_are_taken_in_the_order_asked(
@@ -29,10 +37,34 @@ def test_none_available_is_an_error_not_a_quiet_cpu() -> None:
 
 
 def test_an_unknown_name_says_what_is_known() -> None:
-    with pytest.raises(ConfigurationInvalid, match="tensorrt, cuda, cpu"):
+    with pytest.raises(ConfigurationInvalid, match="tensorrt, cuda, openvino, cpu"):
         choose_providers(("gpu",), CUDA)
 
 
 def test_a_downgrade_is_named() -> None:
     assert downgrade_flag(("cuda", "cpu"), "cpu") == "computed on cpu although cuda was asked for"
     assert downgrade_flag(("cuda", "cpu"), "cuda") is None
+
+
+@pytest.mark.parametrize(
+    ("chosen", "used", "expected"),
+    [
+        ((OPENVINO, CUDA[2]), None, True),
+        ((CUDA[2], OPENVINO), None, False),
+        ((CUDA[2],), "cpu", False),
+        ((CUDA[1], OPENVINO, CUDA[2]), None, False),
+        ((CUDA[1], OPENVINO, CUDA[2]), "cuda", False),
+        ((CUDA[1], OPENVINO, CUDA[2]), "cpu", True),
+        ((CUDA[1], OPENVINO), "cpu", True),
+        ((CUDA[1], CUDA[2], OPENVINO), "cpu", False),
+    ],
+)
+def test_openvino_takes_the_cpu_where_it_was_asked_for_before_it(
+    chosen: tuple[str, ...], used: str | None, expected: bool
+) -> None:
+    assert prefers_openvino(chosen, used) is expected
+
+
+def test_onnx_runtime_is_never_asked_for_openvino() -> None:
+    assert of_onnx_runtime((CUDA[1], OPENVINO, CUDA[2])) == CUDA[1:]
+    assert of_onnx_runtime((OPENVINO,)) == CUDA[2:]

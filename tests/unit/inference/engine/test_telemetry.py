@@ -1,4 +1,4 @@
-"""ONNX Runtime tells nobody that it runs here."""
+"""Neither ONNX Runtime nor OpenVINO tells anybody that it runs here."""
 
 import os
 import subprocess
@@ -16,14 +16,21 @@ import {module}
 import onnxruntime
 onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
 """
+OPENVINO = """
+import sys
+import inference.engine.openvino_predictor
+import openvino
+openvino.Core().read_model(sys.argv[1])
+assert sys.modules["openvino_telemetry"] is None
+"""
 
 
-def left_in_home(home: Path, module: str) -> list[str]:
-    """As seen from the home folder: where ONNX Runtime keeps a number of the machine and events to be sent."""
+def left_in_home(home: Path, program: str) -> list[str]:
+    """As seen from the home folder: where engines keep a number of the machine and events to be sent."""
     model = SHIPPED_MODELS / "l3-level" / "model.onnx"
     environment = {name: value for name, value in os.environ.items() if "TELEMETRY" not in name}
     subprocess.run(
-        [sys.executable, "-c", LOAD.format(module=module), str(model)],
+        [sys.executable, "-c", program, str(model)],
         cwd=ROOT,
         env={**environment, "HOME": str(home), "XDG_CACHE_HOME": str(home / ".cache")},
         check=True,
@@ -36,4 +43,8 @@ def left_in_home(home: Path, module: str) -> list[str]:
 def test_a_session_leaves_no_number_of_the_machine_and_no_events(
     module: str, tmp_path: Path
 ) -> None:
-    assert left_in_home(tmp_path, module) == []
+    assert left_in_home(tmp_path, LOAD.format(module=module)) == []
+
+
+def test_openvino_is_imported_without_its_telemetry(tmp_path: Path) -> None:
+    assert left_in_home(tmp_path, OPENVINO) == []
