@@ -1,5 +1,6 @@
 """The node's own way through an nnU-Net gives the labels of nnunetv2's predictor, whatever its plans say."""
 
+import json
 import re
 import warnings
 from pathlib import Path
@@ -249,3 +250,68 @@ def test_a_really_trained_network_of_two_folds_is_imported_and_agrees_organ_by_o
     dice = {row[0]: float(row[1]) for row in re.findall(r"\| (\w+) \| (\d\.\d{5}) \|", card)}
     for organ in ("liver", "kidney_right", "kidney_left", "spleen"):
         assert dice[organ] >= 0.999
+
+
+def residual_folder(folder: Path) -> Path:
+    """A residual encoder with strides that leave thick slices alone at first, random weights, mirrored along every axis."""
+    from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
+
+    name = "dynamic_network_architectures.architectures.unet.ResidualEncoderUNet"
+    needs = ["conv_op", "norm_op", "dropout_op", "nonlin"]
+    kwargs = {
+        "n_stages": 3,
+        "features_per_stage": [8, 16, 32],
+        "conv_op": "torch.nn.modules.conv.Conv3d",
+        "kernel_sizes": [[1, 3, 3], [3, 3, 3], [3, 3, 3]],
+        "strides": [[1, 1, 1], [1, 2, 2], [2, 2, 2]],
+        "n_blocks_per_stage": [1, 2, 2],
+        "n_conv_per_stage_decoder": [1, 1],
+        "conv_bias": True,
+        "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
+        "norm_op_kwargs": {"eps": 1e-5, "affine": True},
+        "dropout_op": None,
+        "dropout_op_kwargs": None,
+        "nonlin": "torch.nn.LeakyReLU",
+        "nonlin_kwargs": {"inplace": True},
+    }
+    architecture = {
+        "network_class_name": name,
+        "arch_kwargs": kwargs,
+        "_kw_requires_import": needs,
+    }
+    content = plans(patch_size=[16, 64, 64], spacing=[16.0, 5.0, 5.0], architecture=architecture)
+    content["configurations"] = {"3d_fullres": content["configurations"]["c"]}
+    trained = folder / "nnUNetTrainer__nnUNetResEncUNetMPlans__3d_fullres"
+    (trained / "fold_0").mkdir(parents=True)
+    (trained / "plans.json").write_text(json.dumps(content))
+    (trained / "dataset.json").write_text(json.dumps(DATASET))
+    torch.manual_seed(0)
+    network = get_network_from_plans(name, kwargs, needs, 1, len(LABELS), True, False)
+    # Random weights leave half the voxels between two labels, where half precision decides; what is held here is the architecture.
+    with torch.no_grad():
+        network.decoder.seg_layers[-1].bias.copy_(torch.tensor([0.0, 1.0, -3.0, -3.0]))
+    stored = {
+        "network_weights": network.state_dict(),
+        "init_args": {"configuration": "3d_fullres"},
+        "inference_allowed_mirroring_axes": (0, 1, 2),
+        "trainer_name": "nnUNetTrainer",
+    }
+    torch.save(stored, trained / "fold_0" / "checkpoint_final.pth")
+    return trained
+
+
+def test_a_residual_encoder_of_others_is_imported_once_its_orientation_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained = residual_folder(tmp_path / "trained")
+    asked = [str(trained), "--name", "theirs", "--models", str(tmp_path / "m")]
+
+    assert import_nnunet(asked) == 2
+    assert "the orientation of its training images" in capsys.readouterr().err
+    assert import_nnunet([*asked, "--orientation", "RAS"]) == 0
+
+    recipe = load_manifest(tmp_path / "m" / "theirs").recipe
+    assert recipe is not None
+    assert recipe.orientation == "RAS"
+    assert recipe.mirror_axes == (0, 1, 2)
+    assert recipe.flips == (False, True, True)
