@@ -6,11 +6,11 @@ Command line: python -m tests.training.trained_nnunet FOLDER writes it; … --fr
 import argparse
 import shutil
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 
+from training.nnunet.plans import planned_network
 from training.nnunet.predict import FINAL
 from training.nnunet.slim import THEIR_TRAINER, read_checkpoint
 from training.nnunet.workspace import read_json
@@ -31,7 +31,7 @@ def write_trained(folder: Path) -> Path:
     weights = load_file(KEPT / WEIGHTS_NAME)
     plans, labels = read_json(KEPT / TEXTS[0]), read_json(KEPT / TEXTS[1])["labels"]
     for fold in FOLDS:
-        network = _network(plans, len(labels))
+        network = planned_network(plans, CONFIGURATION, len(labels))
         own = dict(network.named_parameters())
         with torch.no_grad():
             for name, weight in own.items():
@@ -52,7 +52,7 @@ def keep(trained: Path) -> None:
     plans, labels = read_json(trained / TEXTS[0]), read_json(trained / TEXTS[1])["labels"]
     weights: dict[str, torch.Tensor] = {}
     for fold in FOLDS:
-        network = _network(plans, len(labels))
+        network = planned_network(plans, CONFIGURATION, len(labels))
         network.load_state_dict(
             read_checkpoint(trained / f"fold_{fold}" / FINAL)["network_weights"]
         )
@@ -64,21 +64,6 @@ def keep(trained: Path) -> None:
         shutil.copyfile(trained / name, KEPT / name)
     save_file(weights, KEPT / WEIGHTS_NAME)
     (KEPT / WEIGHTS_NAME).chmod(0o644)
-
-
-def _network(plans: dict[str, Any], labels: int) -> Any:
-    from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
-
-    architecture = plans["configurations"][CONFIGURATION]["architecture"]
-    return get_network_from_plans(
-        architecture["network_class_name"],
-        architecture["arch_kwargs"],
-        architecture["_kw_requires_import"],
-        1,
-        labels,
-        allow_init=False,
-        deep_supervision=False,
-    )
 
 
 if __name__ == "__main__":

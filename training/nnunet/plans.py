@@ -115,12 +115,12 @@ def write_run_plans(space: Workspace, run: str, training: Training) -> Plans:
     return plans
 
 
-def parameters_of(plans: Mapping[str, Any], configuration: str, labels: int) -> int:
-    """Weights of the network that nnU-Net builds from the plans for one CT channel."""
+def planned_network(plans: Mapping[str, Any], configuration: str, labels: int) -> Any:
+    """What nnU-Net builds from the plans for one CT channel, without weights."""
     from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
     architecture = plans["configurations"][configuration]["architecture"]
-    network = get_network_from_plans(
+    return get_network_from_plans(
         architecture["network_class_name"],
         architecture["arch_kwargs"],
         architecture["_kw_requires_import"],
@@ -129,4 +129,9 @@ def parameters_of(plans: Mapping[str, Any], configuration: str, labels: int) -> 
         allow_init=False,
         deep_supervision=False,
     )
+
+
+def parameters_of(plans: Mapping[str, Any], configuration: str, labels: int) -> int:
+    """Weights of the planned network."""
+    network = planned_network(plans, configuration, labels)
     return sum(weight.numel() for weight in network.parameters())
