@@ -9,7 +9,6 @@ from inference.domain.nnunet_recipe import Recipe
 from inference.domain.predictor import Predictor
 from inference.domain.volume import Volume, flip
 from inference.engine.sliding_window import sliding_logits
-from inference.nnunet.labels import labels_of
 from inference.stages.grids import AIR_HU, at_even_steps, body_mask, normalise, resample
 from inference.stages.organ_labels import SOLID, Look, labels_from_logits, organ_map
 
@@ -51,6 +50,9 @@ def _as_nnunet(
     progress: Callable[[str, float], None],
 ) -> LabelMap:
     """What its own predictor gives; only specks and far pieces are dropped, as of any organ."""
+    # Numba takes 66 MB and a third of a second, which a node of our own networks need not spend.
+    from inference.nnunet.labels import labels_of
+
     voxels, first = upright.hu, 0.0
     if upright.slice_places is not None:
         voxels, first = at_even_steps(upright.hu.astype(np.float32), upright.slice_places)
