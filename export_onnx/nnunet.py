@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from export_onnx.orders import MANIFEST_NAME, new_export
+from export_onnx.orders import MANIFEST_NAME, new_export, replacing_export
 from inference.domain.errors import ConfigurationInvalid
 from training.as_command import exit_status
 from training.revision import code_revision
@@ -37,7 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
 
     def command() -> int:
-        order = new_export(options.name, options.model_version, options.trained, options.models)
+        make = replacing_export if options.replace else new_export
+        order = make(options.name, options.model_version, options.trained, options.models)
         from export_onnx.nnunet_network import TrainedFolder
 
         trained = TrainedFolder(
@@ -76,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-mirroring", action="store_true", help="one view of each patch: faster, a little worse"
     )
+    parser.add_argument("--replace", action="store_true", help="replace a model of that name")
     parser.add_argument("--models", type=Path, default=MODELS, help="folder of model folders")
     parser.add_argument("--model-version", default="0.1.0")
     return parser
@@ -141,6 +143,8 @@ def make_organ_model(order: "Export", trained: "TrainedFolder") -> "ModelManifes
         agreement = prove_labels(trained, served, onnx_path, slab)
         parity.argmax_agreement[AS_NNUNET] = agreement.voxels
         save_file(weights_of(served.network), building / WEIGHTS_NAME)
+        # safetensors lets nobody else read it; the node has a user of its own.
+        (building / WEIGHTS_NAME).chmod(0o644)
         manifest = _manifest(order, served, building, parity)
         (building / CARD_NAME).write_text(_card(manifest, agreement), encoding="utf-8")
         (building / MANIFEST_NAME).write_text(manifest_to_json(manifest), encoding="utf-8")

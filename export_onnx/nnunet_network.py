@@ -1,5 +1,6 @@
 """A trained nnU-Net as one network for the node: its folds averaged as nnU-Net averages them, and the recipe to run it by."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from export_onnx.nnunet_recipe import recipe_from
+from export_onnx.nnunet_recipe import planned, recipe_from
 from inference.domain.errors import ConfigurationInvalid, UnreadableInput
 from inference.domain.labelmap import TISSUES
 from inference.domain.manifest import UNREPORTED
@@ -17,7 +18,7 @@ from inference.domain.nnunet_recipe import CANONICAL, ORIENTATION, Recipe
 from training.label_names import KIDNEY, plain, structure_named
 from training.nnunet.predict import FINAL
 from training.nnunet.slim import read_checkpoint
-from training.nnunet.workspace import DATASET_NAME, NOTES, read_json
+from training.nnunet.workspace import DATASET_NAME, NOTES
 
 ARCHITECTURES = frozenset({"PlainConvUNet", "ResidualEncoderUNet"})
 """Of dynamic_network_architectures: a plans file may name any class to be imported."""
@@ -66,12 +67,20 @@ class FoldMean(nn.Module):
 
 def served_network(trained: TrainedFolder) -> ServedNetwork:
     """Built and filled; raises ConfigurationInvalid for what the node cannot serve, and UnreadableInput."""
-    plans = read_json(trained.folder / "plans.json")
-    description = read_json(trained.folder / DATASET_NAME)
-    orientation = _orientation(trained, plans, description)
+    plans, description = (_texts(trained.folder / name) for name in ("plans.json", DATASET_NAME))
     # Whatever is wrong with the plans is said before the first fold is read.
-    recipe_from(plans, description, trained.configuration, orientation)
-    labels = _labels(description)
+    try:
+        orientation = _orientation(trained, plans, description)
+        recipe_from(plans, description, trained.configuration, orientation)
+        labels = _labels(description)
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as problem:
+        raise UnreadableInput(
+            found=f"plans.json and dataset.json that say too little, or other things ({type(problem).__name__}: {problem})"[
+                :160
+            ],
+            wanted="both as nnU-Net v2 wrote them",
+            advice="Copy the trained folder again, whole.",
+        ) from problem
     folds, axes = zip(
         *(_fold(trained, plans, fold, len(labels)) for fold in trained.folds), strict=True
     )
@@ -84,6 +93,25 @@ def served_network(trained: TrainedFolder) -> ServedNetwork:
     )
 
 
+def _texts(path: Path) -> dict[str, Any]:
+    """Of nnU-Net; raises UnreadableInput."""
+    cause: Exception | None = None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(content, dict):
+            return content
+        found = f"{path.name} that is no object"
+    except OSError as problem:
+        found, cause = f"no {path.name} in {path.parent.name:.80}", problem
+    except ValueError as problem:
+        found, cause = f"{path.name}, which is not JSON", problem
+    raise UnreadableInput(
+        found=found,
+        wanted="the folder that nnU-Net v2 trained in: plans.json, dataset.json, fold_0 …",
+        advice="Name that folder, and copy it whole.",
+    ) from cause
+
+
 def _orientation(
     trained: TrainedFolder, plans: Mapping[str, Any], description: Mapping[str, Any]
 ) -> str:
@@ -93,7 +121,10 @@ def _orientation(
     asked = trained.orientation
     if asked and known and asked != known:
         found, wanted = f"--orientation {asked}", f"{known}, as {reader} and dataset.json have it"
-    elif not ORIENTATION.fullmatch(asked or known):
+    elif asked and not ORIENTATION.fullmatch(asked):
+        found = f"--orientation {asked:.20}"
+        wanted = "a letter of LR, one of AP and one of SI, such as RAS or LPS"
+    elif not (asked or known):
         found = f"a network that sees images as they are stored ({reader:.40})"
         wanted = "the orientation of its training images"
     else:
@@ -135,9 +166,8 @@ def _fold(
 ) -> tuple[nn.Module, tuple[int, ...]]:
     """With the axes that its training mirrored."""
     from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
-    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-    part = PlansManager(dict(plans)).get_configuration(trained.configuration)
+    part = planned(plans, trained.configuration)
     package, _, name = part.network_arch_class_name.rpartition(".")
     if name not in ARCHITECTURES or not package.startswith("dynamic_network_architectures."):
         raise ConfigurationInvalid(

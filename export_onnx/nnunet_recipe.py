@@ -1,5 +1,6 @@
 """What the node needs to run an nnU-Net as nnU-Net does, out of its plans; what it cannot do is refused by name."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,15 +21,13 @@ def recipe_from(
     mirror_axes: Sequence[int] = (),
 ) -> Recipe:
     """Of a configuration of plans.json and dataset.json; raises ConfigurationInvalid."""
-    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
-
     if configuration not in plans.get("configurations", {}):
         raise _refused(
             f"no configuration {configuration!r:.60}",
             f"one of {', '.join(plans.get('configurations', {}))}",
             "Name it by --configuration.",
         )
-    part = PlansManager(dict(plans)).get_configuration(configuration).configuration
+    part = planned(plans, configuration).configuration
     _require_usable(part, description)
     recipe = Recipe(
         spacing_mm=tuple(float(step) for step in part["spacing"]),
@@ -44,6 +43,16 @@ def recipe_from(
     if faults := recipe.faults():
         raise _refused("; ".join(faults), "usable plans", "Plan with nnU-Net's own planners.")
     return recipe
+
+
+def planned(plans: Mapping[str, Any], configuration: str) -> Any:
+    """nnU-Net's own view of a configuration: what it inherits is filled in, and plans of older versions are read."""
+    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+    with warnings.catch_warnings():
+        # It says of older plans that it reconstructs the architecture; weights that do not fit are refused here.
+        warnings.simplefilter("ignore")
+        return PlansManager(dict(plans)).get_configuration(configuration)
 
 
 def _require_usable(part: Mapping[str, Any], description: Mapping[str, Any]) -> None:

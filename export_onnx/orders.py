@@ -59,11 +59,11 @@ def new_export(
         raise ConfigurationInvalid(
             found=f"model name {name!r:.80}",
             wanted="lower case letters, digits, '.', '_', '-'",
-            advice="Choose another MODEL=name.",
+            advice="Choose another name.",
         )
     if (models / name).exists():
         raise ConfigurationInvalid(
-            found=f"models/{name}, which exists",
+            found=f"{models.name}/{name}, which exists",
             wanted="a free name",
             advice="Choose another name, or replace it on purpose with --replace.",
         )

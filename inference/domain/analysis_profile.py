@@ -126,7 +126,7 @@ class Profile:
                 raise ConfigurationInvalid(
                     found=f"{self.name}: {key} = {value!r:.40}",
                     wanted=" or ".join(kind),
-                    advice="Mend the profile in inference/profiles/.",
+                    advice="Mend the profile; inference/profiles/abdomen.toml is a whole one.",
                 )
         if self.refine is not None and self.organ_model is None:
             raise ConfigurationInvalid(
@@ -204,6 +204,15 @@ def profile_from_toml(text: str, name: str) -> Profile:
     windows = HuWindows(**_known(HuWindows, raw.pop("windows", {}), f"{name}.windows"))
     refine = _refinement(raw.pop("refine"), name) if "refine" in raw else None
     known = _known(Profile, {"name": name, **raw}, name)
+    needed = {
+        f.name for f in fields(Profile) if f.default is MISSING and f.default_factory is MISSING
+    }
+    if missing := sorted(needed - set(known) - {"windows", "refine"}):
+        raise ConfigurationInvalid(
+            found=f"{name} without {', '.join(missing)}",
+            wanted="a whole profile",
+            advice="inference/profiles/abdomen.toml is one to begin with.",
+        )
     return Profile(windows=windows, refine=refine, **known)
 
 
@@ -214,7 +223,7 @@ def _refinement(raw: Any, name: str) -> Refinement:
         raise ConfigurationInvalid(
             found=f"{name}: [refine] that is not whole",
             wanted="a table with the name of a model and a list of organs",
-            advice="Mend the profile in inference/profiles/.",
+            advice="Mend the profile; inference/profiles/abdomen.toml is a whole one.",
         )
     return Refinement(**_known(Refinement, raw, f"{name}.refine"))
 
@@ -226,6 +235,6 @@ def _known(kind: type, raw: dict[str, Any], where: str) -> dict[str, Any]:
         raise ConfigurationInvalid(
             found=f"{where}: unknown key {unknown[0]!r}",
             wanted=f"one of {', '.join(names)}",
-            advice="Mend the profile in inference/profiles/.",
+            advice="Mend the profile; inference/profiles/abdomen.toml is a whole one.",
         )
     return {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}

@@ -21,7 +21,7 @@ from export_onnx.nnunet import AS_NNUNET, make_organ_model
 from export_onnx.nnunet import main as import_nnunet
 from export_onnx.nnunet_network import TrainedFolder, served_network
 from export_onnx.orders import Export
-from inference.domain.errors import ConfigurationInvalid
+from inference.domain.errors import ConfigurationInvalid, UnreadableInput
 from inference.engine.model_store import load_predictor
 from inference.nnunet.labels import labels_of
 from tests.unit.training.data.tiny import write_flare22
@@ -237,6 +237,8 @@ def test_the_node_answers_as_nnunet_does(trained: Workspace, tmp_path: Path) -> 
     assert recipe.transpose == (1, 0, 2)
     assert recipe.orientation == "LPS"
     assert (ours == theirs).mean() >= 0.9995
+    # The node has a user of its own.
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "o").iterdir()} == {0o644}
     assert manifest.training_data.startswith("Labelled CT of the layout flare22")
     assert (
         f"{manifest.parity.argmax_agreement[AS_NNUNET]:.6f}"
@@ -273,6 +275,45 @@ def test_half_a_folder_and_folds_that_are_not_there_are_told(
     assert import_nnunet([str(folder), *common, "--folds", "0", "--orientation", "RAS"]) == 2
     assert "wanted LPS" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("plans.json", None, "no plans.json in"),
+        ("plans.json", "{", "which is not JSON"),
+        ("plans.json", "[1]", "that is no object"),
+        ("plans.json", "{}", "no configuration '3d_fullres'"),
+        ("plans.json", '{"configurations": {"3d_fullres": {}}}', "say too little"),
+        ("dataset.json", '{"labels": ["a", "b"], "habitus": {}}', "say too little"),
+        ("dataset.json", "{}", "orientation of its training images"),
+    ],
+)
+def test_plans_that_are_none_are_told_in_a_sentence(
+    name: str, content: str | None, told: str, trained: Workspace, tmp_path: Path
+) -> None:
+    folder = trained.model("default", "3d_fullres")
+    for text in ("plans.json", "dataset.json"):
+        (tmp_path / text).write_bytes((folder / text).read_bytes())
+    (tmp_path / name).unlink()
+    if content is not None:
+        (tmp_path / name).write_text(content)
+
+    with pytest.raises((ConfigurationInvalid, UnreadableInput), match=told):
+        served_network(TrainedFolder(folder=tmp_path, configuration="3d_fullres", folds=(0,)))
+
+
+def test_an_orientation_that_is_none_is_told(trained: Workspace, tmp_path: Path) -> None:
+    folder = trained.model("default", "3d_fullres")
+    description = {k: v for k, v in read_json(folder / "dataset.json").items() if k != "habitus"}
+    write_json(description, tmp_path / "dataset.json")
+    (tmp_path / "plans.json").write_bytes((folder / "plans.json").read_bytes())
+
+    asked = TrainedFolder(
+        folder=tmp_path, configuration="3d_fullres", folds=(0,), orientation="XYZ"
+    )
+    with pytest.raises(ConfigurationInvalid, match="found --orientation XYZ"):
+        served_network(asked)
 
 
 @pytest.mark.parametrize(

@@ -31,3 +31,13 @@ def test_a_file_that_is_none_is_refused_in_words(content: bytes | None, tmp_path
 
     with pytest.raises(ConfigurationInvalid, match="profile"):
         profile_for(str(path))
+
+
+def test_half_a_profile_is_refused_with_what_it_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('organ_model = "ours"\n')
+
+    with pytest.raises(
+        ConfigurationInvalid, match="without description, level_model, tissue_model"
+    ):
+        profile_for(str(path))
