@@ -60,7 +60,7 @@ def require_gate(order: Export, checkpoint: Checkpoint) -> None:
     raise ModelUnusable(
         found=f"{checkpoint.config.name} with {gate.found_in(checkpoint.history.metrics)}",
         wanted=f"{gate}, the release gate of its configuration",
-        advice="Train longer or on more cases; --below-gate exports it all the same, and its manifest and card say so.",
+        advice="Train longer or on more cases, or mend release_gate where it names no score of the task; --below-gate exports it all the same, and its manifest and card say so.",
     )
 
 

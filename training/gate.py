@@ -20,9 +20,9 @@ class Gate:
 
     def found_in(self, scores: Mapping[str, float]) -> str:
         """The score as it is, for messages."""
-        return (
-            f"{self.score} {scores[self.score]:.3f}" if self.score in scores else f"no {self.score}"
-        )
+        if self.score in scores:
+            return f"{self.score} {scores[self.score]:.3f}"
+        return f"no {self.score} among its scores ({', '.join(sorted(scores))})"
 
     def __str__(self) -> str:
         return f"{self.score} ≥ {self.least:g}"
