@@ -91,3 +91,19 @@ def test_a_recipe_belongs_to_organs() -> None:
     level = replace(with_recipe(), task="l3-spine")
     with pytest.raises(ManifestInvalid, match="another task"):
         manifest_from_json(manifest_to_json(level))
+
+
+@pytest.mark.parametrize(
+    ("orientation", "flips"),
+    [
+        ("LPS", (False, False, False)),
+        ("RPS", (False, False, True)),
+        ("LAS", (False, True, False)),
+        ("LPI", (True, False, False)),
+        ("RAS", (False, True, True)),
+    ],
+)
+def test_letters_name_columns_then_rows_then_slices(
+    orientation: str, flips: tuple[bool, bool, bool]
+) -> None:
+    assert replace(RECIPE, orientation=orientation).flips == flips
