@@ -2,11 +2,13 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from export_onnx.orders import MANIFEST_NAME, new_export, replacing_export
 from inference.domain.errors import ConfigurationInvalid
+from inference.domain.manifest import UNREPORTED
 from training.as_command import exit_status
 from training.revision import code_revision
 
@@ -109,7 +111,7 @@ def _folds(trained: Path, asked: str) -> tuple[int, ...]:
 def _say(manifest: "ModelManifest", folds: int, folder: Path) -> None:
     worst = max(manifest.parity.max_abs_error.values())
     reported = [s.value for s in manifest.structures().values()]
-    others = [label[1:] for label in manifest.output.labels if label.startswith("~")]
+    others = _unreported(manifest)
     lines = [
         f"{folder}: {manifest.parameters} parameters in {folds} folds",
         f"parity of logits {worst:.1e} (allowed {manifest.parity.tolerance_max_abs:.1e}); "
@@ -118,6 +120,11 @@ def _say(manifest: "ModelManifest", folds: int, folder: Path) -> None:
         *([f"not reported: {', '.join(others)}"] if others else []),
     ]
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _unreported(manifest: "ModelManifest") -> list[str]:
+    labels = manifest.output.labels
+    return [each.removeprefix(UNREPORTED) for each in labels if each.startswith(UNREPORTED)]
 
 
 def make_organ_model(order: "Export", trained: "TrainedFolder") -> "ModelManifest":
@@ -141,7 +148,8 @@ def make_organ_model(order: "Export", trained: "TrainedFolder") -> "ModelManifes
             order.name, served.network, onnx_path, images, len(served.labels)
         )
         agreement = prove_labels(trained, served, onnx_path, slab)
-        parity.argmax_agreement[AS_NNUNET] = agreement.voxels
+        decisions = parity.argmax_agreement | {AS_NNUNET: agreement.voxels}
+        parity = replace(parity, argmax_agreement=decisions)
         save_file(weights_of(served.network), building / WEIGHTS_NAME)
         # safetensors lets nobody else read it; the node has a user of its own.
         (building / WEIGHTS_NAME).chmod(0o644)
@@ -165,7 +173,7 @@ def _manifest(
     )
 
     recipe = served.recipe
-    reported = [label for label in served.labels[1:] if not label.startswith("~")]
+    reported = [label for label in served.labels[1:] if not label.startswith(UNREPORTED)]
     return ModelManifest(
         schema_version=SCHEMA_VERSION,
         name=order.name,
@@ -179,6 +187,7 @@ def _manifest(
             layout="NCYX" if recipe.is_flat else "NCZYX",
             shape=(1, 1, *recipe.patch),
             spacing_mm=recipe.spacing_mm,
+            # What the recipe says is what is done; without a clip, all that 12 bits can hold passes.
             hu_window=recipe.clip or (-1024.0, 3071.0),
             mean=0.0,
             sd=1.0,
@@ -216,7 +225,7 @@ def _card(manifest: "ModelManifest", agreement: "Agreement") -> str:
         f"| {name} | {error:.1e} | {manifest.parity.argmax_agreement[name]:.5f} |"
         for name, error in manifest.parity.max_abs_error.items()
     )
-    others = [label[1:] for label in manifest.output.labels if label.startswith("~")]
+    others = _unreported(manifest)
     dice = "\n".join(f"| {name} | {value:.5f} |" for name, value in agreement.dice.items())
     return f"""# {manifest.name} {manifest.version}
 

@@ -16,6 +16,7 @@ import torch
 
 from export_onnx.export import INPUT_NAME, OUTPUT_NAME
 from inference.domain.errors import InferenceFailed
+from inference.domain.manifest import UNREPORTED
 from inference.domain.nnunet_recipe import Recipe
 from inference.domain.volume import Volume, flip
 from inference.nnunet.grids import scan_grid
@@ -127,5 +128,5 @@ def agreement_of(
         one, other = found == number, wanted == number
         both = int(one.sum()) + int(other.sum())
         if both:
-            dice[label.removeprefix("~")] = 2 * int((one & other).sum()) / both
+            dice[label.removeprefix(UNREPORTED)] = 2 * int((one & other).sum()) / both
     return Agreement(voxels=float((found == wanted).mean()), dice=dice)

@@ -7,16 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.domain.predictor import Predictor
+from inference.kernels.patch_starts import patch_starts
 
 Float = npt.NDArray[np.float32]
-
-
-def patch_starts(size: int, patch: int) -> list[int]:
-    """First voxels of patches that cover `size`, overlapping by at least half; one patch when it fits."""
-    if size <= patch:
-        return [0]
-    count = int(np.ceil((size - patch) / (patch / 2))) + 1
-    return [round(i * (size - patch) / (count - 1)) for i in range(count)]
 
 
 def gaussian_weight(patch: tuple[int, ...]) -> Float:

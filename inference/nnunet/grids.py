@@ -60,7 +60,8 @@ def _used(line: npt.NDArray[np.bool_]) -> slice:
 def separate_axis(
     resampling: Resampling, current: Sequence[float], new: Sequence[float]
 ) -> int | None:
-    """The axis that is resampled on its own (nnU-Net's determine_do_sep_z_and_axis)."""
+    """The axis that is resampled on its own (nnU-Net's determine_do_sep_z_and_axis), by the nearest point: no recipe has another
+    order there."""
     if resampling.separate_z is not None:
         judged = current if resampling.separate_z else None
     else:
@@ -78,8 +79,6 @@ def image_bands(grid: ScanGrid, recipe: Recipe) -> tuple[Band, Band, Band]:
     for axis in range(3):
         old, new = grid.source[axis], grid.seen[axis]
         if axis == alone:
-            if recipe.image.order_z != 0 and old != new:
-                raise NotImplementedError("order_z of images")
             bands.append(nearest_band(old, new))
         else:
             bands.append(spline_band(old, new, recipe.image.order))
@@ -94,13 +93,6 @@ def label_axes(grid: ScanGrid, recipe: Recipe) -> tuple[Axis, Axis, Axis]:
         for axis in range(3)
     ]
     return axes[0], axes[1], axes[2]
-
-
-def patch_starts(size: int, patch: int) -> list[int]:
-    """nnU-Net's, at half a patch (compute_steps_for_sliding_window); the scan is at least as large as a patch."""
-    count = int(np.ceil((size - patch) / (patch * 0.5))) + 1
-    step = (size - patch) / (count - 1) if count > 1 else 0.0
-    return [int(np.round(step * k)) for k in range(count)]
 
 
 def padded(size: int, patch: int) -> tuple[int, int]:

@@ -9,9 +9,10 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from inference.domain.nnunet_recipe import Recipe
+from inference.kernels.patch_starts import patch_starts
 from inference.kernels.rolling_logits import RollingLogits
 from inference.kernels.upsample_labels import Axis, label_slice, winners
-from inference.nnunet.grids import ScanGrid, label_axes, padded, patch_starts, scan_grid
+from inference.nnunet.grids import ScanGrid, label_axes, padded, scan_grid
 from inference.nnunet.planes import Float, Voxels, seen_planes
 
 SIGMA = 1 / 8

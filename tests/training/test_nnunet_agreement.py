@@ -23,7 +23,7 @@ from inference.domain.errors import ConfigurationInvalid
 from inference.domain.manifest import load_manifest
 from inference.domain.nnunet_recipe import Recipe
 from inference.nnunet.labels import labels_of
-from tests.training.trained_nnunet import write_trained
+from tests.training.trained_nnunet import save_fold, write_trained
 
 pytestmark = pytest.mark.torch
 LABELS = {"background": 0, "liver": 1, "spleen": 2, "aorta": 3}
@@ -46,7 +46,8 @@ KWARGS = {"is_seg": False, "order_z": 0, "force_separate_z": None}
 
 
 class Thresholds(nn.Module):
-    """Labels by the blurred intensity: smooth logits, as those of a trained network are, and not the same in mirrored views."""
+    """Labels by the blurred intensity: smooth logits, as those of a trained network are, and not the same in mirrored views or at
+    another place of the patch."""
 
     def __init__(self, dimensions: int) -> None:
         super().__init__()
@@ -58,6 +59,11 @@ class Thresholds(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         shape = (1, -1, *[1] * (image.ndim - 2))
+        for axis in range(2, image.ndim):
+            size = image.shape[axis]
+            ramp = [1] * image.ndim
+            ramp[axis] = size
+            image = image + torch.linspace(-0.4, 0.4, size).reshape(ramp)
         return -4 * (self.blur(image) - self.centres.reshape(shape)).abs()
 
 
@@ -282,7 +288,7 @@ def residual_folder(folder: Path) -> Path:
     content = plans(patch_size=[16, 64, 64], spacing=[16.0, 5.0, 5.0], architecture=architecture)
     content["configurations"] = {"3d_fullres": content["configurations"]["c"]}
     trained = folder / "nnUNetTrainer__nnUNetResEncUNetMPlans__3d_fullres"
-    (trained / "fold_0").mkdir(parents=True)
+    trained.mkdir(parents=True)
     (trained / "plans.json").write_text(json.dumps(content))
     (trained / "dataset.json").write_text(json.dumps(DATASET))
     torch.manual_seed(0)
@@ -290,13 +296,7 @@ def residual_folder(folder: Path) -> Path:
     # Random weights leave half the voxels between two labels, where half precision decides; what is held here is the architecture.
     with torch.no_grad():
         network.decoder.seg_layers[-1].bias.copy_(torch.tensor([0.0, 1.0, -3.0, -3.0]))
-    stored = {
-        "network_weights": network.state_dict(),
-        "init_args": {"configuration": "3d_fullres"},
-        "inference_allowed_mirroring_axes": (0, 1, 2),
-        "trainer_name": "nnUNetTrainer",
-    }
-    torch.save(stored, trained / "fold_0" / "checkpoint_final.pth")
+    save_fold(network, trained, 0, (0, 1, 2))
     return trained
 
 

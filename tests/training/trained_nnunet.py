@@ -6,6 +6,7 @@ Command line: python -m tests.training.trained_nnunet FOLDER writes it; … --fr
 import argparse
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -36,15 +37,22 @@ def write_trained(folder: Path) -> Path:
         with torch.no_grad():
             for name, weight in own.items():
                 weight.copy_(weights[f"fold_{fold}.{name}"])
-        content = {
-            "network_weights": network.state_dict(),
-            "init_args": {"configuration": CONFIGURATION},
-            "inference_allowed_mirroring_axes": None,
-            "trainer_name": THEIR_TRAINER,
-        }
-        (trained / f"fold_{fold}").mkdir()
-        torch.save(content, trained / f"fold_{fold}" / FINAL)
+        save_fold(network, trained, fold)
     return trained
+
+
+def save_fold(
+    network: Any, trained: Path, fold: int, mirror_axes: tuple[int, ...] | None = None
+) -> None:
+    """What of nnU-Net's checkpoint prediction reads."""
+    content = {
+        "network_weights": network.state_dict(),
+        "init_args": {"configuration": CONFIGURATION},
+        "inference_allowed_mirroring_axes": mirror_axes,
+        "trainer_name": THEIR_TRAINER,
+    }
+    (trained / f"fold_{fold}").mkdir(parents=True)
+    torch.save(content, trained / f"fold_{fold}" / FINAL)
 
 
 def keep(trained: Path) -> None:

@@ -7,8 +7,7 @@ from typing import Any
 import torch
 
 from tests.training.test_nnunet_agreement import DATASET, plans
-from tests.training.trained_nnunet import write_trained
-from training.nnunet.predict import FINAL
+from tests.training.trained_nnunet import save_fold, write_trained
 from training.nnunet.slim import THEIR_TRAINER
 
 LABELS = 14
@@ -57,18 +56,10 @@ def _random(widths: tuple[int, ...], folder: Path) -> Path:
     labels = {"background": 0, "liver": 1, "spleen": 2, "aorta": 3}
     labels |= {f"other_{n}": n for n in range(len(labels), LABELS)}
     trained = folder / f"{THEIR_TRAINER}__nnUNetPlans__3d_fullres"
-    (trained / "fold_0").mkdir(parents=True)
+    trained.mkdir(parents=True)
     (trained / "plans.json").write_text(json.dumps(content))
     (trained / "dataset.json").write_text(json.dumps(DATASET | {"labels": labels}))
     torch.manual_seed(0)
     network = get_network_from_plans(name, kwargs, needs, 1, LABELS, True, False)
-    torch.save(
-        {
-            "network_weights": network.state_dict(),
-            "init_args": {"configuration": "3d_fullres"},
-            "inference_allowed_mirroring_axes": None,
-            "trainer_name": THEIR_TRAINER,
-        },
-        trained / "fold_0" / FINAL,
-    )
+    save_fold(network, trained, 0)
     return trained

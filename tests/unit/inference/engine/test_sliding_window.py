@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from inference.engine.sliding_window import patch_starts, sliding_logits
+from inference.engine.sliding_window import sliding_logits
+from inference.kernels.patch_starts import patch_starts
 from tests.unit.inference.fake_predictors import FakePredictor, Float, make_manifest
 
 
