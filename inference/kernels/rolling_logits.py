@@ -29,11 +29,12 @@ class RollingLogits:
         in_shares(len(self._weight), share)
 
     def take(self) -> Float:
-        """The mean of the next plane [channel, row, column]; its place is empty again."""
+        """The mean of the next plane [row, column, channel]; its place is empty again."""
         slot = self._next % len(self._sums)
-        plane = np.empty(self._sums.shape[1:], np.float32)
+        channels, rows, columns = self._sums.shape[1:]
+        plane = np.empty((rows, columns, channels), np.float32)
         in_shares(
-            plane.shape[1],
+            rows,
             lambda first, end: _take(self._sums[slot], self._weights[slot], plane, first, end),
         )
         self._next += 1
@@ -55,22 +56,25 @@ def _add(
     depth, rows, columns = weight.shape
     for k in range(first, end):
         slot = (z + k) % depth
+        # Lines cut out first: without an offset inside, the inner loops become vector instructions.
         for channel in range(logits.shape[0]):
             for i in range(rows):
+                line = sums[slot, channel, y + i, x : x + columns]
+                new, share = logits[channel, k, i], weight[k, i]
                 for j in range(columns):
-                    sums[slot, channel, y + i, x + j] += logits[channel, k, i, j] * weight[k, i, j]
+                    line[j] += new[j] * share[j]
         for i in range(rows):
+            line, share = weights[slot, y + i, x : x + columns], weight[k, i]
             for j in range(columns):
-                weights[slot, y + i, x + j] += weight[k, i, j]
+                line[j] += share[j]
 
 
 @compiled
 def _take(sums: Float, weights: Float, plane: Float, first: int, end: int) -> None:
-    for channel in range(plane.shape[0]):
-        for i in range(first, end):
-            for j in range(plane.shape[2]):
-                plane[channel, i, j] = sums[channel, i, j] / weights[i, j]
-                sums[channel, i, j] = 0
     for i in range(first, end):
-        for j in range(plane.shape[2]):
+        for channel in range(sums.shape[0]):
+            for j in range(sums.shape[2]):
+                plane[i, j, channel] = sums[channel, i, j] / weights[i, j]
+                sums[channel, i, j] = 0
+        for j in range(sums.shape[2]):
             weights[i, j] = 0

@@ -63,7 +63,7 @@ def _plane_means(
     network: Network,
     progress: Callable[[float], None],
 ) -> Iterator[Float]:
-    """Planes of logits [channel, row, column] on the grid the network saw, overlapping patches joined."""
+    """Planes of logits [row, column, channel] on the grid the network saw, overlapping patches joined."""
     patch = recipe.patch_3d
     pads = [padded(size, part) for size, part in zip(grid.seen, patch, strict=True)]
     sizes = [size + sum(pad) for size, pad in zip(grid.seen, pads, strict=True)]
@@ -88,7 +88,7 @@ def _plane_means(
         for place in range(filled, end):
             plane = rolling.take()
             if inner[0].start <= place < inner[0].stop:
-                yield np.ascontiguousarray(plane[:, inner[1], inner[2]])
+                yield np.ascontiguousarray(plane[inner[1], inner[2]])
         filled = end
 
 

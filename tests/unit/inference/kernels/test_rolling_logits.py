@@ -32,7 +32,8 @@ def test_planes_are_the_weighted_means_of_all_patches_over_them() -> None:
         end = starts[number + 1] if number + 1 < len(starts) else 11
         planes += [rolling.take() for _ in range(end - depth)]
 
-    np.testing.assert_allclose(np.stack(planes, axis=1), total / weights, rtol=1e-4, atol=1e-5)
+    found = np.stack(planes).transpose(3, 0, 1, 2)
+    np.testing.assert_allclose(found, total / weights, rtol=1e-4, atol=1e-5)
 
 
 def test_a_patch_that_reaches_back_is_a_mistake_of_the_caller() -> None:

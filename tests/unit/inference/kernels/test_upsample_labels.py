@@ -41,7 +41,7 @@ def dense(logits: Float, axes: tuple[Axis, Axis, Axis]) -> npt.NDArray[np.intp]:
 
 def fused(logits: Float, axes: tuple[Axis, Axis, Axis]) -> npt.NDArray[np.uint8]:
     slices, rows, columns = axes
-    planes = [np.ascontiguousarray(logits[:, k]) for k in range(logits.shape[1])]
+    planes = [np.ascontiguousarray(logits[:, k].transpose(1, 2, 0)) for k in range(logits.shape[1])]
     known = [(plane, winners(plane)) for plane in planes]
     found = np.empty([len(axis.lower) for axis in axes], np.uint8)
     for k, out in enumerate(found):
@@ -107,8 +107,8 @@ def test_noise_in_many_rows_is_shared_among_threads_without_seams(seed: int) -> 
 
 
 def test_the_first_of_equal_channels_wins() -> None:
-    assert (winners(np.zeros((4, 3, 3), np.float32)) == 0).all()
-    plane = np.array([0, 2, 2], np.float32).reshape(3, 1, 1)
+    assert (winners(np.zeros((3, 3, 4), np.float32)) == 0).all()
+    plane = np.array([0, 2, 2], np.float32).reshape(1, 1, 3)
     assert winners(plane).item() == 1
 
 
