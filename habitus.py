@@ -340,6 +340,8 @@ def print_report(report: "Report") -> None:
         )
     if report.organs:
         _print_organs(console, report.organs)
+    for plan in report.organ_patches:
+        console.print(f"Organs from {plan}", highlight=False)
     for flag in report.flags:
         console.print(f"! {flag}", markup=False, highlight=False)
     spent = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.seconds.items())

@@ -59,6 +59,10 @@ class OrgansSeen:
 
     labels: LabelMap
     refinements: tuple[OrganRefinement, ...] = ()
+    patches: tuple[str, ...] = ()
+    """How the network was asked: a plan for each grid."""
+    flags: tuple[str, ...] = ()
+    """What a reader must know of how it was asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +99,9 @@ def measured_at_level(facts: Facts, found: Findings, asked: Asked) -> Report:
             advice="The level or the segmentation is wrong, or this is no abdomen: look at the series.",
         )
     composition += indices(area, facts.patient)
-    refinements = found.organs.refinements if found.organs is not None else ()
-    organs = measure_organs(upright, found.organs.labels) if found.organs is not None else ()
+    seen = found.organs
+    refinements = seen.refinements if seen is not None else ()
+    organs = measure_organs(upright, seen.labels) if seen is not None else ()
     slab_mm = float(slab_weights(upright, level.extent_mm).sum())
     flags = [*found.spine.flags, *quality.slab_flags(slab_mm, level.extent_mm)]
     flags += quality.level_flags(composition)
@@ -104,6 +109,7 @@ def measured_at_level(facts: Facts, found: Findings, asked: Asked) -> Report:
     near = np.flatnonzero(slab_weights(upright, level.extent_mm) > 0)
     flags += slice_flags(upright.hu[level.slice_index], upright.hu[near], upright.spacing_mm[1:])
     flags += [*_scan_notes(facts, organs, asked), *quality.patient_flags(facts.patient)]
+    flags += seen.flags if seen is not None else ()
     flags += [refinement.sentence for refinement in refinements]
     return Report(
         patient=facts.patient,
@@ -117,6 +123,7 @@ def measured_at_level(facts: Facts, found: Findings, asked: Asked) -> Report:
         cut_offs=cut_offs_for(composition, facts.patient, asked.profile.tables),
         organs=organs,
         refinements=refinements,
+        organ_patches=seen.patches if seen is not None else (),
         definitions=asked.profile.windows.in_words(),
         flags=tuple(flags),
         models=asked.uses,
@@ -144,9 +151,11 @@ def measured_without_level(
         kvp=facts.kvp,
         organs=results,
         refinements=organs.refinements,
+        organ_patches=organs.patches,
         flags=(
             *level_absent_flags(spine),
             *_scan_notes(facts, results, asked),
+            *organs.flags,
             *(refinement.sentence for refinement in organs.refinements),
         ),
         models=asked.uses,

@@ -17,7 +17,7 @@ from inference.dicom.read_series import load_series
 from inference.dicom.survey import survey_folder
 from inference.dicom.write_seg import encode_seg
 from inference.dicom.write_sr import encode_sr
-from inference.domain.analysis_profile import LossyPolicy, Profile, WithoutLevel
+from inference.domain.analysis_profile import LossyPolicy, OrganPatches, Profile, WithoutLevel
 from inference.domain.earlier_document import EarlierDocument, earlier_reports
 from inference.domain.entered_level import EnteredLevel
 from inference.domain.entered_size import EnteredSize, with_entered_size
@@ -46,6 +46,7 @@ from inference.domain.volume import Volume, canonical, slice_z_mm, source_slice
 from inference.engine.model_store import SHIPPED_MODELS, level_task, load_predictor, load_refiner
 from inference.find_level import find_level, require_level
 from inference.first_measurable import choice_in, try_after_all, try_in_order
+from inference.kernels.patch_plan import PatchPlan
 from inference.level_slices import level_in, on_source_grid, slices_of_interest
 from inference.measure_findings import (
     Asked,
@@ -60,7 +61,7 @@ from inference.nifti.label_names import LABEL_NAMES, names_to_json
 from inference.page.picture_page import lettering
 from inference.page.write_pictures import write_pictures
 from inference.refine_organs import refine_organs
-from inference.segment_organs import segment_organs
+from inference.segment_organs import FAST_FLAG, segment_organs
 from inference.stages.choose_series import choice_flags
 from inference.stages.level_by_hand import spine_by_hand
 from inference.stages.measure import (
@@ -330,10 +331,23 @@ def _organs_in(upright: Volume, models: Models, clock: Stopwatch) -> OrgansSeen 
     if models.organs is None:
         return None
     with clock.stage("organs"):
-        shifts = models.profile.organ_grid_shifts
-        organs = segment_organs(upright, models.organs, shifts, clock.progress)
+        profile, plans = models.profile, list[PatchPlan]()
+        organs = segment_organs(
+            upright,
+            models.organs,
+            profile.organ_grid_shifts,
+            clock.progress,
+            profile.organ_patches,
+            plans.append,
+        )
+    is_fast = profile.organ_patches == OrganPatches.FAST and models.organs.manifest.recipe
+    seen = OrgansSeen(
+        labels=organs,
+        patches=tuple(plan.in_words() for plan in plans),
+        flags=(FAST_FLAG,) if is_fast else (),
+    )
     if models.refiner is None or models.profile.refine is None:
-        return OrgansSeen(labels=organs)
+        return seen
     with clock.stage("refine organs"):
         refined, outcomes = refine_organs(
             upright,
@@ -342,7 +356,7 @@ def _organs_in(upright: Volume, models: Models, clock: Stopwatch) -> OrgansSeen 
             models.profile.refine,
             lambda share: clock.progress("refine organs", 0.99 * share),
         )
-    return OrgansSeen(labels=refined, refinements=outcomes)
+    return replace(seen, labels=refined, refinements=outcomes)
 
 
 def write_results(

@@ -33,6 +33,15 @@ class LossyPolicy(StrEnum):
     REJECT = "reject"
 
 
+class OrganPatches(StrEnum):
+    """How a network that nnU-Net trained is asked."""
+
+    EXACT = "exact"
+    """As its own predictor asks it."""
+    FAST = "fast"
+    """Within the body alone, patches overlapping by a quarter in place of a half."""
+
+
 PROFILE_FOLDER = Path(__file__).parent.parent / "profiles"
 
 
@@ -103,6 +112,8 @@ class Profile:
     """None: organs are not segmented."""
     organ_grid_shifts: tuple[float, ...] = (0.0, 0.5)
     """Where the organ network is asked: grids moved by so many voxels; one grid takes half the time of two."""
+    organ_patches: OrganPatches = OrganPatches.EXACT
+    """Of a network that nnU-Net trained; our own are asked as they were tested."""
     tables: tuple[str, ...] = ("kr-kim-2021",)
     """Reference tables shown in the report."""
     lossy: LossyPolicy = LossyPolicy.FLAG
@@ -121,6 +132,7 @@ class Profile:
             ("lossy", LossyPolicy),
             ("uncertain_level", UncertainLevel),
             ("without_level", WithoutLevel),
+            ("organ_patches", OrganPatches),
         ):
             if (value := getattr(self, key)) not in set(kind):
                 raise ConfigurationInvalid(

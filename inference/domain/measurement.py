@@ -196,6 +196,8 @@ class Report:
     organs: tuple[OrganResult, ...] = ()
     refinements: tuple[OrganRefinement, ...] = ()
     """Which organs were redrawn, and which were asked for but kept as they were."""
+    organ_patches: tuple[str, ...] = ()
+    """How the organ network was asked, on each grid: '3 × 2 × 2 = 12 patches of …'"""
     definitions: tuple[str, ...] = ()
     """What the tissues are, by this profile: 'muscle: -29 to 150 HU', …"""
     flags: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.domain.predictor import Predictor
-from inference.kernels.patch_starts import patch_starts
+from inference.kernels.patch_plan import PatchPlan, plan_patches
 
 Float = npt.NDArray[np.float32]
 
@@ -28,9 +28,11 @@ def sliding_logits(
     predictor: Predictor,
     padding: float,
     progress: Callable[[float], None],
+    told: Callable[[PatchPlan], None],
 ) -> Float:
     """Logits [channel, z, y, x] of normalised voxels [z, y, x]; `padding` is the normalised value of air."""
-    patch = predictor.manifest.input.shape[2:]
+    depth, rows, columns = predictor.manifest.input.shape[2:]
+    patch = (depth, rows, columns)
     padded = np.pad(
         voxels,
         [(0, max(0, p - n)) for n, p in zip(voxels.shape, patch, strict=True)],
@@ -40,12 +42,13 @@ def sliding_logits(
     total = np.zeros((channels, *padded.shape), np.float32)
     weights = np.zeros(padded.shape, np.float32)
     weight = gaussian_weight(patch)
-    starts = list(product(*(patch_starts(n, p) for n, p in zip(padded.shape, patch, strict=True))))
-    for done, start in enumerate(starts):
+    plan = plan_patches((padded.shape[0], padded.shape[1], padded.shape[2]), patch)
+    told(plan)
+    for done, start in enumerate(product(*plan.starts)):
         where = tuple(slice(s, s + p) for s, p in zip(start, patch, strict=True))
         logits = predictor.predict(np.ascontiguousarray(padded[where])[None, None])[0]
         total[(slice(None), *where)] += logits * weight
         weights[where] += weight
-        progress((done + 1) / len(starts))
+        progress((done + 1) / plan.count)
     total /= weights
     return total[(slice(None), *(slice(0, n) for n in voxels.shape))]

@@ -12,14 +12,17 @@ from inference.kernels.upsample_labels import Axis, nearest, same_field
 
 Shape = tuple[int, int, int]
 Steps = tuple[float, float, float]
+Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanGrid:
     """Of one scan, in the network's axes."""
 
-    box: tuple[slice, slice, slice]
-    """What is not zero: nnU-Net looks at nothing else."""
+    filled: Box
+    """What is not zero: nnU-Net looks at nothing else, and knows the mean of nothing else."""
+    box: Box
+    """What the network is shown: all that is filled, or the part of it that was asked for."""
     source: Shape
     """Size of the box."""
     source_mm: Steps
@@ -29,10 +32,14 @@ class ScanGrid:
 
 
 def scan_grid(
-    voxels: npt.NDArray[np.int16] | npt.NDArray[np.float32], spacing_mm: Steps, recipe: Recipe
+    voxels: npt.NDArray[np.int16] | npt.NDArray[np.float32],
+    spacing_mm: Steps,
+    recipe: Recipe,
+    field: Box | None = None,
 ) -> ScanGrid:
-    """Of a scan [in the network's axes] and its steps."""
-    box = nonzero_box(voxels)
+    """Of a scan [in the network's axes] and its steps, or of a field in it."""
+    filled = nonzero_box(voxels)
+    box = filled if field is None else _common(filled, field)
     source = (box[0].stop - box[0].start, box[1].stop - box[1].start, box[2].stop - box[2].start)
     wanted = (spacing_mm[0], *recipe.spacing_mm) if recipe.is_flat else recipe.spacing_mm
     seen_mm = (float(wanted[0]), float(wanted[1]), float(wanted[2]))
@@ -40,12 +47,21 @@ def scan_grid(
         round(own / new * size) for own, new, size in zip(spacing_mm, seen_mm, source, strict=True)
     ]
     seen = (max(1, sizes[0]), max(1, sizes[1]), max(1, sizes[2]))
-    return ScanGrid(box=box, source=source, source_mm=spacing_mm, seen=seen, seen_mm=seen_mm)
+    return ScanGrid(
+        filled=filled, box=box, source=source, source_mm=spacing_mm, seen=seen, seen_mm=seen_mm
+    )
 
 
-def nonzero_box(
-    voxels: npt.NDArray[np.int16] | npt.NDArray[np.float32],
-) -> tuple[slice, slice, slice]:
+def _common(one: Box, other: Box) -> Box:
+    """Where both are; the first where they have nothing in common."""
+    first, second, third = (
+        slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one, other, strict=True)
+    )
+    meets = all(part.start < part.stop for part in (first, second, third))
+    return (first, second, third) if meets else one
+
+
+def nonzero_box(voxels: npt.NDArray[np.int16] | npt.NDArray[np.float32]) -> Box:
     """The smallest box around everything that is not zero; the whole where all is."""
     lines = [np.asarray(voxels.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
     first, second, third = map(_used, lines)

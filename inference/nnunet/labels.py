@@ -1,6 +1,7 @@
 """Labels of a scan from an nnU-Net, as its own predictor gives them, with memory bounded by the depth of a patch."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 
@@ -9,10 +10,10 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from inference.domain.nnunet_recipe import Recipe
-from inference.kernels.patch_starts import patch_starts
+from inference.kernels.patch_plan import HALF, PatchPlan, plan_patches
 from inference.kernels.rolling_logits import RollingLogits
 from inference.kernels.upsample_labels import Axis, label_slice, winners
-from inference.nnunet.grids import ScanGrid, label_axes, padded, scan_grid
+from inference.nnunet.grids import Box, ScanGrid, label_axes, padded, scan_grid
 from inference.nnunet.planes import Float, Voxels, seen_planes
 
 SIGMA = 1 / 8
@@ -24,21 +25,52 @@ Network = Callable[[Float], Float]
 """Normalised patches [batch, 1, (plane,) row, column] to logits [batch, channel, (plane,) row, column]."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """How much of a scan is shown to the network, and how often; as nnU-Net does it unless told otherwise."""
+
+    field: Box | None = None
+    """Slices, rows and columns beyond which nothing is looked for; None: all that is not zero."""
+    step: float = HALF
+    told: Callable[[PatchPlan], None] = lambda _plan: None
+    """Called with the patches before the first one."""
+
+
 def labels_of(
     voxels: Voxels,
     spacing_mm: tuple[float, float, float],
     recipe: Recipe,
     network: Network,
     progress: Callable[[float], None],
+    asking: Asking = Asking(),
 ) -> Labels:
     """Of a scan [slice, row, column] in the orientation that the network was trained in."""
     turned: Voxels = voxels.transpose(recipe.transpose)
     first, second, third = (spacing_mm[axis] for axis in recipe.transpose)
-    grid = scan_grid(turned, (first, second, third), recipe)
+    grid = scan_grid(turned, (first, second, third), recipe, _turned(asking.field, recipe))
+    patches = _patches(grid, recipe, asking.step)
+    asking.told(patches)
     found = np.zeros(turned.shape, np.uint8)
-    planes = _plane_means(seen_planes(turned, grid, recipe), grid, recipe, network, progress)
+    shown = seen_planes(turned, grid, recipe)
+    planes = _plane_means(shown, grid, patches, recipe, network, progress)
     _fill(found[grid.box], planes, label_axes(grid, recipe))
     return np.ascontiguousarray(np.transpose(found, np.argsort(recipe.transpose)))
+
+
+def _turned(field: Box | None, recipe: Recipe) -> Box | None:
+    if field is None:
+        return None
+    first, second, third = (field[axis] for axis in recipe.transpose)
+    return first, second, third
+
+
+def _patches(grid: ScanGrid, recipe: Recipe, step: float) -> PatchPlan:
+    """Of what the network sees, with what is added around a scan smaller than a patch."""
+    first, second, third = (
+        size + sum(padded(size, part))
+        for size, part in zip(grid.seen, recipe.patch_3d, strict=True)
+    )
+    return plan_patches((first, second, third), recipe.patch_3d, step)
 
 
 def _fill(found: Labels, planes: Iterator[Float], axes: tuple[Axis, Axis, Axis]) -> None:
@@ -59,17 +91,15 @@ def _fill(found: Labels, planes: Iterator[Float], axes: tuple[Axis, Axis, Axis])
 def _plane_means(
     planes: Iterator[Float],
     grid: ScanGrid,
+    patches: PatchPlan,
     recipe: Recipe,
     network: Network,
     progress: Callable[[float], None],
 ) -> Iterator[Float]:
     """Planes of logits [row, column, channel] on the grid the network saw, overlapping patches joined."""
-    patch = recipe.patch_3d
-    pads = [padded(size, part) for size, part in zip(grid.seen, patch, strict=True)]
-    sizes = [size + sum(pad) for size, pad in zip(grid.seen, pads, strict=True)]
-    depths, *others = (patch_starts(size, part) for size, part in zip(sizes, patch, strict=True))
-    places = list(product(*others))
-    inner = tuple(slice(pad[0], pad[0] + size) for pad, size in zip(pads, grid.seen, strict=True))
+    patch, sizes, depths = patches.patch, patches.size, patches.starts[0]
+    before = (padded(size, part)[0] for size, part in zip(grid.seen, patch, strict=True))
+    inner = tuple(slice(pad, pad + size) for pad, size in zip(before, grid.seen, strict=True))
     rolling = RollingLogits(recipe.channels, (sizes[1], sizes[2]), patch_weight(recipe.patch))
     layer = np.zeros((patch[0], sizes[1], sizes[2]), np.float32)
     filled = 0
@@ -80,10 +110,10 @@ def _plane_means(
         layer[kept:] = 0
         for place in range(max(depth + kept, inner[0].start), min(depth + patch[0], inner[0].stop)):
             layer[place - depth, inner[1], inner[2]] = next(planes)
-        for count, (row, column) in enumerate(places, start=1):
+        for count, (row, column) in enumerate(patches.in_plane, start=1):
             part = layer[:, row : row + patch[1], column : column + patch[2]]
             rolling.add(_logits(part, recipe, network), (depth, row, column))
-            progress((number + count / len(places)) / len(depths))
+            progress((number + count / len(patches.in_plane)) / len(depths))
         end = depths[number + 1] if number + 1 < len(depths) else sizes[0]
         for place in range(filled, end):
             plane = rolling.take()

@@ -20,7 +20,7 @@ def seen_planes(voxels: Voxels, grid: ScanGrid, recipe: Recipe) -> Iterator[Floa
     """Normalised planes [row, column] of a scan [in the network's axes], first to last."""
     box = voxels[grid.box]
     slices, rows, columns = image_bands(grid, recipe)
-    intensities = intensities_of(box, recipe)
+    intensities = intensities_of(voxels[grid.filled], recipe)
     alone = separate_axis(recipe.image, grid.source_mm, grid.seen_mm)
     bounds = None if alone == 0 else _bounds(box, intensities)
     recent: deque[tuple[int, Float]] = deque()

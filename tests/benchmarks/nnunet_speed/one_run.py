@@ -5,26 +5,54 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+EXPORT = "convert_predicted_logits_to_segmentation_with_correct_shape"
+"""What nnunetv2 calls interpolation and argmax."""
+STAGES = (
+    *("load", "read", "resampling", "network", "accumulation", "upsampling"),
+    *("write", "other"),
+)
+"""Of a contender, the rest of `labels` as "other"; nnunetv2 crops, normalises and resamples in one."""
+
 
 class Clock:
-    """CPU time of all threads and wall time, by stage."""
+    """CPU time of all threads by stage; a stage inside another is taken off that one."""
 
     def __init__(self) -> None:
         self.cpu_s: dict[str, float] = {}
-        self.wall_s: dict[str, float] = {}
+        self._open: list[str] = []
+        self._last_s = time.process_time()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Added to what the stage took before."""
-        cpu, wall = time.process_time(), time.perf_counter()
+        self._count()
+        self._open.append(name)
         yield
-        self.cpu_s[name] = self.cpu_s.get(name, 0.0) + time.process_time() - cpu
-        self.wall_s[name] = self.wall_s.get(name, 0.0) + time.perf_counter() - wall
+        self._count()
+        self._open.pop()
+
+    def wrap(self, owner: Any, name: str, stage: str) -> None:
+        """Count every call of a function or method where it is looked up."""
+        inner = getattr(owner, name)
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            with self.stage(stage):
+                return inner(*args, **kwargs)
+
+        setattr(owner, name, counted)
+
+    def _count(self) -> None:
+        now_s = time.process_time()
+        if self._open:
+            name = self._open[-1]
+            self.cpu_s[name] = self.cpu_s.get(name, 0.0) + now_s - self._last_s
+        self._last_s = now_s
 
 
 def peak_mb() -> float:
@@ -37,27 +65,24 @@ def peak_mb() -> float:
 class Theirs:
     """nnunetv2's predictor on the CPU, network calls counted apart."""
 
+    between = "resampling"
+
     def __init__(self, clock: Clock) -> None:
         import torch
         from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
-        from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+        from nnunetv2.inference import predict_from_raw_data as way
 
         self.clock, self.torch, self.io = clock, torch, SimpleITKIO()
-        self.predictor = nnUNetPredictor(
+        self.predictor = way.nnUNetPredictor(
             device=torch.device("cpu"), perform_everything_on_device=False, allow_tqdm=False
         )
+        clock.wrap(way, EXPORT, "upsampling")
+        clock.wrap(self.predictor, "predict_logits_from_preprocessed_data", "accumulation")
 
     def load(self, trained: Path) -> None:
         """The folder that nnU-Net left."""
         self.predictor.initialize_from_trained_model_folder(str(trained), None)
-        network = self.predictor.network
-        inner: Callable[[Any], Any] = network.forward
-
-        def forward(images: Any) -> Any:
-            with self.clock.stage("network"):
-                return inner(images)
-
-        network.forward = forward
+        self.clock.wrap(self.predictor.network, "forward", "network")
 
     def read(self, scan: Path) -> tuple[Any, Any]:
         """Voxels and what the reader knows of them."""
@@ -65,7 +90,7 @@ class Theirs:
         return read
 
     def labels(self, scan: tuple[Any, Any]) -> Any:
-        """As predict_from_files has them, in this process."""
+        """As predict_from_files has them, in this process; what is no other stage prepares the image."""
         return self.predictor.predict_single_npy_array(*scan)
 
     def write(self, labels: Any, scan: tuple[Any, Any], out: Path) -> None:
@@ -79,10 +104,9 @@ class Monai(Theirs):
     def labels(self, scan: tuple[Any, Any]) -> Any:
         """Folds averaged, as the predictor does."""
         from monai.inferers.utils import sliding_window_inference
-        from nnunetv2.inference.export_prediction import (
-            convert_predicted_logits_to_segmentation_with_correct_shape as exported,
-        )
+        from nnunetv2.inference import export_prediction
 
+        exported = getattr(export_prediction, EXPORT)
         p = self.predictor
         configuration = p.configuration_manager
         prepared, _, properties = configuration.preprocessor_class().run_case_npy(
@@ -90,39 +114,48 @@ class Monai(Theirs):
         )
         image: Any = self.torch.from_numpy(prepared)[None]
         total: Any = 0
-        with self.torch.inference_mode():
+        with self.torch.inference_mode(), self.clock.stage("accumulation"):
             for weights in p.list_of_parameters:
                 p.network.load_state_dict(weights)
                 logits = sliding_window_inference(
                     image, configuration.patch_size, 1, p.network, 0.5, mode="gaussian"
                 )[0]
                 total = total + logits
-        return exported(
-            total / len(p.list_of_parameters),
-            p.plans_manager,
-            configuration,
-            p.label_manager,
-            properties,
-        )
+        total = total / len(p.list_of_parameters)
+        with self.clock.stage("upsampling"):
+            return exported(total, p.plans_manager, configuration, p.label_manager, properties)
 
 
 class Ours:
     """The node's way: no torch in the process."""
 
-    def __init__(self, clock: Clock, providers: tuple[str, ...]) -> None:
-        import inference.nnunet.labels
+    between = "other"
+
+    def __init__(self, clock: Clock, providers: tuple[str, ...], *, is_fast: bool = False) -> None:
+        import inference.nnunet.labels as way
+        import inference.nnunet.planes as planes
+        import inference.segment_organs as organs
         from inference.engine import model_store
+        from inference.kernels.rolling_logits import RollingLogits
         from inference.nifti import ct_image
 
-        self.clock, self.providers = clock, providers
-        self.store, self.nifti, self.way = model_store, ct_image, inference.nnunet.labels
+        self.clock, self.providers, self.is_fast = clock, providers, is_fast
+        self.store, self.nifti, self.way, self.organs = model_store, ct_image, way, organs
         self.predictor: Any = None
+        self.plans: list[Any] = []
+        for name in ("winners", "label_slice"):
+            clock.wrap(way, name, "upsampling")
+        for name in ("add", "take"):
+            clock.wrap(RollingLogits, name, "accumulation")
+        for name in ("resampled_slice", "weighted_sum"):
+            clock.wrap(planes, name, "resampling")
 
     def load(self, model: Path) -> None:
         """The folder that habitus import-nnunet made."""
         self.predictor = self.store.load_predictor(
             model.name, "organs", model.parent, self.providers
         )
+        self.clock.wrap(self.predictor, "predict", "network")
 
     def read(self, scan: Path) -> Any:
         """In canonical order, checked to be a CT."""
@@ -130,14 +163,16 @@ class Ours:
 
     def labels(self, scan: Any) -> Any:
         """All that the network says, nothing dropped."""
+        from inference.kernels.patch_plan import THREE_QUARTERS
 
-        def network(batch: Any) -> Any:
-            with self.clock.stage("network"):
-                return self.predictor.predict(batch)
-
-        recipe = self.predictor.manifest.recipe
-        volume = scan.volume
-        return self.way.labels_of(volume.hu, volume.spacing_mm, recipe, network, lambda _: None)
+        recipe, volume = self.predictor.manifest.recipe, scan.volume
+        asking = self.way.Asking(told=self.plans.append)
+        if self.is_fast:
+            field = self.organs.body_field(volume.hu, volume.spacing_mm)
+            asking = replace(asking, field=field, step=THREE_QUARTERS)
+        return self.way.labels_of(
+            volume.hu, volume.spacing_mm, recipe, self.predictor.predict, lambda _: None, asking
+        )
 
     def write(self, labels: Any, scan: Any, out: Path) -> None:
         """On the file's own grid."""
@@ -149,6 +184,7 @@ CONTENDERS: dict[str, Callable[[Clock], Any]] = {
     "monai": Monai,
     "ours-ort": lambda clock: Ours(clock, ("cpu",)),
     "ours-openvino": lambda clock: Ours(clock, ("openvino",)),
+    "ours-fast": lambda clock: Ours(clock, ("openvino",), is_fast=True),
 }
 
 
@@ -167,7 +203,7 @@ def main() -> None:
         contender.load(options.model)
     with clock.stage("read"):
         scan = contender.read(options.scan)
-    with clock.stage("labels"):
+    with clock.stage(contender.between):
         labels = contender.labels(scan)
     with clock.stage("write"):
         contender.write(labels, scan, options.out)
@@ -178,6 +214,7 @@ def main() -> None:
         "peak_mb": peak_mb(),
         "stages_cpu_s": clock.cpu_s,
         "voxels": int(np.prod(np.shape(labels))),
+        "plan": [plan.in_words() for plan in getattr(contender, "plans", [])],
     }
     print(json.dumps(figures))  # noqa: T201 (what the caller reads)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from inference.engine.sliding_window import sliding_logits
-from inference.kernels.patch_starts import patch_starts
+from inference.kernels.patch_plan import patch_starts
 from tests.unit.inference.fake_predictors import FakePredictor, Float, make_manifest
 
 
@@ -31,7 +31,7 @@ def test_a_pointwise_network_gives_the_same_with_and_without_windows() -> None:
     voxels = np.random.default_rng(0).random((13, 9, 21), np.float32)
     predictor = FakePredictor(make_manifest(), _by_threshold)
 
-    logits = sliding_logits(voxels, predictor, 0.0, lambda share: None)
+    logits = sliding_logits(voxels, predictor, 0.0, lambda share: None, lambda plan: None)
 
     np.testing.assert_allclose(logits, _by_threshold(voxels[None, None])[0], atol=1e-5)
     assert set(predictor.shapes) == {(1, 1, 8, 8, 8)}
@@ -45,6 +45,7 @@ def test_progress_ends_at_one() -> None:
         FakePredictor(make_manifest(), _by_threshold),
         0.0,
         seen.append,
+        lambda plan: None,
     )
 
     assert seen[-1] == 1.0
