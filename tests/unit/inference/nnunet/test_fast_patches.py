@@ -5,13 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from inference.domain.analysis_profile import OrganPatches
+from inference.domain.analysis_profile import OrganPatches, load_profile
+from inference.domain.errors import ConfigurationInvalid
 from inference.domain.labelmap import LabelMap, Structure
+from inference.domain.measurement import Patient
 from inference.domain.predictor import Predictor
 from inference.domain.volume import Volume, affine_from_axes
 from inference.kernels.patch_plan import HALF, THREE_QUARTERS, PatchPlan, plan_patches
+from inference.measure_findings import Facts
 from inference.nnunet.grids import nonzero_box, scan_grid
-from inference.segment_organs import body_field, segment_organs
+from inference.pipeline import Stopwatch, analyse_organs, silent
+from inference.segment_organs import FAST_FLAG, body_field, segment_organs
+from tests.fuzz.target import fake_models
 from tests.unit.inference.nnunet.test_organs_by_recipe import network
 from tests.unit.inference.nnunet.test_recipe_in_manifest import RECIPE
 
@@ -113,3 +118,22 @@ def test_patches_cover_all_and_none_is_farther_than_the_step(size: int, step: fl
     assert starts[-1] == max(0, size - 64)
     assert max(np.diff(starts), default=0) <= np.ceil(64 * step)
     assert plan.count == len(starts) ** 2
+
+
+@pytest.mark.parametrize("patches", OrganPatches)
+def test_the_report_says_how_the_network_was_asked(patient: Volume, patches: OrganPatches) -> None:
+    made = fake_models()
+    profile = replace(made.profile, organ_patches=patches)
+    models = replace(made, profile=profile, organs=network("LPS"))
+    facts = Facts(patient=Patient(), contrast="unknown")
+
+    report = analyse_organs(patient, facts, models, Stopwatch(silent)).report
+
+    (plan,) = report.organ_patches
+    assert "patches of 8 × 8 × 8 voxels over 40 × " in plan
+    assert (FAST_FLAG in report.flags) == (patches is OrganPatches.FAST)
+
+
+def test_a_profile_with_another_word_is_refused() -> None:
+    with pytest.raises(ConfigurationInvalid, match="organ_patches = 'quick'"):
+        replace(load_profile("abdomen"), organ_patches="quick")
