@@ -131,6 +131,7 @@ def test_the_report_says_how_the_network_was_asked(patient: Volume, patches: Org
 
     (plan,) = report.organ_patches
     assert "patches of 8 × 8 × 8 voxels over 40 × " in plan
+    assert plan.endswith("over 40 × 120 × 120") == (patches is OrganPatches.EXACT)
     assert (FAST_FLAG in report.flags) == (patches is OrganPatches.FAST)
 
 
