@@ -34,6 +34,9 @@ NODE_PYTHON = ROOT / ".venv" / "bin" / "python"
 SEED = 1_900_021
 SPACING_MM = (1.0, 0.75, 0.75)
 DEPTH_CONTENDER, DEPTH_KIND = PARITY[0], "1M"
+CONTENDERS = (REFERENCE, "monai", *PARITY, FAST)
+OF_LARGE = (REFERENCE, "ours-openvino", FAST)
+"""A run of a large network takes minutes: only those of whom something is wanted there."""
 
 
 def main() -> int:
@@ -61,7 +64,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--slices", type=int, default=300)
     parser.add_argument("--pixels", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--contenders", default=",".join((REFERENCE, "monai", *PARITY, FAST)))
+    parser.add_argument(
+        "--contenders",
+        default="",
+        help=f"of {','.join(CONTENDERS)}; default all, for 17M {','.join(OF_LARGE)}",
+    )
     parser.add_argument(
         "--depths", default="", help="numbers of slices between which memory is compared: 150,600"
     )
@@ -73,7 +80,8 @@ def _options() -> argparse.Namespace:
 def _race(kind: str, scan: Path, options: argparse.Namespace) -> Raced:
     work: Path = options.work
     trained, imported = _model(kind, work)
-    names = options.contenders.split(",")
+    usual = OF_LARGE if kind == "17M" else CONTENDERS
+    names = options.contenders.split(",") if options.contenders else list(usual)
     folder = work / kind
     for repeat in range(options.repeats):
         # Whoever goes first finds a cooler machine and a colder cache.
