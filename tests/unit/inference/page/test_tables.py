@@ -99,7 +99,7 @@ def test_organs_have_whole_numbers_and_say_where_they_are_cut() -> None:
     organs = full_report().organs
     with_minus = replace(organs[1], mean_hu=-12.6)
 
-    rows = organ_rows([organs[0], with_minus, organs[6]], WORDS)
+    rows = organ_rows([organs[0], with_minus, organs[6]], WORDS, room=15)
 
     assert [row.cells for row in rows] == [
         ("Liver", "333", "40", "cut"),
@@ -112,7 +112,7 @@ def test_organs_have_whole_numbers_and_say_where_they_are_cut() -> None:
 def test_nothing_is_ever_minus_zero() -> None:
     (organ, *_) = full_report().organs
 
-    assert organ_rows([replace(organ, mean_hu=-0.4)], WORDS)[0].cells[2] == "0"
+    assert organ_rows([replace(organ, mean_hu=-0.4)], WORDS, room=15)[0].cells[2] == "0"
 
 
 def test_the_scan_is_told_with_image_level_contrast_and_patient() -> None:
