@@ -1,6 +1,5 @@
 """Single pictures for the node's web page: the L3 slice with its tissues, a coronal view with organs and the level."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -17,8 +16,6 @@ HEIGHT_PX = 720
 WIDTH_PX = 900
 LEGEND_PX = 300
 LINE_PX = 22
-MOST_LINES = 28
-"""Of structures beside a picture: what its height holds."""
 TEXT_PX = 15
 LEVEL_LINE = (255, 230, 0)
 
@@ -70,26 +67,21 @@ def _named(tissue: Structure, report: Report) -> str:
     return tissue.value.replace("_", " ") + trial
 
 
-def _organ_lines(report: Report) -> list[tuple[Structure | None, str]]:
-    """Ours first; of many structures the last line counts those that have no place beside the picture."""
-    ordered = sorted(report.organs, key=lambda organ: organ.structure.is_listed)
-    lines: list[tuple[Structure | None, str]] = [
+def _organ_lines(report: Report) -> list[tuple[Structure, str]]:
+    return [
         (
             organ.structure,
             f"{organ.structure.value.replace('_', ' ')}: {organ.volume_ml:.0f} ml"
             + (" (cut)" if organ.is_incomplete else ""),
         )
-        for organ in ordered
+        for organ in report.organs
     ]
-    if rest := len(lines[MOST_LINES:]):
-        return [*lines[: MOST_LINES - 1], (None, f"and {rest + 1} more")]
-    return lines
 
 
 def _with_legend(
     picture: Image.Image,
     lines: list[str],
-    entries: Sequence[tuple[Structure | None, str]],
+    entries: list[tuple[Structure, str]],
     typeface: Typeface,
 ) -> Image.Image:
     """The picture with side marks (the patient's right on the left) and a legend beside it."""
@@ -106,8 +98,7 @@ def _with_legend(
         y += LINE_PX
     y += LINE_PX // 2
     for structure, text in entries:
-        if structure is not None:
-            draw.rectangle((x, y + 3, x + 12, y + 15), fill=rgb_of(structure))
+        draw.rectangle((x, y + 3, x + 12, y + 15), fill=rgb_of(structure))
         draw.text((x + 20, y), typeface.known(text), fill=INK, font=font)
         y += LINE_PX
     return page

@@ -96,6 +96,11 @@ def report(volume: Volume, organs: LabelMap) -> Report:
     )
 
 
+@pytest.fixture(scope="module")
+def encoded_sr(report: Report, series: CtSeries, segmentation: Dataset) -> bytes:
+    return encode_sr(report, series, [segmentation], result_identity("sr"))
+
+
 def test_everything_that_is_no_organ_of_ours_stays_as_the_network_labels_it(
     organs: LabelMap,
 ) -> None:
@@ -150,10 +155,8 @@ def test_the_object_does_not_call_bones_abdominal_organs(segmentation: Dataset) 
     assert "Organs and other structures" in segmentation.SeriesDescription
 
 
-def test_the_report_has_the_volume_of_each_and_refers_to_its_segment(
-    report: Report, series: CtSeries, segmentation: Dataset
-) -> None:
-    document = dcmread(BytesIO(encode_sr(report, series, [segmentation], result_identity("sr"))))
+def test_the_report_has_the_volume_of_each(encoded_sr: bytes) -> None:
+    document = dcmread(BytesIO(encoded_sr))
 
     volumes = {
         m.tracking_id: m.value for m in measurements_from_sr(document) if m.concept == "118565006"
@@ -166,9 +169,13 @@ def test_the_report_has_the_volume_of_each_and_refers_to_its_segment(
 
 @pytest.mark.parametrize("attribute", ["code", "side"])
 def test_a_report_that_puts_a_cyst_elsewhere_is_refused(
-    attribute: str, report: Report, series: CtSeries, segmentation: Dataset
+    attribute: str,
+    encoded_sr: bytes,
+    report: Report,
+    series: CtSeries,
+    segmentation: Dataset,
 ) -> None:
-    document = dcmread(BytesIO(encode_sr(report, series, [segmentation], result_identity("sr"))))
+    document = dcmread(BytesIO(encoded_sr))
     (site,) = [
         item
         for group in document.ContentSequence[-1].ContentSequence

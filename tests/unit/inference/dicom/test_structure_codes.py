@@ -2,6 +2,7 @@
 
 from collections import Counter
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from inference.dicom.codes import FINDING, LEFT, RIGHT, STRUCTURE_CODES
 from inference.domain.labelmap import LISTED, Structure
 
 EVERY = [*Structure, *LISTED]
+SCT: dict[str, Any] = dict(concepts["SCT"])
 MEANINGS: dict[str, set[str]] = {}
-for of_name in concepts["SCT"].values():
+for of_name in SCT.values():
     for value, (meaning, _groups) in of_name.items():
         MEANINGS.setdefault(value, set()).add(meaning.lower())
 

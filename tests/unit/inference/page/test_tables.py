@@ -109,6 +109,25 @@ def test_organs_have_whole_numbers_and_say_where_they_are_cut() -> None:
     assert rows[0].structure == Structure.LIVER
 
 
+def test_organs_of_ours_come_first_and_what_has_no_room_is_counted() -> None:
+    (organ, *others) = full_report().organs
+    ribs = [replace(organ, structure=Structure(f"rib_left_{n}")) for n in range(1, 6)]
+    mixed = [*ribs, *others[:2]]
+
+    rows = organ_rows(mixed, WORDS, room=5)
+    all_rows = organ_rows(mixed, WORDS, room=7)
+
+    assert [row.cells[0] for row in rows] == [
+        "Right kidney",
+        "Spleen",
+        "Rib 1 L",
+        "Rib 2 L",
+        "… and 3 more",
+    ]
+    assert [row.cells[0] for row in all_rows[-2:]] == ["Rib 4 L", "Rib 5 L"]
+    assert len(all_rows) == 7
+
+
 def test_nothing_is_ever_minus_zero() -> None:
     (organ, *_) = full_report().organs
 

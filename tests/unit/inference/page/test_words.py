@@ -102,7 +102,7 @@ def every_flag() -> list[str]:
         *quality.patient_flags(Patient(sex="F", age_years=12.0)),
         *quality.scan_flags("unknown", None),
         *quality.slab_flags(20.0, (0.0, 30.0)),
-        *quality.organ_flags((organ,)),
+        *quality.organ_flags((organ, replace(organ, structure=Structure("colon")))),
         downgrade_flag(("cuda",), "cpu") or "",
         "L3 set by hand by otto at 2026-11-21 21:50 UTC",
         "the network alone found no L3",
