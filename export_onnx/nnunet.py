@@ -116,8 +116,8 @@ def _say(manifest: "ModelManifest", folds: int, folder: Path) -> None:
         f"{folder}: {manifest.parameters} parameters in {folds} folds",
         f"parity of logits {worst:.1e} (allowed {manifest.parity.tolerance_max_abs:.1e}); "
         f"{manifest.parity.argmax_agreement[AS_NNUNET]:.6f} of a synthetic CT's voxels as nnunetv2 labels them",
-        f"reported by the node: {', '.join(reported)}",
-        *([f"not reported: {', '.join(others)}"] if others else []),
+        f"reported by the node ({len(reported)}): {', '.join(reported)}",
+        *([f"not reported ({len(others)}): {', '.join(others)}"] if others else []),
     ]
     sys.stdout.write("\n".join(lines) + "\n")
 
@@ -125,6 +125,15 @@ def _say(manifest: "ModelManifest", folds: int, folder: Path) -> None:
 def _unreported(manifest: "ModelManifest") -> list[str]:
     labels = manifest.output.labels
     return [each.removeprefix(UNREPORTED) for each in labels if each.startswith(UNREPORTED)]
+
+
+def _as_labelled(manifest: "ModelManifest") -> str:
+    """Of listed structures, which no rule of ours is about."""
+    return (
+        "; structures that are no organs of ours stay whole, as the network labels them"
+        if any(structure.is_listed for structure in manifest.structures().values())
+        else ""
+    )
 
 
 def make_organ_model(order: "Export", trained: "TrainedFolder") -> "ModelManifest":
@@ -237,7 +246,7 @@ A network that nnU-Net planned and trained, run by the node as nnU-Net's own pre
 - {manifest.parameters} parameters, opset {manifest.opset}, licence: {manifest.licence}
 - Known to the network and not reported by the node: {", ".join(others) or "nothing"}
 
-After it, as of any organ, the node drops pieces below a millilitre and those far from the largest one.
+After it, as of any organ, the node drops pieces below a millilitre and those far from the largest one{_as_labelled(manifest)}.
 
 ## ONNX Runtime against torch
 

@@ -15,7 +15,7 @@ from inference.domain.errors import ConfigurationInvalid, UnreadableInput
 from inference.domain.labelmap import TISSUES
 from inference.domain.manifest import UNREPORTED
 from inference.domain.nnunet_recipe import CANONICAL, ORIENTATION, Recipe
-from training.label_names import KIDNEY, plain, structure_named
+from training.label_names import KIDNEY, plain, reported_as
 from training.nnunet.predict import FINAL
 from training.nnunet.slim import read_checkpoint
 from training.nnunet.workspace import DATASET_NAME, NOTES
@@ -142,7 +142,7 @@ def _labels(description: Mapping[str, Any]) -> tuple[str, ...]:
     names = sorted(numbers, key=lambda name: int(numbers[name]))
     labels = ["background"]
     for name in names[1:]:
-        structure = structure_named(name)
+        structure = reported_as(name)
         # Tissues are measured at L3 by a network of their own.
         is_ours = structure is not None and structure not in TISSUES and structure not in labels
         labels.append(structure.value if is_ours and structure else f"{UNREPORTED}{plain(name)}")
@@ -151,11 +151,12 @@ def _labels(description: Mapping[str, Any]) -> tuple[str, ...]:
         advice = (
             "Convert with --kidneys-by-side --labels liver,kidney_right,kidney_left,spleen,pancreas and train that."
             if KIDNEY in map(plain, names)
-            else "Train on structures of the node, or add its names to training/label_names.toml."
+            else "Train on structures of the node, or add a name to training/label_names.toml or a structure to "
+            "inference/domain/listed_structures.csv."
         )
         raise ConfigurationInvalid(
             found=f"no label that the node reports: {found}",
-            wanted="organs it knows",
+            wanted="organs it knows, or names of TotalSegmentator's task total",
             advice=advice,
         )
     return tuple(labels)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.domain.errors import ConfigurationInvalid
-from inference.domain.labelmap import Structure
+from inference.domain.labelmap import LISTED, Structure
 
 TABLE = Path(__file__).with_suffix(".toml")
 KIDNEY = "kidney"
@@ -43,6 +43,16 @@ def structure_named(name: str) -> Structure | None:
     """The structure of a plain name."""
     ours = our_name(name)
     return Structure(ours) if ours in set(Structure) else None
+
+
+def reported_as(name: str) -> Structure | None:
+    """The structure of a plain name that the node reports, one that training reads or one of the listed ones."""
+    return structure_named(name) or _listed().get(plain(name))
+
+
+@cache
+def _listed() -> Mapping[str, Structure]:
+    return {plain(listed.value): listed for listed in LISTED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from pydicom.sr.coding import Code
 
-from inference.domain.labelmap import Structure
+from inference.domain.labelmap import LISTED, Structure
 from inference.domain.level_outcome import LevelOutcome
+from inference.domain.listed_structures import ListedStructure, listed_structures
 from inference.domain.measurement import Quantity, Unit
 from inference.domain.report_options import SrTitle
 
@@ -29,6 +30,7 @@ def private(value: str, meaning: str) -> Code:
 # CID 7150; (123037004, SCT) of older tools is no longer in it.
 ANATOMY = concept("91723000", "SCT", "Anatomical Structure")
 TISSUE = concept("85756007", "SCT", "Tissue")
+FINDING = concept("49755003", "SCT", "Morphologically Abnormal Structure")
 LEFT = concept("7771000", "SCT", "Left")
 RIGHT = concept("24028007", "SCT", "Right")
 _ABDOMEN = concept("818981001", "SCT", "Abdomen")
@@ -50,7 +52,25 @@ class StructureCode:
     modifier: Code | None = None
     """Laterality."""
     region: Code | None = None
-    """Anatomic region, where the type alone does not tell two fats apart."""
+    """Anatomic region, where the type alone does not tell two fats apart, or is of a finding."""
+    region_modifier: Code | None = None
+    """Laterality of the region."""
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """The code values, by which a segment is told from every other; empty where it has none."""
+        kind, side, region, region_side = (
+            code.value if code is not None else ""
+            for code in (self.kind, self.modifier, self.region, self.region_modifier)
+        )
+        return kind, side, region, region_side
+
+    @property
+    def site(self) -> tuple[Code, Code | None]:
+        """Where a finding is, and on which side; anatomy is its own site."""
+        if self.region is not None and self.category == FINDING:
+            return self.region, self.region_modifier
+        return self.kind, self.modifier
 
 
 STRUCTURE_CODES: dict[Structure, StructureCode] = {
@@ -125,6 +145,27 @@ STRUCTURE_CODES: dict[Structure, StructureCode] = {
         rgb=(120, 220, 160),
     ),
 }
+
+_SIDES = {"left": LEFT, "right": RIGHT, "": None}
+
+
+def _of_table(row: ListedStructure) -> StructureCode:
+    kind, side = concept(row.code, "SCT", row.meaning), _SIDES[row.side]
+    if not row.place:
+        return StructureCode(label=row.label, kind=kind, modifier=side, rgb=row.rgb)
+    value, _, meaning = row.place.partition(" ")
+    return StructureCode(
+        label=row.label,
+        kind=kind,
+        category=FINDING,
+        region=concept(value, "SCT", meaning),
+        region_modifier=side,
+        rgb=row.rgb,
+    )
+
+
+# Codes that the DICOM tables lack are TotalSegmentator's own: docs/decisions/0026-structures-of-a-table.md.
+STRUCTURE_CODES |= {listed: _of_table(listed_structures()[listed.value]) for listed in LISTED}
 
 QUANTITY_CODES: dict[Quantity, Code] = {
     Quantity.AREA: concept("42798000", "SCT", "Area"),

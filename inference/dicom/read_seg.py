@@ -34,7 +34,7 @@ MASK_TOLERANCE = 0.5
 SIDEWAYS_TOLERANCE_MM = 0.3
 """However fine the pixels: the reader accepts slices this far off a straight line."""
 # PS3.16 CID 244; written down once more, so that a mistake in codes.py does not prove itself.
-_SIDE_CODES = {"_left": "7771000", "_right": "24028007"}
+_SIDE_CODES = {"left": "7771000", "right": "24028007"}
 
 Vectors = npt.NDArray[np.float64]
 
@@ -240,25 +240,20 @@ class _Pixels:
 
 def _structures(segmentation: Dataset) -> list[Structure]:
     """The structure of each segment, by its coded type, side and region; segments are 1..N without gaps."""
-    by_code = {
-        (
-            code.kind.value,
-            code.modifier.value if code.modifier else "",
-            code.region.value if code.region else "",
-        ): structure
-        for structure, code in STRUCTURE_CODES.items()
-    }
+    by_code = {code.key: structure for structure, code in STRUCTURE_CODES.items()}
     found = []
     for expected, segment in enumerate(segmentation.SegmentSequence, start=1):
         kind = segment.SegmentedPropertyTypeCodeSequence[0]
         side = _first_code(kind, "SegmentedPropertyTypeModifierCodeSequence")
-        key = (str(kind.CodeValue), side, _first_code(segment, "AnatomicRegionSequence"))
+        (region,) = segment.get("AnatomicRegionSequence") or (Dataset(),)
+        region_side = _first_code(region, "AnatomicRegionModifierSequence")
+        region_code = _first_code(segment, "AnatomicRegionSequence")
+        key = (str(kind.CodeValue), side, region_code, region_side)
         if int(segment.SegmentNumber) != expected or key not in by_code:
             raise _implausible("an unknown segment", "segments 1..N of known structures")
         structure = by_code[key]
-        wanted = [code for ending, code in _SIDE_CODES.items() if structure.endswith(ending)]
-        named = [code for ending, code in _SIDE_CODES.items() if ending[1:] in _label(segment)]
-        if ([side] if side else []) != wanted or named != wanted:
+        coded = [code for code in (side, region_side) if code] or _sides_in(str(kind.CodeMeaning))
+        if not coded == _sides_in(structure) == _sides_in(str(segment.SegmentLabel)):
             raise _implausible(
                 "a segment with another side", "name, code and structure on one side"
             )
@@ -266,8 +261,10 @@ def _structures(segmentation: Dataset) -> list[Structure]:
     return found
 
 
-def _label(segment: Dataset) -> str:
-    return str(segment.SegmentLabel).lower()
+def _sides_in(name: str) -> list[str]:
+    """The codes of the sides that a name or a meaning tells: some concepts have their side in themselves."""
+    words = name.lower().replace("_", " ").split()
+    return [code for side, code in _SIDE_CODES.items() if side in words]
 
 
 def _first_code(item: Dataset, keyword: str) -> str:

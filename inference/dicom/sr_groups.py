@@ -217,7 +217,7 @@ def _organ(organ: OrganResult) -> _Content:
     return _Content(
         tracking_id=organ.structure.value,
         finding=code.kind,
-        sites=((code.kind, code.modifier),),
+        sites=(code.site,),
         structure=organ.structure,
         numbers=tuple(numbers),
         task="organs",

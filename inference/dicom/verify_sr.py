@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.sr.coding import Code
 
 from inference.dicom import codes
 from inference.dicom.ct_series import CtSeries
@@ -249,11 +250,11 @@ def _comments(report: Report) -> Iterator[SrStatement]:
 
 
 def _names_structures(document: Dataset, report: Report) -> bool:
-    """Finding of every measured structure, and side of every organ that has two."""
-    measured = {m.structure for m in report.body_composition if m.structure}
-    measured |= {organ.structure for organ in report.organs}
+    """Finding of every measured structure, its site, and the side of what has two."""
+    at_l3 = {m.structure: (codes.L3_VERTEBRA, None) for m in report.body_composition if m.structure}
+    sites = at_l3 | {organ.structure: _site(organ.structure) for organ in report.organs}
     found_kinds: dict[str, SrCode] = {}
-    found_sides: dict[str, str] = {}
+    found_sites: dict[str, tuple[SrCode, str]] = {}
     for group, item in group_items(document):
         if concept_of(item).value == _FINDING:
             found_kinds[group] = code_of(item)
@@ -263,14 +264,24 @@ def _names_structures(document: Dataset, report: Report) -> bool:
                 for child in item.get("ContentSequence", [])
                 if concept_of(child).value == _LATERALITY
             ]
-            found_sides[group] = "".join(sides)
-    for structure in measured:
-        code = codes.STRUCTURE_CODES[structure]
-        side = code.modifier.value if code.modifier else ""
-        kind = SrCode(code.kind.value, code.kind.scheme_designator)
-        if (found_kinds.get(structure.value), found_sides.get(structure.value)) != (kind, side):
-            return False
-    return True
+            found_sites[group] = code_of(item), "".join(sides)
+    return all(
+        found_kinds.get(structure.value) == _sr_code(codes.STRUCTURE_CODES[structure].kind)
+        and found_sites.get(structure.value) == (_sr_code(place), side.value if side else "")
+        for structure, (place, side) in sites.items()
+    )
+
+
+def _site(structure: Structure) -> tuple[Code, Code | None]:
+    """A finding lies in something; anatomy is its own place."""
+    code = codes.STRUCTURE_CODES[structure]
+    if code.region is not None:
+        return code.region, code.region_modifier
+    return code.kind, code.modifier
+
+
+def _sr_code(code: Code) -> SrCode:
+    return SrCode(code.value, code.scheme_designator)
 
 
 def _refers_to_segments(document: Dataset, report: Report, references: Sequence[Dataset]) -> bool:
@@ -303,16 +314,15 @@ def _refers_to_segments(document: Dataset, report: Report, references: Sequence[
 
 
 def _is_segment_of(segment: Dataset, structure: Structure) -> bool:
-    code = codes.STRUCTURE_CODES[structure]
-    kind = segment.SegmentedPropertyTypeCodeSequence[0]
-    modifiers = kind.get("SegmentedPropertyTypeModifierCodeSequence") or []
+    (kind,) = segment.SegmentedPropertyTypeCodeSequence
     regions = segment.get("AnatomicRegionSequence") or []
-    return (
-        str(kind.CodeValue) == code.kind.value
-        and [str(m.CodeValue) for m in modifiers]
-        == ([code.modifier.value] if code.modifier else [])
-        and [str(r.CodeValue) for r in regions] == ([code.region.value] if code.region else [])
+    modifiers = kind.get("SegmentedPropertyTypeModifierCodeSequence") or []
+    sides = [m for region in regions for m in region.get("AnatomicRegionModifierSequence") or []]
+    found = tuple(
+        "".join(str(item.CodeValue) for item in items)
+        for items in ((kind,), modifiers, regions, sides)
     )
+    return found == codes.STRUCTURE_CODES[structure].key
 
 
 def _refers_to_level(document: Dataset, level: Level | None, series: CtSeries) -> bool:

@@ -26,7 +26,7 @@ from inference.dicom.source_images import (
     created_date_time,
     stamp,
 )
-from inference.domain.labelmap import TISSUES, LabelMap, Structure
+from inference.domain.labelmap import TISSUES, LabelMap, Structure, in_fixed_order
 from inference.domain.seg_encoding import SegEncoding
 
 PRODUCT = "Habitus"
@@ -92,7 +92,7 @@ def present_structures(labels: LabelMap) -> tuple[Structure, ...]:
         # The counting makes a copy of eight bytes per voxel: rows that are used, one slice at a time.
         has |= np.bincount(plane[plane.any(axis=1)].ravel(), minlength=256) > 0
     present = {structure for label, structure in labels.structures.items() if has[label]}
-    return tuple(structure for structure in Structure if structure in present)
+    return in_fixed_order(present)
 
 
 def unproven_seg(content: SegContent, encoding: SegEncoding) -> bytes:
@@ -174,7 +174,9 @@ def _object_arguments(
     structures: Sequence[Structure], identity: ResultIdentity
 ) -> dict[str, object]:
     is_tissue = all(structure in TISSUES for structure in structures)
-    what = "Body composition at L3" if is_tissue else "Abdominal organs"
+    is_more = any(structure.is_listed for structure in structures)
+    organs = "Organs and other structures" if is_more else "Abdominal organs"
+    what = "Body composition at L3" if is_tissue else organs
     date, time = created_date_time(identity)
     return {
         "series_instance_uid": identity.series_instance_uid,
@@ -275,11 +277,16 @@ def _own_thickness(segmentation: Dataset, content: SegContent) -> None:
 
 def _add_laterality(segmentation: Dataset, structures: Sequence[Structure]) -> None:
     for segment, structure in zip(segmentation.SegmentSequence, structures, strict=True):
-        modifier = STRUCTURE_CODES[structure].modifier
-        if modifier is not None:
+        code = STRUCTURE_CODES[structure]
+        if code.modifier is not None:
             kind = segment.SegmentedPropertyTypeCodeSequence[0]
             kind.SegmentedPropertyTypeModifierCodeSequence = ItemSequence(
-                [hd.sr.CodedConcept.from_code(modifier)]
+                [hd.sr.CodedConcept.from_code(code.modifier)]
+            )
+        if code.region_modifier is not None:
+            region = segment.AnatomicRegionSequence[0]
+            region.AnatomicRegionModifierSequence = ItemSequence(
+                [hd.sr.CodedConcept.from_code(code.region_modifier)]
             )
 
 

@@ -10,7 +10,7 @@ from types import UnionType
 from typing import Any, get_args
 
 from inference.domain.errors import ChecksumMismatch, ManifestInvalid
-from inference.domain.labelmap import Structure
+from inference.domain.labelmap import LISTED, Structure
 from inference.domain.nnunet_recipe import Recipe, Resampling
 
 SCHEMA_VERSION = 1
@@ -226,7 +226,8 @@ def _check(manifest: ModelManifest) -> None:
         or (
             out.labels[:1] == ("background",)
             and all(
-                label in list(Structure) or label.startswith(UNREPORTED) for label in out.labels[1:]
+                label in (*Structure, *LISTED) or label.startswith(UNREPORTED)
+                for label in out.labels[1:]
             )
             and len(set(out.labels)) == len(out.labels)
         ),

@@ -219,7 +219,8 @@ def _organs(sheet: Sheet, report: Report, words: Words) -> None:
         sheet.write(words["no_organs"], Box(left, box.top, right, box.top + ROW_PX), SMALL)
         return
     heads = (words["organ"], words["volume"], words["mean_hu"], "")
-    _table(sheet, "organ", box, heads, tables.organ_rows(report.organs, words))
+    room = (SHEET_PX[1] - FOOTER_PX - TABLES_TOP_PX) // ROW_PX - 1
+    _table(sheet, "organ", box, heads, tables.organ_rows(report.organs, words, room))
 
 
 def _notes(sheet: Sheet, report: Report, words: Words, facts: PageFacts) -> None:

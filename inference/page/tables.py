@@ -95,20 +95,26 @@ def cut_off_sources(report: Report, words: Words) -> list[str]:
     ]
 
 
-def organ_rows(organs: Sequence[OrganResult], words: Words) -> list[Row]:
-    """Volume and density of each organ."""
-    return [
-        Row(
-            structure=organ.structure,
-            cells=(
-                words.structures[organ.structure],
-                _number(organ.volume_ml, 0),
-                NOTHING if organ.mean_hu is None else _number(organ.mean_hu, 0),
-                words["cut"] if organ.is_incomplete else "",
-            ),
-        )
-        for organ in organs
-    ]
+def organ_rows(organs: Sequence[OrganResult], words: Words, room: int) -> list[Row]:
+    """Volume and density of each organ, ours first; where there is no room for all the last row counts the rest."""
+    ordered = sorted(organs, key=lambda organ: organ.structure.is_listed)
+    shown = ordered if len(ordered) <= room else ordered[: room - 1]
+    rows = [_organ_row(organ, words) for organ in shown]
+    if rest := len(ordered) - len(shown):
+        rows.append(Row(cells=(words["more_organs"].format(count=rest), "", "", "")))
+    return rows
+
+
+def _organ_row(organ: OrganResult, words: Words) -> Row:
+    return Row(
+        structure=organ.structure,
+        cells=(
+            words.structures[organ.structure],
+            _number(organ.volume_ml, 0),
+            NOTHING if organ.mean_hu is None else _number(organ.mean_hu, 0),
+            words["cut"] if organ.is_incomplete else "",
+        ),
+    )
 
 
 def scan_lines(report: Report, words: Words, image_number: int | None) -> list[str]:

@@ -146,13 +146,20 @@ def label_boxes(labels: npt.NDArray[np.uint8], highest: int) -> list[Box | None]
 def organ_map(
     labels: npt.NDArray[np.uint8], volume: Volume, structures: dict[int, Structure]
 ) -> LabelMap:
-    """Largest pieces of each organ kept, specks dropped."""
+    """Largest pieces of each organ kept, specks dropped; of a listed structure everything stays as the network says it.
+
+    What is true of organs is not of the others: a rib is cut into pieces by slices, the colon by the field of view.
+    """
     cleaned = np.zeros_like(labels)
     boxes = label_boxes(labels, max(structures))
     for label, structure in structures.items():
         if (box := boxes[label - 1]) is None:
             continue
-        kept = _large_pieces(labels[box] == label, volume.spacing_mm[0])
+        found = labels[box] == label
+        if structure.is_listed:
+            cleaned[box][found] = label
+            continue
+        kept = _large_pieces(found, volume.spacing_mm[0])
         minimum = MINIMUM_ML.get(structure, DEFAULT_MINIMUM_ML)
         if volume.volume_ml(kept, box[0].start) >= minimum:
             cleaned[box][kept] = label

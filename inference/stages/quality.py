@@ -78,5 +78,12 @@ def slab_flags(slab_height_mm: float, extent_mm: tuple[float, float]) -> list[st
 
 def organ_flags(organs: tuple[OrganResult, ...]) -> list[str]:
     """Organs the field of view cuts."""
-    cut = [organ.structure.value.replace("_", " ") for organ in organs if organ.is_incomplete]
-    return [f"cut by the field of view, volume incomplete: {', '.join(cut)}"] if cut else []
+    cut = [organ.structure for organ in organs if organ.is_incomplete]
+    named = [structure.value.replace("_", " ") for structure in cut if not structure.is_listed]
+    flags = []
+    if named:
+        flags.append(f"cut by the field of view, volume incomplete: {', '.join(named)}")
+    if others := len(cut) - len(named):
+        # Of a skeleton much is cut in most scans: each says so in its own row; their names here would hide the organs.
+        flags.append(f"structures beside the organs cut by the field of view: {others}")
+    return flags

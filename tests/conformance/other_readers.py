@@ -18,15 +18,13 @@ from tests.conformance.validators import dcmqi_tool, run_tool
 Centroids = Mapping[Structure, npt.NDArray[np.float64]]
 """Mean position of a mask's voxels in patient space (LPS, mm)."""
 
+Key = tuple[str, str, str, str]
+"""Values of type, its modifier, region and its modifier."""
+
 _RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
-_STRUCTURE_OF: Mapping[tuple[str, str, str], Structure] = {
-    (
-        code.kind.value,
-        code.modifier.value if code.modifier else "",
-        code.region.value if code.region else "",
-    ): structure
-    for structure, code in STRUCTURE_CODES.items()
+_STRUCTURE_OF: Mapping[Key, Structure] = {
+    code.key: structure for structure, code in STRUCTURE_CODES.items()
 }
 
 
@@ -109,18 +107,20 @@ def _numbers_of(groups: list[dict[str, Any]]) -> Iterator[tuple[Number, float]]:
             yield name, float(item["value"])
 
 
-def _key_of_item(segment: Dataset) -> tuple[str, str, str]:
+def _key_of_item(segment: Dataset) -> Key:
     kind = segment.SegmentedPropertyTypeCodeSequence[0]
     modifiers = kind.get("SegmentedPropertyTypeModifierCodeSequence") or []
     regions = segment.get("AnatomicRegionSequence") or []
+    sides = [side for item in regions for side in item.get("AnatomicRegionModifierSequence") or []]
     return (
         str(kind.CodeValue),
         "".join(str(item.CodeValue) for item in modifiers),
         "".join(str(item.CodeValue) for item in regions),
+        "".join(str(item.CodeValue) for item in sides),
     )
 
 
-def _key_of_json(segment: Mapping[str, Any]) -> tuple[str, str, str]:
+def _key_of_json(segment: Mapping[str, Any]) -> Key:
     def value(keyword: str) -> str:
         return str(segment.get(keyword, {}).get("CodeValue", ""))
 
@@ -128,6 +128,7 @@ def _key_of_json(segment: Mapping[str, Any]) -> tuple[str, str, str]:
         value("SegmentedPropertyTypeCodeSequence"),
         value("SegmentedPropertyTypeModifierCodeSequence"),
         value("AnatomicRegionSequence"),
+        value("AnatomicRegionModifierSequence"),
     )
 
 

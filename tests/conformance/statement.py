@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from io import BytesIO
 from pathlib import Path
@@ -28,7 +28,7 @@ from inference.dicom.suitability import unsuitable_because
 from inference.dicom.write_page import encode_page
 from inference.dicom.write_seg import encode_seg
 from inference.dicom.write_sr import encode_sr
-from inference.domain.labelmap import TISSUES
+from inference.domain.labelmap import LISTED, TISSUES, Structure
 from inference.domain.seg_encoding import SegEncoding
 from orthanc_plugin.node.orthanc_config import OrthancOptions, Peer, configuration_of
 from tests.synthetic_series import result_identity, save_all, small_datasets, small_labels
@@ -155,11 +155,23 @@ def association_defaults() -> str:
 
 
 def structures() -> str:
-    """Segments: label, category, type, modifier, region, colour."""
+    """Segments of what the node knows rules for: label, category, type, modifier, region, colour."""
+    return _segments(Structure)
+
+
+def listed_structures() -> str:
+    """Segments of what only imported networks label."""
+    return _segments(LISTED)
+
+
+def _segments(of: Iterable[Structure]) -> str:
     rows = []
-    for structure, code in codes.STRUCTURE_CODES.items():
+    for structure in of:
+        code = codes.STRUCTURE_CODES[structure]
         modifier = _shown(code.modifier) if code.modifier else "–"
         region = _shown(code.region) if code.region else "–"
+        if code.region_modifier:
+            region += f", {_shown(code.region_modifier)}"
         colour = "{} {} {}".format(*code.rgb)
         rows.append(
             [
@@ -187,8 +199,8 @@ def private_codes() -> str:
 
 
 def standard_codes() -> str:
-    """Every code of a standard scheme, but for those of the segments."""
-    of_segments = set(_codes_in(codes.STRUCTURE_CODES))
+    """Every code of a standard scheme, but for those of segments alone."""
+    of_segments = set(_codes_in(codes.STRUCTURE_CODES)) - {codes.L3_VERTEBRA}
     found = {c for c in _all_codes() if c.scheme_designator != codes.PRIVATE_SCHEME} - of_segments
     rows = sorted([c.scheme_designator, f"`{c.value}`", c.meaning] for c in found)
     return markdown(["scheme", "code value", "code meaning"], rows)
@@ -209,7 +221,8 @@ def _codes_in(value: Any) -> Iterator[Code]:
         for item in value.values():
             yield from _codes_in(item)
     elif isinstance(value, codes.StructureCode):
-        for part in (value.kind, value.category, value.modifier, value.region):
+        parts = (value.kind, value.category, value.modifier, value.region, value.region_modifier)
+        for part in parts:
             yield from _codes_in(part)
 
 
@@ -221,6 +234,7 @@ TABLES: Mapping[str, Callable[[], str]] = MappingProxyType(
         "attributes-repeated": attributes_repeated,
         "association-defaults": association_defaults,
         "structures": structures,
+        "listed-structures": listed_structures,
         "private-codes": private_codes,
         "standard-codes": standard_codes,
     }

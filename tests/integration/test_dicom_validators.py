@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from inference.dicom.read_series import load_series
 from inference.dicom.write_page import build_page
 from inference.dicom.write_seg import build_seg
 from inference.dicom.write_sr import build_sr
-from inference.domain.labelmap import FLARE22_ORGANS, TISSUES, LabelMap, Structure
+from inference.domain.labelmap import FLARE22_ORGANS, LISTED, TISSUES, LabelMap, Structure
+from inference.stages.measure import measure_organs
 from tests.named_series import DECODABLE, UNDECODABLE, results, series_named
 from tests.synthetic_series import (
     enhanced_dataset,
@@ -84,6 +86,29 @@ def test_a_segmentation_is_valid(structures: tuple[Structure, ...], tmp_path: Pa
     build_seg(labels, series, result_identity()).save_as(tmp_path / "seg.dcm")
 
     assert dciodvfy_errors(tmp_path / "seg.dcm") == []
+
+
+def test_segments_and_a_report_of_what_networks_of_others_label_are_valid(tmp_path: Path) -> None:
+    series = load_series(save_all(small_datasets(), tmp_path / "ct"))
+    labels = np.zeros(series.volume.shape, np.uint8)
+    labels[4, 2:5, 4:44].flat[: len(LISTED)] = np.arange(1, len(LISTED) + 1)
+    organs = LabelMap(
+        labels=labels,
+        affine_lps=series.volume.affine_lps,
+        structures=dict(enumerate(LISTED, start=1)),
+    )
+    report = replace(
+        full_report(), body_composition=(), organs=measure_organs(series.volume, organs)
+    )
+    segmentation = build_seg(organs, series, result_identity())
+    assert len(segmentation.SegmentSequence) == len(report.organs) == len(LISTED)
+    segmentation.save_as(tmp_path / "seg.dcm")
+
+    build_sr(report, series, [segmentation], result_identity("sr")).save_as(tmp_path / "sr.dcm")
+
+    for name in ("seg.dcm", "sr.dcm"):
+        assert dciodvfy_errors(tmp_path / name) == []
+    assert dsrdump_errors(tmp_path / "sr.dcm") == []
 
 
 def test_a_segmentation_of_one_slice_is_valid(tmp_path: Path) -> None:

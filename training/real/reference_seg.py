@@ -12,6 +12,7 @@ from inference.dicom.codes import L3_VERTEBRA, STRUCTURE_CODES
 from inference.dicom.quiet import quietly
 from inference.dicom.read_file import has_dicom_mark
 from inference.domain.errors import UnreadableInput
+from inference.domain.labelmap import Structure
 from inference.domain.volume import Volume
 from training.label_names import plain, structure_named
 from training.real.reference import Mask, Reference, on_grid, remembered
@@ -91,7 +92,8 @@ def name_of(segment: Dataset) -> str:
     label = plain(str(segment.get("SegmentLabel", "")))
     # A label that is a known name wins: one type code stands for two fats.
     if structure_named(label) is None:
-        for structure, code in STRUCTURE_CODES.items():
+        for structure in Structure:
+            code = STRUCTURE_CODES[structure]
             wanted_side = code.modifier.value if code.modifier else ""
             if (code.kind.value, code.kind.scheme_designator) == kind and wanted_side == side:
                 return structure.value

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from inference.dicom.codes import rgb_of
-from inference.domain.labelmap import FLARE22_ORGANS, TISSUES, Structure
+from inference.domain.labelmap import FLARE22_ORGANS, LISTED, TISSUES, Structure
 from inference.domain.level_outcome import LevelOutcome
 from inference.domain.measurement import Report
 from inference.domain.report_options import Language
@@ -22,6 +22,7 @@ from inference.page.picture_page import (
     RED,
     RULE,
     TABLES_TOP_PX,
+    TEXT,
     VIEW_PX,
     PageFacts,
     draw_page,
@@ -57,6 +58,13 @@ REPORTS = {
         organs=tuple(replace(organ, volume_ml=12345.6) for organ in full_report().organs),
         cut_offs=full_report().cut_offs * 4,
         models=full_report().models * 2,
+    ),
+    "whole body": replace(
+        full_report(),
+        organs=(
+            *(replace(full_report().organs[1], structure=listed) for listed in LISTED),
+            *full_report().organs,
+        ),
     ),
 }
 
@@ -190,9 +198,8 @@ def test_everything_is_on_the_page(language: Language) -> None:
     report = full_report()
     for key in ("title", "research_use", "ct", "overlay", "combined", "sagittal", "coronal"):
         assert words[key] in shown
-    for structure, name in words.structures.items():
-        if structure.value != "portal_splenic_vein":
-            assert name in shown, structure
+    for structure in (*TISSUES, *FLARE22_ORGANS):
+        assert words.structures[structure] in shown, structure
     assert shown.count(words["below"]) == 1
     assert shown.count(words["not_below"]) == 1
     for model in report.models:
@@ -200,6 +207,29 @@ def test_everything_is_on_the_page(language: Language) -> None:
     joined = " ".join(shown)
     for flag in report.flags:
         assert words.sentence(flag) in joined
+
+
+@pytest.mark.parametrize("language", Language)
+def test_of_a_whole_body_organs_are_shown_and_the_rest_is_counted(language: Language) -> None:
+    shown, words = texts(page(language, "whole body")), words_of(language)
+
+    assert all(words.structures[organ] in shown for organ in FLARE22_ORGANS)
+    assert words.structures[LISTED[0]] in shown
+    assert words["more_organs"].format(count=len(LISTED) - 1) in shown
+
+
+@pytest.mark.parametrize("language", Language)
+def test_the_name_of_every_structure_has_room_in_its_cell(language: Language) -> None:
+    row = next(
+        line
+        for line in page(language).written
+        if line.text == words_of(language).structures[Structure.LIVER]
+    )
+    sheet = Sheet(typeface=lettering(language).typeface)
+    for structure in (*FLARE22_ORGANS, *LISTED):
+        sheet.write(words_of(language).structures[structure], row.box, TEXT)
+
+    assert [line.text for line in sheet.written if line.shown != line.text] == []
 
 
 def test_areas_on_the_page_are_those_of_the_report() -> None:

@@ -99,7 +99,7 @@ def test_organs_have_whole_numbers_and_say_where_they_are_cut() -> None:
     organs = full_report().organs
     with_minus = replace(organs[1], mean_hu=-12.6)
 
-    rows = organ_rows([organs[0], with_minus, organs[6]], WORDS)
+    rows = organ_rows([organs[0], with_minus, organs[6]], WORDS, room=15)
 
     assert [row.cells for row in rows] == [
         ("Liver", "333", "40", "cut"),
@@ -109,10 +109,29 @@ def test_organs_have_whole_numbers_and_say_where_they_are_cut() -> None:
     assert rows[0].structure == Structure.LIVER
 
 
+def test_organs_of_ours_come_first_and_what_has_no_room_is_counted() -> None:
+    (organ, *others) = full_report().organs
+    ribs = [replace(organ, structure=Structure(f"rib_left_{n}")) for n in range(1, 6)]
+    mixed = [*ribs, *others[:2]]
+
+    rows = organ_rows(mixed, WORDS, room=5)
+    all_rows = organ_rows(mixed, WORDS, room=7)
+
+    assert [row.cells[0] for row in rows] == [
+        "Right kidney",
+        "Spleen",
+        "Rib 1 L",
+        "Rib 2 L",
+        "… and 3 more",
+    ]
+    assert [row.cells[0] for row in all_rows[-2:]] == ["Rib 4 L", "Rib 5 L"]
+    assert len(all_rows) == 7
+
+
 def test_nothing_is_ever_minus_zero() -> None:
     (organ, *_) = full_report().organs
 
-    assert organ_rows([replace(organ, mean_hu=-0.4)], WORDS)[0].cells[2] == "0"
+    assert organ_rows([replace(organ, mean_hu=-0.4)], WORDS, room=15)[0].cells[2] == "0"
 
 
 def test_the_scan_is_told_with_image_level_contrast_and_patient() -> None:

@@ -3,9 +3,10 @@
 import pytest
 
 from inference.domain.labelmap import Structure
-from inference.domain.measurement import Measurement, Patient, Quantity, Unit
+from inference.domain.measurement import Measurement, OrganResult, Patient, Quantity, Unit
 from inference.stages.quality import (
     level_flags,
+    organ_flags,
     patient_flags,
     scan_flags,
     slab_flags,
@@ -41,6 +42,32 @@ def test_an_area_that_jumps_between_neighbours_is_flagged(above: float, count: i
 def test_a_slab_that_lacks_a_part_of_l3_is_flagged() -> None:
     assert slab_flags(28.0, (100.0, 128.0)) == []
     assert "6 mm" in slab_flags(22.0, (100.0, 128.0))[0]
+
+
+def organ(name: str, *, is_cut: bool) -> OrganResult:
+    return OrganResult(
+        structure=Structure(name),
+        volume_ml=10.0,
+        mean_hu=40.0,
+        sd_hu=10.0,
+        box_lps_mm=((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+        is_incomplete=is_cut,
+    )
+
+
+def test_organs_that_are_cut_are_named_and_other_structures_counted() -> None:
+    whole = organ("spleen", is_cut=False), organ("sacrum", is_cut=False)
+    cut = organ("liver", is_cut=True), organ("kidney_left", is_cut=True)
+    legs = organ("femur_left", is_cut=True), organ("femur_right", is_cut=True)
+
+    assert organ_flags(whole) == []
+    assert organ_flags((*whole, *cut)) == [
+        "cut by the field of view, volume incomplete: liver, kidney left"
+    ]
+    assert organ_flags((*whole, *legs)) == [
+        "structures beside the organs cut by the field of view: 2"
+    ]
+    assert len(organ_flags((*cut, *legs))) == 2
 
 
 def test_what_is_missing_of_the_patient_is_named() -> None:
