@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from inference.domain.analysis_profile import OrganPatches, load_profile
+from inference.domain.analysis_profile import PROFILE_FOLDER, OrganPatches, profile_from_toml
 from inference.domain.errors import ConfigurationInvalid
 from inference.domain.labelmap import LabelMap, Structure
 from inference.domain.measurement import Patient
@@ -22,6 +22,7 @@ from tests.unit.inference.nnunet.test_recipe_in_manifest import RECIPE
 
 AIR, FAT, ORGAN = -1000, 1, 100
 STEPS = (3.0, 2.0, 2.0)
+ABDOMEN = (PROFILE_FOLDER / "abdomen.toml").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -137,4 +138,4 @@ def test_the_report_says_how_the_network_was_asked(patient: Volume, patches: Org
 
 def test_a_profile_with_another_word_is_refused() -> None:
     with pytest.raises(ConfigurationInvalid, match="organ_patches = 'quick'"):
-        replace(load_profile("abdomen"), organ_patches="quick")
+        profile_from_toml(f'{ABDOMEN}\norgan_patches = "quick"\n', "ours")
