@@ -20,6 +20,12 @@ from inference.stages.grids import (
 
 SLICE_STEP_MM = 2.5
 """Slices nearer to each other are passed over: L3 is 27 mm high."""
+COARSE_STEP_MM = 10.0
+"""Of the first look: a body of 27 mm is met by two slices at least."""
+LOOKED_AT_FROM = 0.1
+"""Probability at the first look: places with less are not looked at closer, but for the best one."""
+CLOSER_MM = 20.0
+"""How far about such a place every slice is shown."""
 SMOOTHING_MM = 4.0
 """Standard deviation of the bell along z: a slice that no neighbour agrees with is a mistake of its own."""
 SAME_BODY_MM = 20.0
@@ -69,16 +75,38 @@ def _middle(body: npt.NDArray[np.bool_]) -> tuple[float, float]:
 
 
 def slice_probabilities(volume: Volume, predictor: Predictor) -> tuple[Float, Float]:
-    """Of the scored slices of a canonical volume: the probability to show L3, and their z."""
+    """Of the scored slices of a canonical volume: the probability to show L3, and their z.
+
+    A look at every fourth tells where the others are worth one; between slices that do not look like L3 the probability is
+    interpolated.
+    """
+    slices = scored_slices(volume)
+    z_mm = slice_z_mm(volume)[slices].astype(np.float32)
+    scored_mm = volume.spacing_mm[0] * (slices[1] - slices[0] if len(slices) > 1 else 1)
+    coarse = np.arange(0, len(slices), max(1, int(COARSE_STEP_MM / scored_mm)))
+    coarse = np.union1d(coarse, len(slices) - 1)
+    first_look = _probabilities(volume, slices[coarse], predictor)
+    near = coarse[(first_look >= LOOKED_AT_FROM) | (first_look == first_look.max())]
+    is_near = (np.abs(z_mm[:, None] - z_mm[None, near]) <= CLOSER_MM).any(axis=1)
+    closer = np.setdiff1d(np.flatnonzero(is_near), coarse)
+    asked = np.r_[coarse, closer]
+    found = np.r_[first_look, _probabilities(volume, slices[closer], predictor)]
+    order = np.argsort(asked)
+    whole = np.interp(np.arange(len(slices)), asked[order], found[order])
+    return whole.astype(np.float32), z_mm
+
+
+def _probabilities(
+    volume: Volume, slices: npt.NDArray[np.intp], predictor: Predictor
+) -> npt.NDArray[np.float64]:
     spec: InputSpec = predictor.manifest.input
     grid = PlaneGrid((spec.shape[2], spec.shape[3]), (spec.spacing_mm[0], spec.spacing_mm[1]))
-    slices = scored_slices(volume)
-    found = []
+    found = [np.empty(0)]
     for first in range(0, len(slices), BATCH):
         planes = slice_planes(volume, slices[first : first + BATCH].tolist(), grid)
         batch = normalise(planes[:, None], spec.hu_window, spec.mean, spec.sd)
-        found.append(probability_of(predictor.predict(batch)[:, 0]))
-    return np.concatenate(found), slice_z_mm(volume)[slices].astype(np.float32)
+        found.append(probability_of(predictor.predict(batch)[:, 0]).astype(np.float64))
+    return np.concatenate(found)
 
 
 def chosen_slice(probabilities: Float, z_mm: Float) -> SliceChoice:

@@ -1,4 +1,4 @@
-"""CPU time of writing a segmentation, ours beside highdicom's alone: `make bench-seg`."""
+"""CPU time of writing a segmentation, ours beside highdicom's and dcmqi's: `make bench-seg`."""
 
 import argparse
 import platform
@@ -20,6 +20,7 @@ from inference.domain.labelmap import FLARE22_ORGANS, LabelMap
 from inference.domain.measurement import Patient
 from inference.domain.seg_encoding import SegEncoding
 from inference.domain.volume import Volume, affine_from_axes
+from tests.benchmarks.dcmqi_writer import dcmqi_cpu_s
 from tests.highdicom_reference import reference_seg
 from tests.synthetic_series import AXIAL, result_identity, small_datasets
 
@@ -43,6 +44,8 @@ class Row:
     megabytes: float
     ours_s: float
     highdicom_s: float
+    dcmqi_s: float | None
+    """None: it writes no such object."""
     read_back_s: float
 
     @property
@@ -103,7 +106,7 @@ def _cpu_s(work: Callable[[], object]) -> float:
 
 @quietly()
 def measure(series: CtSeries, labels: LabelMap, encoding: SegEncoding) -> Row:
-    """Ours and highdicom's in turn, so that a busy machine burdens both alike."""
+    """Ours and the others' in turn, so that a busy machine burdens all alike."""
     identity = result_identity()
 
     def ours() -> bytes:
@@ -121,6 +124,8 @@ def measure(series: CtSeries, labels: LabelMap, encoding: SegEncoding) -> Row:
         for _ in range(REPEATS)
     ]
     ours_s, highdicom_s, read_back_s = (median(times) for times in zip(*rounds, strict=True))
+    is_binary = encoding is SegEncoding.BINARY
+    theirs = [dcmqi_cpu_s(series.headers, labels) for _ in range(REPEATS if is_binary else 0)]
     return Row(
         encoding=encoding,
         slices=len(labels.labels),
@@ -129,6 +134,7 @@ def measure(series: CtSeries, labels: LabelMap, encoding: SegEncoding) -> Row:
         megabytes=len(encoded) / 1e6,
         ours_s=ours_s,
         highdicom_s=highdicom_s,
+        dcmqi_s=median(theirs) if theirs else None,
         read_back_s=read_back_s,
     )
 
@@ -138,17 +144,23 @@ def table(rows: list[Row]) -> str:
     lines = [
         f"Python {platform.python_version()}, highdicom {version('highdicom')}, pydicom {version('pydicom')}, "
         f"numpy {version('numpy')}; synthetic ellipsoids on 512 × 512 pixels; medians of {REPEATS}, CPU time, "
-        "create and encode. highdicom writes uncompressed only.",
+        "create and encode. highdicom writes uncompressed only. dcmqi (itkimage2segimage of its wheel) is a program of its own: its time "
+        "includes reading the images and an uncompressed label map, and writing the file.",
         "",
-        "| encoding | slices | segments | frames | MB | ours s | highdicom s | ours / highdicom | reading back s |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| encoding | slices | segments | frames | MB | ours s | highdicom s | dcmqi s | ours / highdicom | ours / dcmqi | reading back s |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [
         f"| {row.encoding.value} | {row.slices} | {row.segments} | {row.frames} | {row.megabytes:.2f} | {row.ours_s:.2f} "
-        f"| {row.highdicom_s:.2f} | {row.ratio:.2f} | {row.read_back_s:.2f} |"
+        f"| {row.highdicom_s:.2f} | {_or_none(row.dcmqi_s)} | {row.ratio:.2f} "
+        f"| {_or_none(row.dcmqi_s and row.ours_s / row.dcmqi_s)} | {row.read_back_s:.2f} |"
         for row in rows
     ]
     return "\n".join(lines) + "\n"
+
+
+def _or_none(number: float | None) -> str:
+    return "" if number is None else f"{number:.2f}"
 
 
 def main() -> int:

@@ -1,5 +1,7 @@
 """From the scores of single slices to one place, and what is said of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,13 @@ from inference.domain.level_outcome import LevelOutcome
 from inference.domain.volume import Volume
 from inference.stages.decide_by_slices import SINGLE_SLICES, decide_by_slices
 from inference.stages.grids import Float, PlaneGrid
-from inference.stages.slice_scores import chosen_slice, scored_slices, slice_planes
+from inference.stages.slice_scores import (
+    chosen_slice,
+    scored_slices,
+    slice_planes,
+    slice_probabilities,
+)
+from tests.unit.inference.fake_predictors import FakePredictor, make_manifest
 
 Z_MM = np.arange(0, 300, 2.5, dtype=np.float32)
 
@@ -95,3 +103,60 @@ def test_planes_are_centred_on_the_body() -> None:
     assert rows.mean() == pytest.approx(15.5, abs=0.6)
     assert columns.mean() == pytest.approx(15.5, abs=0.6)
     assert (len(rows), len(columns)) == (16, 24)
+
+
+def marked(l3_mm: dict[float, float], slices: int = 300, step_mm: float = 1.0) -> Volume:
+    """A scan whose slices within a centimetre of a place are as dense as L3 is likely there, in hundredths."""
+    volume = field(slices=slices, step_mm=step_mm)
+    z_mm = np.arange(slices) * step_mm
+    hu = volume.hu.copy()
+    for place, likely in l3_mm.items():
+        hu[np.abs(z_mm - place) <= 10, 8:24, 12:36] = round(100 * likely)
+    return replace(volume, hu=hu)
+
+
+def reads_the_mark() -> FakePredictor:
+    """The middle of a slice in hundredths of HU is the probability; bodies of 40 HU and less are none."""
+    manifest = make_manifest("l3-slice", "NCYX", (1, 1, 16, 16), ("L3",))
+    window = replace(manifest.input, hu_window=(0.0, 1000.0), spacing_mm=(2.0, 2.0))
+
+    def logits(batch: Float) -> Float:
+        hu = 1000 * batch[:, 0, 8, 8]
+        likely = np.clip(np.where(hu > 41, hu, 1) / 100, 0.001, 0.999)
+        found: Float = np.log(likely / (1 - likely)).astype(np.float32)[:, None]
+        return found
+
+    return FakePredictor(replace(manifest, input=window), logits)
+
+
+@pytest.mark.parametrize(
+    "places",
+    [{120.0: 1.0}, {44.0: 0.9}, {3.0: 0.8}, {298.0: 0.8}, {120.0: 0.9, 180.0: 0.7}, {120.0: 0.5}],
+)
+@pytest.mark.parametrize("step_mm", [1.0, 2.0, 5.0])
+def test_few_looks_choose_as_a_look_at_every_slice(
+    places: dict[float, float], step_mm: float
+) -> None:
+    volume = marked(places, round(300 / step_mm), step_mm)
+    predictor = reads_the_mark()
+
+    scores, z_mm = slice_probabilities(volume, predictor)
+
+    middle = volume.hu[scored_slices(volume), 16, 24]
+    every = np.clip(np.where(middle > 41, middle, 1) / 100, 0.001, 0.999).astype(np.float32)
+    looks = sum(shape[0] for shape in predictor.shapes)
+    found, wanted = chosen_slice(scores, z_mm), chosen_slice(every, z_mm)
+    assert found.z_mm == pytest.approx(wanted.z_mm, abs=0.1)
+    assert found.peak == pytest.approx(wanted.peak, abs=0.01)
+    assert found.confidence == pytest.approx(wanted.confidence, abs=0.02)
+    assert found.rival_peak == pytest.approx(wanted.rival_peak, abs=0.02)
+    assert looks < len(scores) * (0.85 if step_mm == 5.0 else 0.65)
+
+
+def test_one_slice_is_a_scan_all_the_same() -> None:
+    volume = marked({0.0: 0.9}, slices=1)
+
+    scores, z_mm = slice_probabilities(volume, reads_the_mark())
+
+    assert scores.tolist() == pytest.approx([0.9], abs=0.01)
+    assert z_mm.tolist() == [0.0]
