@@ -23,7 +23,7 @@ SLICE_STEP_MM = 2.5
 COARSE_STEP_MM = 10.0
 """Of the first look: a body of 27 mm is met by two slices at least."""
 LOOKED_AT_FROM = 0.1
-"""Probability at the first look: places with less are not looked at closer, but for the best one."""
+"""Probability at the first look: places with less are not looked at closer."""
 CLOSER_MM = 20.0
 """How far about such a place every slice is shown."""
 SMOOTHING_MM = 4.0
@@ -86,7 +86,7 @@ def slice_probabilities(volume: Volume, predictor: Predictor) -> tuple[Float, Fl
     coarse = np.arange(0, len(slices), max(1, int(COARSE_STEP_MM / scored_mm)))
     coarse = np.union1d(coarse, len(slices) - 1)
     first_look = _probabilities(volume, slices[coarse], predictor)
-    near = coarse[(first_look >= LOOKED_AT_FROM) | (first_look == first_look.max())]
+    near = coarse[first_look >= LOOKED_AT_FROM]
     is_near = (np.abs(z_mm[:, None] - z_mm[None, near]) <= CLOSER_MM).any(axis=1)
     closer = np.setdiff1d(np.flatnonzero(is_near), coarse)
     asked = np.r_[coarse, closer]
