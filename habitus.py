@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands import doctor, explain, import_nnunet, retention, route, synth
+from commands import accelerators, doctor, explain, import_nnunet, retention, route, synth
 from commands.named_path import named_path
 from commands.result_folder import check_writable
 
@@ -121,10 +121,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--profile", default="abdomen", help="abdomen (default), l3, l3-small, or FILE.toml"
     )
     run.add_argument("--models", type=Path, help="another models folder")
+    accelerators.add_options(run)
     run.add_argument(
-        "--providers",
-        default="cpu",
-        help="execution providers, best first: tensorrt,cuda,openvino,cpu",
+        "--downgrade",
+        choices=("warn", "fail"),
+        default="warn",
+        help="where a network does not run on the first provider: say so (default), or end",
     )
     run.add_argument(
         "--sr-title",
@@ -229,7 +231,10 @@ def run_series(options: argparse.Namespace) -> int:
     profile = profile_for(options.profile)
     report = report_options({"title": options.sr_title, "language": options.language})
     models = load_models(
-        profile, tuple(options.providers.split(",")), options.models or SHIPPED_MODELS
+        profile,
+        tuple(options.providers.split(",")),
+        options.models or SHIPPED_MODELS,
+        accelerators.acceleration_of(options),
     )
     now = datetime.now().astimezone()
     hashes = [use.sha256 for use in models.uses]
