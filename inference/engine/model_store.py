@@ -14,8 +14,9 @@ from inference.domain.manifest import NAME_PATTERN, ModelManifest, load_manifest
 from inference.domain.predictor import Predictor
 from inference.domain.refiner import REFINER_NAME, RefinerManifest, load_refiner_manifest
 from inference.engine.acceleration import PLAIN, Acceleration
-from inference.engine.onnx_predictor import OnnxPredictor, available_providers
+from inference.engine.onnx_predictor import OnnxPredictor
 from inference.engine.onnx_refiner import OnnxRefiner
+from inference.engine.onnx_session import available_providers
 from inference.engine.openvino_predictor import OpenVinoPredictor
 from inference.engine.providers import choose_providers, prefers_openvino, require_first
 
@@ -98,7 +99,7 @@ def predictor_of(
     chosen = choose_providers(providers, available_providers())
     if prefers_openvino(chosen):
         return OpenVinoPredictor(path, manifest)
-    predictor = OnnxPredictor(path, manifest, providers)
+    predictor = OnnxPredictor(path, manifest, providers, acceleration)
     if prefers_openvino(chosen, predictor.provider):
         return OpenVinoPredictor(path, manifest)
     return predictor
@@ -141,6 +142,6 @@ def load_refiner(
             wanted=f"organs of {', '.join(manifest.structures)}",
             advice="Name others in [refine] of the profile, or train on them.",
         )
-    refiner = OnnxRefiner(folder / refinement.model, manifest, providers)
+    refiner = OnnxRefiner(folder / refinement.model, manifest, providers, acceleration)
     require_first(manifest.name, providers, refiner.provider, acceleration.downgrade)
     return refiner

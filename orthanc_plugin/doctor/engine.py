@@ -6,6 +6,7 @@ from pathlib import Path
 from inference.domain.analysis_profile import Profile, load_profile
 from inference.domain.errors import ChecksumMismatch, HabitusError, ManifestInvalid, ModelUnusable
 from inference.domain.level_calibration import UNCALIBRATED
+from inference.engine.acceleration import PLAIN, Acceleration
 from inference.engine.model_store import (
     model_names,
     refiner_names,
@@ -15,6 +16,7 @@ from inference.engine.model_store import (
 )
 from inference.engine.provider_trial import provider_in_use
 from inference.engine.providers import Downgrade, downgrade_flag
+from orthanc_plugin.doctor.accelerators import accelerators
 from orthanc_plugin.doctor.finding import Finding, ill, ill_by, noted, well
 from orthanc_plugin.node.settings import EngineSettings
 
@@ -114,10 +116,17 @@ def _in_use(asked: Sequence[str], used: str, downgrade: Downgrade) -> Iterator[F
         )
 
 
-def engine(settings: EngineSettings, profiles: Sequence[str]) -> Iterator[Finding]:
+def engine(
+    settings: EngineSettings, profiles: Sequence[str], acceleration: Acceleration = PLAIN
+) -> Iterator[Finding]:
     """What the settings name."""
     if settings.analyser != OUR_ANALYSER:
         yield well("analyser", f"{settings.analyser}, not ours: its models are not looked at")
         return
     yield from models(settings.models_folder, profiles)
-    yield from providers(settings.providers, settings.downgrade)
+    yield from accelerators(settings, profiles, acceleration)
+    yield from providers(
+        settings.providers,
+        settings.downgrade,
+        lambda name: provider_in_use(name, settings.tensorrt_libraries),
+    )

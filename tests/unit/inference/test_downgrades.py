@@ -10,10 +10,9 @@ from pydicom import dcmread
 from inference.dicom.read_sr import statements_from_sr
 from inference.domain.analysis_profile import load_profile
 from inference.domain.errors import ProviderUnavailable
-from inference.domain.report_options import Language
 from inference.engine.acceleration import Acceleration
 from inference.engine.providers import Downgrade
-from inference.page.words import words_of
+from inference.page.words import Words
 from inference.pipeline import analyse_folder, load_models, silent
 from tests.fuzz.target import IDENTITY, fake_models
 from tests.synthetic_series import save_all
@@ -34,10 +33,12 @@ def test_it_stands_in_report_structured_report_and_notes_of_the_picture_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[str] = []
-    words = words_of(Language.ENGLISH)
-    monkeypatch.setattr(
-        type(words), "sentence", lambda _, english: (drawn.append(english), english)[1]
-    )
+
+    def noted(_: Words, english: str) -> str:
+        drawn.append(english)
+        return english
+
+    monkeypatch.setattr(Words, "sentence", noted)
     volume = make_case(
         5, spacing_mm=(5.0, 4.0, 4.0), shape_rc=(96, 128), field=explicit_field(-150.0, 150.0)
     ).volume
