@@ -181,9 +181,9 @@ audit: .venv-audit/.done ## known vulnerabilities of every pinned package (asks 
 	  $(PIP_AUDIT) --require-hashes -r $$list || failed="$$failed $$list"; done; \
 	  if [ -n "$$failed" ]; then echo "audit: vulnerable, or not wholly audited:$$failed"; exit 1; fi
 .PHONY: sbom
-sbom: .venv-audit/.done ## what a node consists of, as CycloneDX: sbom/node-cpu.cdx.json, sbom/node-gpu.cdx.json
+sbom: .venv-audit/.done ## what a node consists of, as CycloneDX: sbom/node-cpu.cdx.json and so on for gpu and gpu-cuda12
 	@mkdir -p $(SBOM)
-	@for kind in cpu gpu; do .venv-audit/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o $(SBOM)/node-$$kind.cdx.json requirements/$$kind.txt; done
+	@for kind in cpu gpu gpu-cuda12; do .venv-audit/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o $(SBOM)/node-$$kind.cdx.json requirements/$$kind.txt; done
 	@ls -l $(SBOM)
 
 # ---- models
@@ -272,6 +272,7 @@ lock: ## resolve the locks again (developers; needs uv)
 	uv lock
 	uv export -q --locked --no-emit-project --no-default-groups --extra cpu -o requirements/cpu.txt
 	uv export -q --locked --no-emit-project --no-default-groups --extra gpu -o requirements/gpu.txt
+	uv export -q --locked --no-emit-project --no-default-groups --extra gpu-cuda12 -o requirements/gpu-cuda12.txt
 	uv export -q --locked --no-emit-project --extra cpu --group dev -o requirements/dev.txt
 	uv export -q --locked --no-emit-project --no-default-groups --extra cpu --group train --prune torch --prune torchvision --prune timm -o requirements/train.txt
 	uv export -q --locked --no-emit-project --only-group npm -o requirements/npm.txt

@@ -135,7 +135,7 @@ def test_a_changed_byte_is_refused_and_a_baseline_is_not_exported(
 
 
 def test_both_networks_can_be_tried_on_an_accelerator(models: Path, tmp_path: Path) -> None:
-    profile = load_profile("l3-small")
+    profile = load_profile("abdomen")
     for folder in (models / NAME, *(SHIPPED_MODELS / name for name in profile.models)):
         (tmp_path / folder.name).symlink_to(folder)
     refining = replace(profile, refine=Refinement(model=NAME, organs=("liver",)))
