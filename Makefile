@@ -6,6 +6,7 @@ SHELL := /bin/bash
 
 PY ?= python3
 EXTRA ?= cpu
+TENSORRT ?=
 KEEP ?= 0
 # Cases of your own for make eval-real and make eval-robustness.
 FOLDER ?=
@@ -238,6 +239,9 @@ nnunet-fixture: setup-training ## the real nnU-Net, small, on synthetic CT (20 m
 .PHONY: bench
 bench: .venv/.dev setup-training ## nnU-Net's own predictor, MONAI and the node on the same networks and CT: time, memory, agreement (two hours; BENCH_MODELS=trained,1M leaves out the large network)
 	$(TRAIN)/python -m tests.benchmarks.nnunet_speed --models $(or $(BENCH_MODELS),trained,1M,17M) --depths 150,600 --work runs/bench --out docs/benchmarks.md
+.PHONY: bench-gpu
+bench-gpu: ## nnU-Net's own predictor with AMP and the node on CUDA and TensorRT, ms by stage, on a machine with an NVIDIA GPU (make setup EXTRA=gpu first; TENSORRT=folder of its libraries)
+	$(if $(wildcard $(TRAIN)/python),$(TRAIN)/python,$(PY)) -m tests.benchmarks.nnunet_gpu $(if $(BENCH_MODELS),--models $(BENCH_MODELS)) $(if $(TENSORRT),--tensorrt-libraries $(TENSORRT)) --work runs/bench-gpu --out docs/results/nnunet-gpu.md
 .PHONY: bench-seg
 bench-seg: .venv/.dev ## CPU time of writing a segmentation, ours beside highdicom's
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.write_seg --out docs/results/write-seg.md

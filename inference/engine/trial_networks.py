@@ -30,13 +30,14 @@ CORNERS = (2, 3)
 def trial_networks(profile: Profile, folder: Path = SHIPPED_MODELS) -> Iterator[TrialNetwork]:
     """Each file once; raises ModelUnusable."""
     for name in dict.fromkeys(profile.models):
-        yield _of_manifest(verified_manifest(name, folder), folder / name)
+        yield trial_network(verified_manifest(name, folder), folder / name)
     if profile.refine is not None:
         name = profile.refine.model
         yield from _of_refiner(verified_refiner(name, folder), folder / name)
 
 
-def _of_manifest(manifest: ModelManifest, folder: Path) -> TrialNetwork:
+def trial_network(manifest: ModelManifest, folder: Path) -> TrialNetwork:
+    """Of one model that is loaded by its manifest."""
     return TrialNetwork(
         name=manifest.name,
         path=folder / "model.onnx",
