@@ -51,19 +51,21 @@ def make_ready(options: argparse.Namespace) -> int:
         providers = tuple((options.providers or "cpu").split(","))
         models: Path = options.models or SHIPPED_MODELS
         names: tuple[str, ...] = (options.profile or "abdomen",)
+        kernels = None
     else:
         from orthanc_plugin.node.settings_file import load_settings
 
         _only_from_settings(options)
         settings = load_settings(options.settings)
         acceleration, providers = settings.acceleration, settings.engine.providers
+        kernels = settings.kernels_folder
         models = settings.engine.models_folder
         named = (settings.engine.profile, *settings.further_profiles)
         names = (options.profile,) if options.profile else named
     is_ready = True
     for profile in map(profile_for, names):
         is_ready = _warm(profile, providers, models, acceleration) and is_ready
-    _compile()
+    _compile(kernels)
     return 0 if is_ready else 1
 
 
@@ -112,12 +114,24 @@ def _warm(
     return is_ready
 
 
-def _compile() -> None:
-    from inference.warm_kernels import compile_kernels
+def _compile(folder: Path | None) -> None:
+    """In a process of its own, which Numba asks for its folder."""
+    import os
+    import subprocess
+
+    from inference.code_folders import with_kernels_in
 
     started = time.perf_counter()
-    kept = compile_kernels()
-    _say("ok", "kernels", time.perf_counter() - started, f"kept in {', '.join(kept)}")
+    done = subprocess.run(
+        [sys.executable, "-m", "inference.warm_kernels"],
+        cwd=Path(__file__).parent.parent,
+        env=with_kernels_in(folder, os.environ),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    kept = ", ".join(done.stdout.split("\n")).strip(", ")
+    _say("ok", "kernels", time.perf_counter() - started, f"kept in {kept}")
 
 
 def _say(mark: str, subject: str, seconds: float, text: str) -> None:

@@ -50,3 +50,7 @@ def kernels() -> Iterator[Any]:
         for member in vars(import_module(module.name)).values():
             if hasattr(member, "signatures") and member.py_func.__module__ == module.name:
                 yield member
+
+
+if __name__ == "__main__":
+    print("\n".join(compile_kernels()))  # noqa: T201 (what the caller reads)

@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from inference.code_folders import closed_folder
 from inference.domain.manifest import sha256_of
 from inference.engine.answers_compared import Difference
 
@@ -59,12 +60,7 @@ def key_of(provider: str, model_sha256: str, surroundings: Surroundings) -> str:
 
 def fresh_folder(root: Path, key: str) -> Path:
     """An empty one for this key, closed to everybody else; what was known of how long kernels take stays."""
-    for missing in reversed([each for each in (root, *root.parents) if not each.exists()]):
-        missing.mkdir(mode=0o700)
-    root.chmod(0o700)
-    folder = root / key
-    folder.mkdir(mode=0o700, exist_ok=True)
-    folder.chmod(0o700)
+    folder = closed_folder(closed_folder(root) / key)
     (folder / PROOF_NAME).unlink(missing_ok=True)
     clear_engines(folder)
     return folder

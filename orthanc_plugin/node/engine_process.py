@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from inference.code_folders import with_kernels_in
 from inference.domain.errors import OutOfMemory
 from inference.domain.report_options import DEFAULT_REPORT, ReportOptions
 from inference.engine.acceleration import PLAIN, Acceleration
@@ -109,6 +110,8 @@ class EngineProcess:
     further_profiles: tuple[str, ...] = ()
     """Loaded beside that of the settings."""
     acceleration: Acceleration = PLAIN
+    kernels_folder: Path | None = None
+    """Where Numba keeps what it compiles; None: where it does so by itself."""
     tick_s: float = 1.0
     """How often the heartbeat is called while the child works."""
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
@@ -130,6 +133,7 @@ class EngineProcess:
         """What to load from now on; True where a child that loaded something else was ended."""
         # What of it may change while the node runs stands in settings.engine, too.
         self.acceleration = settings.acceleration
+        self.kernels_folder = settings.kernels_folder
         before = (self.settings, self.report, self.further_profiles)
         self.settings, self.report = settings.engine, settings.report
         self.further_profiles = settings.further_profiles
@@ -152,6 +156,7 @@ class EngineProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
+            env=with_kernels_in(self.kernels_folder, os.environ),
             close_fds=True,
         )
         assert self._process.stdout is not None

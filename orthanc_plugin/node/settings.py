@@ -269,6 +269,11 @@ class Settings:
         return self.data_folder / "built"
 
     @property
+    def kernels_folder(self) -> Path:
+        """Compiled kernels: the folder of the source may be closed to the node."""
+        return self.data_folder / "kernels"
+
+    @property
     def acceleration(self) -> Acceleration:
         """As the engine is told."""
         return Acceleration(

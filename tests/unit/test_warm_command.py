@@ -1,5 +1,6 @@
 """habitus warm on a machine without a GPU: it says so, and makes ready what there is."""
 
+import stat
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,11 @@ def test_the_cpu_is_made_ready(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert status == 0
     assert "l3-level on cpu, l3-tissue on cpu" in told
     assert "kernels" in told
-    assert not (tmp_path / "data").exists()
+    compiled = list((tmp_path / "data" / "kernels").rglob("*.nbc"))
+    assert len(compiled) >= 7
+    assert not (tmp_path / "data" / "built").exists()
+    closed = (tmp_path / "data", tmp_path / "data" / "kernels")
+    assert {stat.S_IMODE(path.stat().st_mode) for path in closed} == {0o700}
 
 
 def test_what_is_asked_for_and_not_here_is_said(

@@ -1,5 +1,6 @@
 """What of the benchmark on a GPU can be held without one."""
 
+import json
 import subprocess
 import sys
 import time
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.benchmarks.nnunet_gpu.__main__ import _figures
 from tests.benchmarks.nnunet_gpu.floor import REACHED, floor_ms, tflops_of
 from tests.benchmarks.nnunet_gpu.one_run import WallClock
 from tests.benchmarks.nnunet_gpu.page import MEASURED, RacedOnGpu, assumption, section
@@ -117,3 +119,16 @@ def test_a_stage_inside_another_is_taken_off_it_and_the_gpu_waited_for() -> None
     assert len(waits) == 6
     clock.restart()
     assert clock.wall_s == {}
+
+
+def test_calls_of_nnunetv2_are_counted_once_for_all_folds(tmp_path: Path) -> None:
+    for fold in range(2):
+        (tmp_path / "trained" / f"fold_{fold}").mkdir(parents=True)
+    for name in ("nnunetv2", "ours-cuda"):
+        (tmp_path / f"{name}-0.json").write_text(json.dumps(run(1.0)))
+
+    theirs, ours = (
+        _figures(name, tmp_path, tmp_path / "trained", 1) for name in ("nnunetv2", "ours-cuda")
+    )
+
+    assert (theirs[0]["network_calls"], ours[0]["network_calls"]) == (27, 54)

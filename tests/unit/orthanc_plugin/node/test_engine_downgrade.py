@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from inference.code_folders import with_kernels_in
 from inference.engine.providers import Downgrade
 from orthanc_plugin.node.engine_child import _acceleration
 from orthanc_plugin.node.engine_process import EngineProcess, Refused
@@ -81,3 +82,21 @@ def test_the_status_says_what_runs_elsewhere(tmp_path: Path) -> None:
     scene.worker()
 
     assert json.loads(scene.journal.fact(ENGINE_FACT) or "{}")["downgrades"] == [SLOWER]
+
+
+def test_the_child_keeps_compiled_kernels_in_the_data_folder(
+    engine: EngineProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    engine.configure(site(tmp_path, "tests.fake_analyser"))
+    engine.start()
+    environment = Path(f"/proc/{engine.pid}/environ").read_bytes().split(b"\0")
+
+    assert f"NUMBA_CACHE_DIR={tmp_path / 'kernels'}".encode() in environment
+
+
+def test_a_folder_that_the_site_named_itself_stays(tmp_path: Path) -> None:
+    told = {"NUMBA_CACHE_DIR": "/var/cache/kernels"}
+
+    assert with_kernels_in(tmp_path / "kernels", told) == told
+    assert not (tmp_path / "kernels").exists()
