@@ -8,8 +8,8 @@ from typing import Any
 from inference.domain.errors import ProviderUnavailable
 
 WANTED = ("libnvinfer.so.10", "libnvinfer_plugin.so.10", "libnvonnxparser.so.10")
-"""Each after those it needs. These names stand in ONNX Runtime's provider (readelf -d libonnxruntime_providers_tensorrt.so, 1.31.1);
-TensorRT 11 has others, and ONNX Runtime would go on without a word."""
+"""Each after those it needs. The first and the last stand in ONNX Runtime's provider (readelf -d libonnxruntime_providers_tensorrt.so of
+1.26.0 and 1.31.1); TensorRT 11 has others, and ONNX Runtime would go on without a word."""
 
 Load = Callable[..., Any]
 
