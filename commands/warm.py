@@ -97,7 +97,9 @@ def _warm(
         trial_networks(profile, models),
         providers,
         available_providers(),
-        lambda: surroundings_here(acceleration.tensorrt_libraries),
+        lambda: surroundings_here(
+            acceleration.tensorrt_libraries, with_tensorrt="tensorrt" in providers
+        ),
         acceleration,
     ):
         is_ready = is_ready and one.is_ready

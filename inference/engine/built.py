@@ -8,7 +8,7 @@ import hashlib
 import json
 import stat
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from inference.code_folders import closed_folder
 from inference.domain.manifest import sha256_of
 from inference.engine.answers_compared import Difference
+from inference.engine.providers import PROVIDERS
 
 PROOF_NAME = "proof.json"
 ENGINES = "*.engine"
@@ -54,6 +55,8 @@ class Built:
 
 def key_of(provider: str, model_sha256: str, surroundings: Surroundings) -> str:
     """The folder's name, 32 hex digits: nothing that a file or a driver says becomes part of a path."""
+    if provider != PROVIDERS["tensorrt"]:
+        surroundings = replace(surroundings, tensorrt="")
     parts = [provider, model_sha256, asdict(surroundings)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 

@@ -3,7 +3,7 @@
 import io
 import os
 from collections.abc import Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from functools import cache
 from pathlib import Path
 
@@ -79,7 +79,9 @@ def _built(
     """What `habitus warm` left for this network, by provider."""
     if not set(chosen) & set(ACCELERATORS):
         return {}
-    surroundings = surroundings_here(acceleration.tensorrt_libraries)
+    surroundings = surroundings_here(
+        acceleration.tensorrt_libraries, with_tensorrt=TENSORRT in chosen
+    )
     root = acceleration.built_folder
     if surroundings is None or root is None:
         return {}
@@ -96,13 +98,15 @@ def _built(
 
 
 @cache
-def surroundings_here(tensorrt_libraries: Path | None) -> Surroundings | None:
+def surroundings_here(
+    tensorrt_libraries: Path | None, *, with_tensorrt: bool
+) -> Surroundings | None:
     """The GPU and what computes on it, its libraries loaded; None where there is none."""
     load_cuda()
-    try:
-        tensorrt = load_libraries(tensorrt_libraries)
-    except ProviderUnavailable:
-        tensorrt = ""
+    tensorrt = ""
+    if with_tensorrt:
+        with suppress(ProviderUnavailable):
+            tensorrt = load_libraries(tensorrt_libraries)
     gpu = gpu_here()
     if gpu is None:
         return None

@@ -32,7 +32,7 @@ def accelerators(
         return
     if settings.tensorrt_libraries is not None:
         yield libraries(settings.tensorrt_libraries)
-    here = surroundings_here(settings.tensorrt_libraries)
+    here = surroundings_here(settings.tensorrt_libraries, with_tensorrt=True)
     if here is not None:
         yield from engines(settings, profiles, acceleration, lambda: here)
 

@@ -116,7 +116,9 @@ class OursOnGpu(Ours):
             [network],
             self.providers,
             available_providers(),
-            lambda: surroundings_here(self.acceleration.tensorrt_libraries),
+            lambda: surroundings_here(
+                self.acceleration.tensorrt_libraries, with_tensorrt="tensorrt" in self.providers
+            ),
             self.acceleration,
         ):
             self.proof = one.text
@@ -131,7 +133,9 @@ class OursOnGpu(Ours):
         from inference.engine.providers import PROVIDERS
 
         here, root = (
-            surroundings_here(self.acceleration.tensorrt_libraries),
+            surroundings_here(
+                self.acceleration.tensorrt_libraries, with_tensorrt="tensorrt" in self.providers
+            ),
             self.acceleration.built_folder,
         )
         if here is None or root is None:

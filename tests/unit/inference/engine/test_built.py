@@ -18,7 +18,7 @@ from inference.engine.built import (
     key_of,
     write_proof,
 )
-from inference.engine.provider_options import TENSORRT
+from inference.engine.provider_options import CUDA, TENSORRT
 
 HERE = Surroundings(onnxruntime="1.31.1", tensorrt="10.16.1", gpu="NVIDIA H200", driver="580.65.06")
 MODEL = "a" * 64
@@ -47,6 +47,12 @@ def kept(root: Path, precision: Precision = Precision.REDUCED, told: Difference 
 )
 def test_another_of_anything_is_another_folder(other: str) -> None:
     assert other != key_of(TENSORRT, MODEL, HERE)
+
+
+def test_what_was_proven_of_cuda_does_not_depend_on_tensorrt() -> None:
+    bare = replace(HERE, tensorrt="")
+
+    assert key_of(CUDA, MODEL, bare) == key_of(CUDA, MODEL, HERE)
 
 
 def test_no_name_of_a_device_becomes_part_of_a_path() -> None:

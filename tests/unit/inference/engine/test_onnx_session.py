@@ -10,7 +10,8 @@ import pytest
 from inference.domain.errors import ModelUnusable, ProviderUnavailable
 from inference.engine import onnx_session
 from inference.engine.acceleration import Acceleration
-from inference.engine.onnx_session import available_providers, open_session
+from inference.engine.gpu import Gpu
+from inference.engine.onnx_session import available_providers, open_session, surroundings_here
 from inference.engine.prove_accelerator import prove
 from inference.engine.provider_options import CUDA, TENSORRT
 from inference.engine.providers import CPU
@@ -39,7 +40,7 @@ def gpu_machine(monkeypatch: pytest.MonkeyPatch) -> FakeRuntime:
     runtime = FakeRuntime()
     monkeypatch.setattr(onnxruntime, "InferenceSession", runtime)
     monkeypatch.setattr(onnx_session, "available_providers", lambda: (TENSORRT, CUDA, CPU))
-    monkeypatch.setattr(onnx_session, "surroundings_here", lambda _: HERE)
+    monkeypatch.setattr(onnx_session, "surroundings_here", lambda _, with_tensorrt: HERE)
     return runtime
 
 
@@ -94,13 +95,13 @@ def test_without_tensorrts_libraries_its_engine_is_of_no_use(
 ) -> None:
     bare = replace(HERE, tensorrt="")
     prove(NETWORK, TENSORRT, bare, tmp_path, 0.01, FakeAccelerator().open)
-    monkeypatch.setattr(onnx_session, "surroundings_here", lambda _: bare)
+    monkeypatch.setattr(onnx_session, "surroundings_here", lambda _, with_tensorrt: bare)
 
     assert opened(tmp_path, "tensorrt", "cuda") == CUDA
 
 
 def test_the_cpu_alone_asks_nothing_of_any_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(_: object) -> None:
+    def never(*_: object, **__: object) -> None:
         raise AssertionError("asked for the GPU")
 
     monkeypatch.setattr(onnx_session, "surroundings_here", never)
@@ -108,3 +109,31 @@ def test_the_cpu_alone_asks_nothing_of_any_gpu(monkeypatch: pytest.MonkeyPatch) 
 
     assert opened(None, "cpu") == CPU
     assert CPU in available_providers()
+
+
+def test_tensorrts_libraries_are_left_alone_where_cuda_alone_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loaded: list[object] = []
+
+    def load(folder: object) -> str:
+        loaded.append(folder)
+        return "10.16.1"
+
+    monkeypatch.setattr(onnx_session, "load_libraries", load)
+    gpu = Gpu(name=HERE.gpu, driver=HERE.driver)
+    monkeypatch.setattr(onnx_session, "gpu_here", lambda: gpu)
+    surroundings_here.cache_clear()
+    without = surroundings_here(None, with_tensorrt=False)
+    assert loaded == []
+    whole = surroundings_here(None, with_tensorrt=True)
+    surroundings_here.cache_clear()
+
+    assert without is not None
+    assert whole is not None
+    assert (without.tensorrt, whole.tensorrt) == ("", "10.16.1")
+    assert (whole.gpu, whole.driver, whole.onnxruntime) == (
+        HERE.gpu,
+        HERE.driver,
+        onnxruntime.__version__,
+    )
