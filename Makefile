@@ -6,6 +6,7 @@ SHELL := /bin/bash
 
 PY ?= python3
 EXTRA ?= cpu
+TENSORRT ?=
 KEEP ?= 0
 # Cases of your own for make eval-real and make eval-robustness.
 FOLDER ?=
@@ -181,9 +182,9 @@ audit: .venv-audit/.done ## known vulnerabilities of every pinned package (asks 
 	  $(PIP_AUDIT) --require-hashes -r $$list || failed="$$failed $$list"; done; \
 	  if [ -n "$$failed" ]; then echo "audit: vulnerable, or not wholly audited:$$failed"; exit 1; fi
 .PHONY: sbom
-sbom: .venv-audit/.done ## what a node consists of, as CycloneDX: sbom/node-cpu.cdx.json, sbom/node-gpu.cdx.json
+sbom: .venv-audit/.done ## what a node consists of, as CycloneDX: sbom/node-cpu.cdx.json and so on for gpu and gpu-cuda12
 	@mkdir -p $(SBOM)
-	@for kind in cpu gpu; do .venv-audit/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o $(SBOM)/node-$$kind.cdx.json requirements/$$kind.txt; done
+	@for kind in cpu gpu gpu-cuda12; do .venv-audit/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o $(SBOM)/node-$$kind.cdx.json requirements/$$kind.txt; done
 	@ls -l $(SBOM)
 
 # ---- models
@@ -238,6 +239,9 @@ nnunet-fixture: setup-training ## the real nnU-Net, small, on synthetic CT (20 m
 .PHONY: bench
 bench: .venv/.dev setup-training ## nnU-Net's own predictor, MONAI and the node on the same networks and CT: time, memory, agreement (two hours; BENCH_MODELS=trained,1M leaves out the large network)
 	$(TRAIN)/python -m tests.benchmarks.nnunet_speed --models $(or $(BENCH_MODELS),trained,1M,17M) --depths 150,600 --work runs/bench --out docs/benchmarks.md
+.PHONY: bench-gpu
+bench-gpu: ## nnU-Net's own predictor with AMP and the node on CUDA and TensorRT, ms by stage, on a machine with an NVIDIA GPU (make setup EXTRA=gpu first; TENSORRT=folder of its libraries)
+	$(if $(wildcard $(TRAIN)/python),$(TRAIN)/python,$(PY)) -m tests.benchmarks.nnunet_gpu $(if $(BENCH_MODELS),--models $(BENCH_MODELS)) $(if $(TENSORRT),--tensorrt-libraries $(TENSORRT)) --work runs/bench-gpu --out docs/results/nnunet-gpu.md
 .PHONY: bench-seg
 bench-seg: .venv/.dev ## CPU time of writing a segmentation, ours beside highdicom's
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.write_seg --out docs/results/write-seg.md
@@ -272,6 +276,7 @@ lock: ## resolve the locks again (developers; needs uv)
 	uv lock
 	uv export -q --locked --no-emit-project --no-default-groups --extra cpu -o requirements/cpu.txt
 	uv export -q --locked --no-emit-project --no-default-groups --extra gpu -o requirements/gpu.txt
+	uv export -q --locked --no-emit-project --no-default-groups --extra gpu-cuda12 -o requirements/gpu-cuda12.txt
 	uv export -q --locked --no-emit-project --extra cpu --group dev -o requirements/dev.txt
 	uv export -q --locked --no-emit-project --no-default-groups --extra cpu --group train --prune torch --prune torchvision --prune timm -o requirements/train.txt
 	uv export -q --locked --no-emit-project --only-group npm -o requirements/npm.txt

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands import doctor, explain, import_nnunet, retention, route, synth
+from commands import accelerators, doctor, explain, import_nnunet, retention, route, synth, warm
 from commands.named_path import named_path
 from commands.result_folder import check_writable
 
@@ -37,6 +37,7 @@ examples:
   habitus retention --dry-run --days 365        which studies a rule would delete from our own Orthanc
   habitus import-nnunet FOLDER --name ours      a network that nnU-Net v2 trained, as a model of the node
   habitus models                                which models are installed, and whether they are intact
+  habitus warm --settings habitus.toml          build TensorRT's engines, prove accelerators, compile kernels
   habitus doctor                                what works on this machine and what does not
   habitus doctor --settings habitus.toml        the same of a whole installation, with Orthanc and destinations
 
@@ -121,10 +122,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--profile", default="abdomen", help="abdomen (default), l3, l3-small, or FILE.toml"
     )
     run.add_argument("--models", type=Path, help="another models folder")
+    accelerators.add_options(run)
     run.add_argument(
-        "--providers",
-        default="cpu",
-        help="execution providers, best first: tensorrt,cuda,openvino,cpu",
+        "--downgrade",
+        choices=("warn", "fail"),
+        default="warn",
+        help="where a network does not run on the first provider: say so (default), or end",
     )
     run.add_argument(
         "--sr-title",
@@ -186,6 +189,9 @@ def build_parser() -> argparse.ArgumentParser:
         import_nnunet.run,
         "make a model of a folder that nnU-Net trained (its --help is its own)",
     )
+    warm.add_options(
+        add("warm", warm.make_ready, "build, prove and load everything before the first patient")
+    )
     doctor.add_options(
         add("doctor", doctor.diagnose, "say what is wrong with this machine or installation")
     )
@@ -229,7 +235,10 @@ def run_series(options: argparse.Namespace) -> int:
     profile = profile_for(options.profile)
     report = report_options({"title": options.sr_title, "language": options.language})
     models = load_models(
-        profile, tuple(options.providers.split(",")), options.models or SHIPPED_MODELS
+        profile,
+        tuple(options.providers.split(",")),
+        options.models or SHIPPED_MODELS,
+        accelerators.acceleration_of(options),
     )
     now = datetime.now().astimezone()
     hashes = [use.sha256 for use in models.uses]

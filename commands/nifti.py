@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from commands.accelerators import acceleration_of
+
 if TYPE_CHECKING:
     from inference.analyse_nifti import NiftiResults
 
@@ -28,5 +30,6 @@ def analyse_file(
         profile_for(options.profile),
         tuple(options.providers.split(",")),
         options.models or SHIPPED_MODELS,
+        acceleration_of(options),
     )
     return analyse_nifti(options.series_dir, options.out, models, announce)

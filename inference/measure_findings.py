@@ -86,6 +86,12 @@ class Asked:
     providers: tuple[str, ...]
     """As asked for, best first."""
 
+    @property
+    def downgrades(self) -> tuple[str, ...]:
+        """What the result must say of networks that ran elsewhere than asked for first, each once."""
+        flags = {downgrade_flag(self.providers, use.provider) for use in self.uses}
+        return tuple(sorted(flag for flag in flags if flag))
+
 
 def measured_at_level(facts: Facts, found: Findings, asked: Asked) -> Report:
     """All numbers, cut-offs and flags."""
@@ -166,5 +172,4 @@ def _scan_notes(facts: Facts, organs: tuple[OrganResult, ...], asked: Asked) -> 
     """What a reader must know with and without a level."""
     flags = [*facts.flags, *quality.scan_flags(facts.contrast, facts.kvp)]
     flags += [*quality.organ_flags(organs), *side_flags(organs)]
-    used = [downgrade_flag(asked.providers, use.provider) for use in asked.uses]
-    return flags + sorted({flag for flag in used if flag})
+    return [*flags, *asked.downgrades]

@@ -43,6 +43,7 @@ from inference.domain.report_options import DEFAULT_REPORT, ReportOptions
 from inference.domain.seg_encoding import SegEncoding, role_in
 from inference.domain.series_choice import considered
 from inference.domain.volume import Volume, canonical, slice_z_mm, source_slice
+from inference.engine.acceleration import PLAIN, Acceleration
 from inference.engine.model_store import SHIPPED_MODELS, level_task, load_predictor, load_refiner
 from inference.find_level import find_level, require_level
 from inference.first_measurable import choice_in, try_after_all, try_in_order
@@ -199,12 +200,15 @@ class Stopwatch:
 
 
 def load_models(
-    profile: Profile, providers: Sequence[str] = ("cpu",), models_folder: Path = SHIPPED_MODELS
+    profile: Profile,
+    providers: Sequence[str] = ("cpu",),
+    models_folder: Path = SHIPPED_MODELS,
+    acceleration: Acceleration = PLAIN,
 ) -> Models:
-    """Verify and load the networks of a profile; raises ModelUnusable."""
+    """Verify and load the networks of a profile; raises ModelUnusable or ProviderUnavailable."""
 
     def load(name: str, task: str) -> Predictor:
-        return load_predictor(name, task, models_folder, providers)
+        return load_predictor(name, task, models_folder, providers, acceleration)
 
     level = load(profile.level_model, level_task(profile, models_folder))
     spine = load(profile.spine_model, "l3-spine") if profile.spine_model else None
@@ -220,7 +224,9 @@ def load_models(
         tissue=load(profile.tissue_model, "l3-tissue"),
         organs=load(profile.organ_model, "organs") if profile.organ_model else None,
         providers=tuple(providers),
-        refiner=load_refiner(profile.refine, models_folder, providers) if profile.refine else None,
+        refiner=load_refiner(profile.refine, models_folder, providers, acceleration)
+        if profile.refine
+        else None,
     )
 
 

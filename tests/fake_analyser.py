@@ -48,6 +48,8 @@ class FakeAnalyser:
             models=(("fake", version.read_text().strip() if version.exists() else "0" * 64),),
             code_version="fake",
         )
+        slower = models_folder / "slower"
+        self.downgrades = (slower.read_text().strip(),) if slower.exists() else ()
 
     def analyse(self, request: AnalysisRequest, progress: Progress) -> Mapping[str, Path]:
         """Write results, or misbehave."""

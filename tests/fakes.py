@@ -347,6 +347,7 @@ class FakeEngine:
         self.requests: list[AnalysisRequest] = []
         self.while_running: Callable[[], None] = lambda: None
         self.is_spent = False
+        self.downgrades: tuple[str, ...] = ()
         self._runs = False
 
     @property

@@ -13,10 +13,12 @@ from inference.domain.level_calibration import (
 from inference.domain.manifest import NAME_PATTERN, ModelManifest, load_manifest
 from inference.domain.predictor import Predictor
 from inference.domain.refiner import REFINER_NAME, RefinerManifest, load_refiner_manifest
-from inference.engine.onnx_predictor import OnnxPredictor, available_providers
+from inference.engine.acceleration import PLAIN, Acceleration
+from inference.engine.onnx_predictor import OnnxPredictor
 from inference.engine.onnx_refiner import OnnxRefiner
+from inference.engine.onnx_session import available_providers
 from inference.engine.openvino_predictor import OpenVinoPredictor
-from inference.engine.providers import choose_providers, prefers_openvino
+from inference.engine.providers import choose_providers, prefers_openvino, require_first
 
 SHIPPED_MODELS = Path(__file__).parent.parent.parent / "models"
 
@@ -68,9 +70,13 @@ def level_task(profile: Profile, folder: Path = SHIPPED_MODELS) -> str:
 
 
 def load_predictor(
-    name: str, task: str, folder: Path = SHIPPED_MODELS, providers: Sequence[str] = ("cpu",)
+    name: str,
+    task: str,
+    folder: Path = SHIPPED_MODELS,
+    providers: Sequence[str] = ("cpu",),
+    acceleration: Acceleration = PLAIN,
 ) -> Predictor:
-    """A model ready to run; raises ModelUnusable when it is broken or made for another task."""
+    """A model ready to run; raises ModelUnusable when it is broken or made for another task, or ProviderUnavailable."""
     manifest = verified_manifest(name, folder)
     if manifest.task != task:
         raise ModelUnusable(
@@ -78,15 +84,22 @@ def load_predictor(
             wanted=f"a model for {task}",
             advice="Name another model in the profile, or restore the models folder.",
         )
-    return predictor_of(folder / name / "model.onnx", manifest, providers)
+    predictor = predictor_of(folder / name / "model.onnx", manifest, providers, acceleration)
+    require_first(name, providers, predictor.provider, acceleration.downgrade)
+    return predictor
 
 
-def predictor_of(path: Path, manifest: ModelManifest, providers: Sequence[str]) -> Predictor:
-    """By the engine that is asked for first and is there; raises ModelUnusable."""
+def predictor_of(
+    path: Path,
+    manifest: ModelManifest,
+    providers: Sequence[str],
+    acceleration: Acceleration = PLAIN,
+) -> Predictor:
+    """By the engine that is asked for first and is there; raises ModelUnusable or ProviderUnavailable."""
     chosen = choose_providers(providers, available_providers())
     if prefers_openvino(chosen):
         return OpenVinoPredictor(path, manifest)
-    predictor = OnnxPredictor(path, manifest, providers)
+    predictor = OnnxPredictor(path, manifest, providers, acceleration)
     if prefers_openvino(chosen, predictor.provider):
         return OpenVinoPredictor(path, manifest)
     return predictor
@@ -116,9 +129,12 @@ def verified_refiner(name: str, folder: Path = SHIPPED_MODELS) -> RefinerManifes
 
 
 def load_refiner(
-    refinement: Refinement, folder: Path = SHIPPED_MODELS, providers: Sequence[str] = ("cpu",)
+    refinement: Refinement,
+    folder: Path = SHIPPED_MODELS,
+    providers: Sequence[str] = ("cpu",),
+    acceleration: Acceleration = PLAIN,
 ) -> OnnxRefiner:
-    """Ready to redraw the profile's organs; raises ModelUnusable, also where it never learned one of them."""
+    """Ready to redraw the profile's organs; raises ModelUnusable, also where it never learned one of them, or ProviderUnavailable."""
     manifest = verified_refiner(refinement.model, folder)
     if unknown := sorted(set(refinement.organs) - set(manifest.structures)):
         raise ModelUnusable(
@@ -126,4 +142,6 @@ def load_refiner(
             wanted=f"organs of {', '.join(manifest.structures)}",
             advice="Name others in [refine] of the profile, or train on them.",
         )
-    return OnnxRefiner(folder / refinement.model, manifest, providers)
+    refiner = OnnxRefiner(folder / refinement.model, manifest, providers, acceleration)
+    require_first(manifest.name, providers, refiner.provider, acceleration.downgrade)
+    return refiner

@@ -1,6 +1,5 @@
 """An image encoder and a mask decoder in ONNX Runtime sessions."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,9 @@ import onnxruntime as ort
 
 from inference.domain.errors import InferenceFailed, ModelUnusable
 from inference.domain.refiner import DECODER_NAME, ENCODER_NAME, Float, Ints, RefinerManifest
-from inference.engine.onnx_predictor import available_providers
-from inference.engine.providers import choose_providers, of_onnx_runtime, short_name
+from inference.engine.acceleration import PLAIN, Acceleration
+from inference.engine.onnx_session import open_session
+from inference.engine.providers import PROVIDERS, short_name
 
 IMAGE, LOGITS = "image", "logits"
 POINTS, KINDS, MASK, HAS_MASK = "points", "point_kinds", "mask", "has_mask"
@@ -21,14 +21,24 @@ class OnnxRefiner:
     """Runs both; sessions are costly to make and safe to keep."""
 
     def __init__(
-        self, folder: Path, manifest: RefinerManifest, providers: Sequence[str] = ("cpu",)
+        self,
+        folder: Path,
+        manifest: RefinerManifest,
+        providers: Sequence[str] = ("cpu",),
+        acceleration: Acceleration = PLAIN,
     ) -> None:
         self._manifest = manifest
-        chosen = of_onnx_runtime(choose_providers(providers, available_providers()))
-        self._encoder = _session(folder / ENCODER_NAME, manifest.name, chosen)
-        self._decoder = _session(folder / DECODER_NAME, manifest.name, chosen)
+        self._encoder, self._decoder = (
+            open_session(folder / file, manifest.name, sha256, providers, acceleration)
+            for file, sha256 in (
+                (ENCODER_NAME, manifest.encoder_sha256),
+                (DECODER_NAME, manifest.decoder_sha256),
+            )
+        )
         self._check_contract()
-        self._provider = short_name(self._encoder.get_providers()[0])
+        used = [short_name(one.get_providers()[0]) for one in (self._encoder, self._decoder)]
+        # Of two, the one that less was asked for.
+        self._provider = max(used, key=list(PROVIDERS).index)
 
     @property
     def manifest(self) -> RefinerManifest:
@@ -100,17 +110,3 @@ class OnnxRefiner:
                 wanted="what its manifest says",
                 advice="Restore the model folder or export it again.",
             )
-
-
-def _session(path: Path, name: str, providers: Sequence[str]) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = len(os.sched_getaffinity(0))
-    try:
-        return ort.InferenceSession(str(path), options, providers=list(providers))
-    except Exception as exc:
-        raise ModelUnusable(
-            found=f"{name}: ONNX Runtime cannot load {path.name} ({type(exc).__name__})",
-            wanted="a model this ONNX Runtime can run",
-            advice="Update onnxruntime, or export the model again.",
-        ) from exc

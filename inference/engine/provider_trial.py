@@ -2,15 +2,18 @@
 
 import base64
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
 from inference.domain.errors import ProviderUnavailable
-from inference.engine.onnx_predictor import available_providers
+from inference.engine.onnx_session import available_providers, load_cuda
 from inference.engine.openvino_predictor import cpu_options
+from inference.engine.provider_options import ACCELERATORS, TENSORRT
 from inference.engine.providers import OPENVINO, choose_providers, short_name
+from inference.engine.tensorrt_libraries import load_libraries
 
 _DOUBLING = base64.b64decode(
     "CAg6YwoPCgF4CgF3EgF5IgRDb252EgFnKhMIAQgBCAEIARABIgQAAABAQgF3WhsKAXgSFgoUCAESEAoCCAEKAggBCgIIAgoCCAJi"
@@ -21,9 +24,13 @@ _SILENT = 4
 Float = npt.NDArray[np.float32]
 
 
-def provider_in_use(asked: str) -> str:
+def provider_in_use(asked: str, tensorrt_libraries: Path | None = None) -> str:
     """Our name of the provider that really computes when this one alone is asked for; raises ProviderUnavailable."""
     chosen = choose_providers((asked,), available_providers())
+    if chosen[0] in ACCELERATORS:
+        load_cuda()
+    if chosen[0] == TENSORRT:
+        load_libraries(tensorrt_libraries)
     batch = np.ones((1, 1, 2, 2), np.float32)
     if chosen == (OPENVINO,):
         return _tried(asked, lambda: _by_openvino(batch), batch)

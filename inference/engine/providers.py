@@ -1,6 +1,7 @@
 """Which execution provider runs the networks: a pure choice over what is available, and a check of what is in use."""
 
 from collections.abc import Sequence
+from enum import StrEnum
 
 from inference.domain.errors import ConfigurationInvalid, ProviderUnavailable
 
@@ -14,6 +15,18 @@ PROVIDERS = {
     "cpu": CPU,
 }
 """Short names, in the order they are preferred, and ONNX Runtime's names."""
+
+
+TENSORRT_ADVICE = "habitus warm builds its engines"
+
+
+class Downgrade(StrEnum):
+    """What becomes of a network that runs elsewhere than where it was asked to run first."""
+
+    WARN = "warn"
+    """It runs there; results, page and doctor say so."""
+    FAIL = "fail"
+    """It is not used: the engine does not start."""
 
 
 def choose_providers(asked: Sequence[str], available: Sequence[str]) -> tuple[str, ...]:
@@ -57,4 +70,15 @@ def downgrade_flag(asked: Sequence[str], used: str) -> str | None:
     """What the result must say when not the first provider asked for is in use, or None."""
     if not asked or used == asked[0]:
         return None
-    return f"computed on {used} although {asked[0]} was asked for"
+    flag = f"computed on {used} although {asked[0]} was asked for"
+    return f"{flag} ({TENSORRT_ADVICE})" if asked[0] == "tensorrt" else flag
+
+
+def require_first(network: str, asked: Sequence[str], used: str, downgrade: Downgrade) -> None:
+    """Raises ProviderUnavailable where the site wants no other provider than the first."""
+    if downgrade is Downgrade.FAIL and downgrade_flag(asked, used):
+        raise ProviderUnavailable(
+            found=f"{network} on {used}",
+            wanted=f'it on {asked[0]}, as downgrade = "fail" says',
+            advice="habitus doctor says what is missing; habitus warm builds TensorRT's engines.",
+        )

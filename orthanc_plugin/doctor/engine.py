@@ -6,6 +6,7 @@ from pathlib import Path
 from inference.domain.analysis_profile import Profile, load_profile
 from inference.domain.errors import ChecksumMismatch, HabitusError, ManifestInvalid, ModelUnusable
 from inference.domain.level_calibration import UNCALIBRATED
+from inference.engine.acceleration import PLAIN, Acceleration
 from inference.engine.model_store import (
     model_names,
     refiner_names,
@@ -14,6 +15,8 @@ from inference.engine.model_store import (
     verified_refiner,
 )
 from inference.engine.provider_trial import provider_in_use
+from inference.engine.providers import Downgrade, downgrade_flag
+from orthanc_plugin.doctor.accelerators import accelerators
 from orthanc_plugin.doctor.finding import Finding, ill, ill_by, noted, well
 from orthanc_plugin.node.settings import EngineSettings
 
@@ -73,9 +76,12 @@ def _level_networks(profile: Profile) -> tuple[str, ...]:
 
 
 def providers(
-    asked: Sequence[str], in_use: Callable[[str], str] = provider_in_use
+    asked: Sequence[str],
+    downgrade: Downgrade = Downgrade.WARN,
+    in_use: Callable[[str], str] = provider_in_use,
 ) -> Iterator[Finding]:
-    """Each provider that is asked for, tried alone: ONNX Runtime falls back to the CPU without a word."""
+    """Each provider that is asked for, tried alone (ONNX Runtime falls back to the CPU without a word), and what is left of the order."""
+    computing = []
     for name in asked:
         try:
             used = in_use(name)
@@ -83,6 +89,7 @@ def providers(
             yield ill_by(f"provider {name}", error)
             continue
         if used == name:
+            computing.append(name)
             yield well(f"provider {name}", "computes")
         else:
             yield ill(
@@ -91,12 +98,35 @@ def providers(
                 wanted=f"{name}, as [engine] providers says",
                 advice="Install driver and libraries of the accelerator (make setup EXTRA=gpu), or ask for cpu alone.",
             )
+    yield from _in_use(asked, computing[0] if computing else "cpu", downgrade)
 
 
-def engine(settings: EngineSettings, profiles: Sequence[str]) -> Iterator[Finding]:
+def _in_use(asked: Sequence[str], used: str, downgrade: Downgrade) -> Iterator[Finding]:
+    if downgrade_flag(asked, used) is None:
+        return
+    text = f"asked for {asked[0]}, in use {used}"
+    if downgrade is Downgrade.WARN:
+        yield noted("downgrade", text, 'Results say so; downgrade = "fail" would start no engine.')
+    else:
+        yield ill(
+            "downgrade",
+            found=text,
+            wanted=f'{asked[0]}, as downgrade = "fail" says: the engine does not start',
+            advice="Mend what the findings above name, or change [engine] providers.",
+        )
+
+
+def engine(
+    settings: EngineSettings, profiles: Sequence[str], acceleration: Acceleration = PLAIN
+) -> Iterator[Finding]:
     """What the settings name."""
     if settings.analyser != OUR_ANALYSER:
         yield well("analyser", f"{settings.analyser}, not ours: its models are not looked at")
         return
     yield from models(settings.models_folder, profiles)
-    yield from providers(settings.providers)
+    yield from accelerators(settings, profiles, acceleration)
+    yield from providers(
+        settings.providers,
+        settings.downgrade,
+        lambda name: provider_in_use(name, settings.tensorrt_libraries),
+    )

@@ -57,7 +57,8 @@ def findings(installation: Installation) -> Iterator[Finding]:
         yield ill_by("settings", error)
         return
     yield well("settings", f"{installation.settings_path}: {_counted(settings)}")
-    yield from engine(settings.engine, (settings.engine.profile, *settings.further_profiles))
+    profiles = (settings.engine.profile, *settings.further_profiles)
+    yield from engine(settings.engine, profiles, settings.acceleration)
     yield from data_folder(settings)
     yield from folders(settings)
     whole: dict[str, Any] = {}

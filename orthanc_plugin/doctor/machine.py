@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from inference.engine.onnx_predictor import available_providers
+from inference.engine.onnx_session import available_providers
 from orthanc_plugin.doctor.finding import Finding, ill, noted, well
 from orthanc_plugin.node.private_network import private_network_is_allowed
 

@@ -11,6 +11,7 @@ from inference.domain.entered_level import EnteredLevel
 from inference.domain.entered_size import EnteredSize
 from inference.domain.report_options import DEFAULT_REPORT, ReportOptions
 from inference.domain.seg_encoding import SegEncoding
+from inference.engine.acceleration import PLAIN, Acceleration
 from orthanc_plugin.node.job_key import EngineIdentity
 
 Progress = Callable[[str, float], None]
@@ -24,6 +25,7 @@ class LoadRequest:
     models_folder: Path
     profile: str
     providers: Sequence[str]
+    acceleration: Acceleration = PLAIN
     report: ReportOptions = DEFAULT_REPORT
     uncertain_level: str = ""
     """What is done at a level that is doubted; empty: as the profile says."""
@@ -57,6 +59,8 @@ class Analyser(Protocol):
     """Loaded models, ready for one series after the other."""
 
     identity: EngineIdentity
+    downgrades: tuple[str, ...]
+    """What the page says of networks that run elsewhere than asked for first; no part of what makes a job."""
 
     def analyse(self, request: AnalysisRequest, progress: Progress) -> Mapping[str, Path]:
         """Role to file, all in the out folder; raises HabitusError."""

@@ -17,6 +17,8 @@ from inference.domain.entered_size import EnteredSize
 from inference.domain.errors import HabitusError, OutOfMemory, StudyRejected
 from inference.domain.report_options import report_options
 from inference.domain.seg_encoding import SegEncoding
+from inference.engine.acceleration import Acceleration
+from inference.engine.providers import Downgrade
 from orthanc_plugin.node.analysis_port import (
     Analyser,
     AnalyserModule,
@@ -66,6 +68,7 @@ def _load(start: Message, answers: int) -> dict[str, Analyser]:
         models_folder=Path(start["models_folder"]),
         profile="",
         providers=tuple(start["providers"]),
+        acceleration=_acceleration(start["acceleration"]),
         report=report_options(start["report"]),
         uncertain_level=start["uncertain_level"],
         without_level=start["without_level"],
@@ -82,8 +85,19 @@ def _load(start: Message, answers: int) -> dict[str, Analyser]:
         write_frame(answers, crash_message(error))
         return {}
     identities = {name: asdict(analyser.identity) for name, analyser in analysers.items()}
-    write_frame(answers, {"type": "ready", "identities": identities})
+    downgrades = sorted({text for analyser in analysers.values() for text in analyser.downgrades})
+    write_frame(answers, {"type": "ready", "identities": identities, "downgrades": downgrades})
     return analysers
+
+
+def _acceleration(told: Message) -> Acceleration:
+    libraries, built = told["tensorrt_libraries"], told["built_folder"]
+    return Acceleration(
+        downgrade=Downgrade(told["downgrade"]),
+        tensorrt_libraries=Path(libraries) if libraries else None,
+        built_folder=Path(built) if built else None,
+        half_precision_error=float(told["half_precision_error"]),
+    )
 
 
 def _limit_memory(limit: int, providers: Sequence[str]) -> None:

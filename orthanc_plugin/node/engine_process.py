@@ -9,8 +9,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from inference.code_folders import with_kernels_in
 from inference.domain.errors import OutOfMemory
 from inference.domain.report_options import DEFAULT_REPORT, ReportOptions
+from inference.engine.acceleration import PLAIN, Acceleration
 from orthanc_plugin.node.analysis_port import AnalysisRequest
 from orthanc_plugin.node.frames import FrameReader, FrameTimeout, Message, PipeClosed, write_frame
 from orthanc_plugin.node.job_key import EngineIdentity
@@ -73,6 +75,10 @@ class Engine(Protocol):
     def pid(self) -> int | None:
         """Of the child, where there is one."""
 
+    @property
+    def downgrades(self) -> tuple[str, ...]:
+        """Of the networks as last loaded: which run elsewhere than asked for first."""
+
     def configure(self, settings: Settings) -> bool:
         """What to load from now on; True where a child that loaded something else was ended."""
 
@@ -103,6 +109,9 @@ class EngineProcess:
     report: ReportOptions = DEFAULT_REPORT
     further_profiles: tuple[str, ...] = ()
     """Loaded beside that of the settings."""
+    acceleration: Acceleration = PLAIN
+    kernels_folder: Path | None = None
+    """Where Numba keeps what it compiles; None: where it does so by itself."""
     tick_s: float = 1.0
     """How often the heartbeat is called while the child works."""
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
@@ -113,6 +122,7 @@ class EngineProcess:
     _is_ending: bool = field(default=False, init=False)
 
     _identities: dict[str, EngineIdentity] = field(default_factory=dict, init=False)
+    downgrades: tuple[str, ...] = field(default=(), init=False)
 
     @property
     def pid(self) -> int | None:
@@ -121,6 +131,9 @@ class EngineProcess:
 
     def configure(self, settings: Settings) -> bool:
         """What to load from now on; True where a child that loaded something else was ended."""
+        # What of it may change while the node runs stands in settings.engine, too.
+        self.acceleration = settings.acceleration
+        self.kernels_folder = settings.kernels_folder
         before = (self.settings, self.report, self.further_profiles)
         self.settings, self.report = settings.engine, settings.report
         self.further_profiles = settings.further_profiles
@@ -143,6 +156,7 @@ class EngineProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
+            env=with_kernels_in(self.kernels_folder, os.environ),
             close_fds=True,
         )
         assert self._process.stdout is not None
@@ -167,6 +181,7 @@ class EngineProcess:
             )
             for name, told in answer["identities"].items()
         }
+        self.downgrades = tuple(map(str, answer["downgrades"]))
         return self._identities[self.settings.profile]
 
     def analyse(self, request: AnalysisRequest, heartbeat: Heartbeat) -> Outcome:
@@ -290,6 +305,12 @@ class EngineProcess:
             "models_folder": str(self.settings.models_folder),
             "profiles": list(dict.fromkeys((self.settings.profile, *self.further_profiles))),
             "providers": list(self.settings.providers),
+            "acceleration": {
+                "downgrade": str(self.acceleration.downgrade),
+                "tensorrt_libraries": str(self.acceleration.tensorrt_libraries or ""),
+                "built_folder": str(self.acceleration.built_folder or ""),
+                "half_precision_error": self.acceleration.half_precision_error,
+            },
             "report": asdict(self.report),
             "uncertain_level": self.settings.uncertain_level or "",
             "without_level": self.settings.without_level or "",

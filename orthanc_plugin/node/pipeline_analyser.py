@@ -23,6 +23,11 @@ class PipelineAnalyser:
     models: Models
     report: ReportOptions
 
+    @property
+    def downgrades(self) -> tuple[str, ...]:
+        """Of its networks."""
+        return self.models.asked.downgrades
+
     def analyse(self, request: AnalysisRequest, progress: Progress) -> Mapping[str, Path]:
         """Role to file; raises HabitusError."""
         identity = RunIdentity(
@@ -42,9 +47,9 @@ class PipelineAnalyser:
 
 
 def load(request: LoadRequest) -> PipelineAnalyser:
-    """Verify and load the models of the profile, and run each once; raises ModelUnusable or InferenceFailed."""
+    """Verify and load the models of the profile, and run each once; raises ModelUnusable, InferenceFailed or ProviderUnavailable."""
     profile = profile_for(request)
-    models = load_models(profile, request.providers, request.models_folder)
+    models = load_models(profile, request.providers, request.models_folder, request.acceleration)
     warm_up(models.loaded)
     if models.refiner is not None:
         warm_up_refiner(models.refiner)

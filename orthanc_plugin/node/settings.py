@@ -6,6 +6,8 @@ from pathlib import Path
 
 from inference.domain.analysis_profile import UncertainLevel, WithoutLevel
 from inference.domain.report_options import DEFAULT_REPORT, ReportOptions
+from inference.engine.acceleration import Acceleration
+from inference.engine.providers import Downgrade
 from orthanc_plugin.inside.disk_space import DiskMarks
 from orthanc_plugin.node.destinations import Destination
 from orthanc_plugin.node.routing_rules import Rule
@@ -17,6 +19,7 @@ from orthanc_plugin.node.settings_types import (
     FilePath,
     Seconds,
     SecondsOrNone,
+    Share,
     Texts,
     WebAddress,
 )
@@ -100,6 +103,15 @@ class EngineSettings:
     statement, "reject" rejects the study. Left out: as the profile says ("organs" in all that are shipped)."""
     providers: Texts = ("cpu",)
     """Where the networks run, the one wanted most first: tensorrt, cuda, openvino (the CPU, for about half the processor time), cpu."""
+    downgrade: Downgrade = Downgrade.WARN
+    """What becomes of a network that does not run on the first of `providers`: "warn" runs it on the next one, and results, page and
+    doctor say so; "fail" starts no engine, so that jobs wait until somebody has mended it."""
+    tensorrt_libraries: FilePath | None = None
+    """Folder with libnvinfer.so.10, libnvinfer_plugin.so.10 and libnvonnxparser.so.10, which no package of ours brings. Left out: they
+    are looked for where the system's loader looks. `habitus doctor` says which one is missing."""
+    half_precision_error: Share = 0.01
+    """How far a network's answers in reduced precision (TensorRT's float16, CUDA's TF32) may lie from those of the CPU, as a share of what
+    these span; `habitus warm` measures it, and what lies further off runs in full precision."""
     analyser: str = "orthanc_plugin.node.pipeline_analyser"
     """Module with a function `load(request) -> Analyser`."""
     job_wall_clock_s: Seconds = 1800.0
@@ -250,6 +262,26 @@ class Settings:
     def spool_folder(self) -> Path:
         """Work in progress and results."""
         return self.data_folder / "spool"
+
+    @property
+    def built_folder(self) -> Path:
+        """What `habitus warm` built and proved."""
+        return self.data_folder / "built"
+
+    @property
+    def kernels_folder(self) -> Path:
+        """Compiled kernels: the folder of the source may be closed to the node."""
+        return self.data_folder / "kernels"
+
+    @property
+    def acceleration(self) -> Acceleration:
+        """As the engine is told."""
+        return Acceleration(
+            downgrade=self.engine.downgrade,
+            tensorrt_libraries=self.engine.tensorrt_libraries,
+            built_folder=self.built_folder,
+            half_precision_error=self.engine.half_precision_error,
+        )
 
     @property
     def commands_folder(self) -> Path:

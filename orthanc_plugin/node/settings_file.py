@@ -117,7 +117,9 @@ def _resolved(settings: Settings, folder: Path) -> Settings:
         settings,
         data_folder=(folder / settings.data_folder).resolve(),
         engine=replace(
-            settings.engine, models_folder=(folder / settings.engine.models_folder).resolve()
+            settings.engine,
+            models_folder=(folder / settings.engine.models_folder).resolve(),
+            tensorrt_libraries=_seen_from(folder, settings.engine.tensorrt_libraries),
         ),
         orthanc=replace(
             settings.orthanc,

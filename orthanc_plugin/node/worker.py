@@ -328,7 +328,11 @@ class Worker:
             self._bench.log.info("engine-recycled", reason=reason)
 
     def _note_engine(self, state: str, engine: EngineIdentity) -> None:
-        fact = {"state": state, "models": [list(model) for model in engine.models]}
+        fact = {
+            "state": state,
+            "models": [list(model) for model in engine.models],
+            "downgrades": list(self._bench.engine.downgrades),
+        }
         self._bench.journal.set_fact(ENGINE_FACT, json.dumps(fact))
 
 

@@ -324,11 +324,12 @@ function summary(status) {
   const node = status.node.supervised ? supervised : `Node is a unit of its own, ${silence}`;
   const engine = status.engine ? `engine ${status.engine.state}` : 'engine not started';
   const detail = status.engine?.detail ? ` (${status.engine.detail})` : '';
+  const slower = status.engine?.downgrades?.join(', ');
   const counts = Object.entries(status.jobs ?? {}).map(([state, n]) => `${n} ${state}`).join(', ');
   const refused = status.settings?.state === 'refused' && `settings refused, the former are in force: ${status.settings.problem}`;
   const restart = status.settings?.needs_restart?.length && `a restart is needed for ${status.settings.needs_restart.join(', ')}`;
   const disk = (status.disk ?? 'ok') !== 'ok' && 'the disk is all but full, jobs wait';
-  return [node, engine + detail, disk, refused, restart, counts].filter(Boolean).join(' · ');
+  return [node, engine + detail, slower, disk, refused, restart, counts].filter(Boolean).join(' · ');
 }
 
 // What somebody is about to ask for must not be drawn away under their hands.

@@ -85,7 +85,7 @@ def test_the_bill_of_materials_names_every_locked_package(tmp_path: Path) -> Non
     told = make("sbom", f"SBOM={tmp_path}")
     assert told.returncode == 0, told.stderr
 
-    for kind in ("cpu", "gpu"):
+    for kind in ("cpu", "gpu", "gpu-cuda12"):
         bill = json.loads((tmp_path / f"node-{kind}.cdx.json").read_text())
         locked = {
             line.split("==")[0]

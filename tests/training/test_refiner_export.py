@@ -11,13 +11,16 @@ from export_onnx.orders import Export
 from export_onnx.package import make_model
 from export_onnx.parity import synthetic_slab
 from export_onnx.refiner_package import make_refiner, prove_refiner
-from inference.domain.analysis_profile import Refinement
+from inference.domain.analysis_profile import Refinement, load_profile
 from inference.domain.errors import ChecksumMismatch, ConfigurationInvalid, InferenceFailed
 from inference.domain.labelmap import Structure
 from inference.domain.refiner import DECODER_NAME
 from inference.domain.volume import Volume
-from inference.engine.model_store import load_refiner, verified_refiner
+from inference.engine.model_store import SHIPPED_MODELS, load_refiner, verified_refiner
 from inference.engine.onnx_refiner import OnnxRefiner
+from inference.engine.onnx_session import session_of
+from inference.engine.providers import CPU
+from inference.engine.trial_networks import trial_networks
 from inference.refine_organs import refine_organs
 from tests.training.tiny_prompted import tiny_config
 from tests.unit.inference.test_refine_organs import scene
@@ -129,3 +132,19 @@ def test_a_changed_byte_is_refused_and_a_baseline_is_not_exported(
     with pytest.raises(ConfigurationInvalid, match="trained to be compared with"):
         make_model(order, slab)
     assert not order.folder.exists()
+
+
+def test_both_networks_can_be_tried_on_an_accelerator(models: Path, tmp_path: Path) -> None:
+    profile = load_profile("abdomen")
+    for folder in (models / NAME, *(SHIPPED_MODELS / name for name in profile.models)):
+        (tmp_path / folder.name).symlink_to(folder)
+    refining = replace(profile, refine=Refinement(model=NAME, organs=("liver",)))
+
+    *_, encoder, decoder = trial_networks(refining, tmp_path)
+
+    for network, outputs in ((encoder, 2), (decoder, 1)):
+        session = session_of(network.path, network.name, ((CPU, {}),))
+        answers = session.run(list(network.outputs), dict(network.inputs))
+        assert len(answers) == outputs
+        assert all(np.ptp(one) > 0 for one in answers)
+    assert encoder.sha256 != decoder.sha256

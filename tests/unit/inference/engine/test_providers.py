@@ -5,10 +5,12 @@ import pytest
 from inference.domain.errors import ConfigurationInvalid, ProviderUnavailable
 from inference.engine.providers import (
     OPENVINO,
+    Downgrade,
     choose_providers,
     downgrade_flag,
     of_onnx_runtime,
     prefers_openvino,
+    require_first,
 )
 
 CUDA = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
@@ -44,6 +46,21 @@ def test_an_unknown_name_says_what_is_known() -> None:
 def test_a_downgrade_is_named() -> None:
     assert downgrade_flag(("cuda", "cpu"), "cpu") == "computed on cpu although cuda was asked for"
     assert downgrade_flag(("cuda", "cpu"), "cuda") is None
+
+
+def test_a_downgrade_from_tensorrt_names_what_builds_its_engines() -> None:
+    flag = downgrade_flag(("tensorrt", "cuda"), "cuda")
+
+    assert (
+        flag == "computed on cuda although tensorrt was asked for (habitus warm builds its engines)"
+    )
+
+
+def test_a_site_that_wants_no_downgrade_gets_none() -> None:
+    require_first("organs", ("cuda", "cpu"), "cpu", Downgrade.WARN)
+    require_first("organs", ("cuda", "cpu"), "cuda", Downgrade.FAIL)
+    with pytest.raises(ProviderUnavailable, match="organs on cpu; wanted it on cuda"):
+        require_first("organs", ("cuda", "cpu"), "cpu", Downgrade.FAIL)
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,7 @@ def every_flag() -> list[str]:
         *quality.slab_flags(20.0, (0.0, 30.0)),
         *quality.organ_flags((organ, replace(organ, structure=Structure("colon")))),
         downgrade_flag(("cuda",), "cpu") or "",
+        downgrade_flag(("tensorrt", "cuda"), "cuda") or "",
         "L3 set by hand by otto at 2026-11-21 21:50 UTC",
         "the network alone found no L3",
         "the network alone placed L3 31 mm higher",

@@ -8,6 +8,7 @@ from inference.domain.errors import ProviderUnavailable
 from inference.domain.level_calibration import CALIBRATION_NAME
 from inference.engine.model_store import SHIPPED_MODELS
 from inference.engine.provider_trial import provider_in_use
+from inference.engine.providers import Downgrade
 from orthanc_plugin.doctor.engine import calibrations, engine, providers
 from orthanc_plugin.doctor.examination import Installation, findings
 from orthanc_plugin.doctor.finding import Level
@@ -34,10 +35,29 @@ def test_only_models_of_profiles_that_the_settings_name_are_wanted(tmp_path: Pat
 
 
 def test_a_provider_that_falls_back_without_a_word_is_a_finding() -> None:
-    cuda, cpu = providers(["cuda", "cpu"], lambda asked: "cpu")
+    cuda, cpu, _ = providers(["cuda", "cpu"], in_use=lambda asked: "cpu")
 
     assert (cuda.level, cpu.level) == (Level.FAIL, Level.OK)
     assert "cpu computes when cuda is asked for" in cuda.text
+
+
+@pytest.mark.parametrize(
+    ("downgrade", "level"), [(Downgrade.WARN, Level.NOTE), (Downgrade.FAIL, Level.FAIL)]
+)
+def test_what_is_asked_for_and_what_is_in_use_are_said(downgrade: Downgrade, level: Level) -> None:
+    def in_use(asked: str) -> str:
+        return "cpu" if asked == "tensorrt" else asked
+
+    *_, last = providers(["tensorrt", "cuda", "cpu"], downgrade, in_use)
+
+    assert (last.subject, last.level) == ("downgrade", level)
+    assert "asked for tensorrt, in use cuda" in last.text
+
+
+def test_no_downgrade_is_no_finding() -> None:
+    found = providers(["cuda", "cpu"], in_use=lambda asked: asked)
+
+    assert [each.subject for each in found] == ["provider cuda", "provider cpu"]
 
 
 def test_the_cpu_computes_and_what_is_not_built_in_does_not() -> None:

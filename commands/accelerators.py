@@ -1,0 +1,45 @@
+"""Options of commands that load networks: where these run, and what is done where they cannot."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from commands.named_path import named_path
+
+if TYPE_CHECKING:
+    from inference.engine.acceleration import Acceleration
+
+
+def add_options(command: argparse.ArgumentParser, *, providers: str | None = "cpu") -> None:
+    """Arguments and help; without providers of its own the command has them from elsewhere."""
+    command.add_argument(
+        "--providers",
+        default=providers,
+        help="execution providers, best first: tensorrt,cuda,openvino,cpu",
+    )
+    command.add_argument(
+        "--tensorrt-libraries",
+        type=named_path,
+        metavar="FOLDER",
+        help="with libnvinfer.so.10 and its like",
+    )
+    command.add_argument(
+        "--built",
+        type=named_path,
+        metavar="FOLDER",
+        help="what habitus warm built: TensorRT's engines and the proofs of reduced precision",
+    )
+
+
+def acceleration_of(options: argparse.Namespace) -> "Acceleration":
+    """What the options say."""
+    from inference.engine.acceleration import Acceleration
+    from inference.engine.providers import Downgrade
+
+    built: Path | None = options.built
+    libraries: Path | None = options.tensorrt_libraries
+    return Acceleration(
+        downgrade=Downgrade(options.downgrade),
+        tensorrt_libraries=libraries.resolve() if libraries else None,
+        built_folder=built.resolve() if built else None,
+    )
