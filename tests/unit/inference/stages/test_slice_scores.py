@@ -131,7 +131,15 @@ def reads_the_mark() -> FakePredictor:
 
 @pytest.mark.parametrize(
     "places",
-    [{120.0: 1.0}, {44.0: 0.9}, {3.0: 0.8}, {298.0: 0.8}, {304.0: 0.9}, {120.0: 0.9, 180.0: 0.7}, {120.0: 0.5}],
+    [
+        {120.0: 1.0},
+        {44.0: 0.9},
+        {3.0: 0.8},
+        {298.0: 0.8},
+        {304.0: 0.9},
+        {120.0: 0.9, 180.0: 0.7},
+        {120.0: 0.5},
+    ],
 )
 @pytest.mark.parametrize("step_mm", [1.0, 2.0, 5.0])
 def test_few_looks_choose_as_a_look_at_every_slice(
