@@ -6,58 +6,21 @@ The scan is labelled twice: the first time pays for kernels that are chosen and 
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.nnunet_speed.one_run import Ours, Theirs
+from tests.benchmarks.stage_clock import StageClock
 
 UNPROVEN = "not compared: random weights leave most voxels between two labels"
 
 
-class WallClock:
-    """Wall time by stage, a stage inside another taken off that one; with the interface of nnunet_speed's clock of CPU time."""
+def _settled_s() -> float:
+    """Wall time, when the GPU has done what it was told before."""
+    import torch
 
-    def __init__(self, settle: Callable[[], None] = lambda: None) -> None:
-        self.wall_s: dict[str, float] = {}
-        self.calls: dict[str, int] = {}
-        self.settle = settle
-        """Waits for what the GPU was told before."""
-        self._open: list[str] = []
-        self._last_s = time.perf_counter()
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Added to what the stage took before."""
-        self._count()
-        self._open.append(name)
-        self.calls[name] = self.calls.get(name, 0) + 1
-        yield
-        self._count()
-        self._open.pop()
-
-    def wrap(self, owner: Any, name: str, stage: str) -> None:
-        """Count every call of a function or method where it is looked up."""
-        inner = getattr(owner, name)
-
-        def counted(*args: Any, **kwargs: Any) -> Any:
-            with self.stage(stage):
-                return inner(*args, **kwargs)
-
-        setattr(owner, name, counted)
-
-    def restart(self) -> None:
-        """Forget what was counted."""
-        self.wall_s, self.calls = {}, {}
-
-    def _count(self) -> None:
-        self.settle()
-        now_s = time.perf_counter()
-        if self._open:
-            name = self._open[-1]
-            self.wall_s[name] = self.wall_s.get(name, 0.0) + now_s - self._last_s
-        self._last_s = now_s
+    torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 class TheirsOnGpu(Theirs):
@@ -69,7 +32,7 @@ class TheirsOnGpu(Theirs):
         super().__init__(clock)
         from nnunetv2.inference import predict_from_raw_data as way
 
-        clock.settle = torch.cuda.synchronize
+        clock.now_s = _settled_s
         self.predictor = way.nnUNetPredictor(
             device=torch.device("cuda"), perform_everything_on_device=True, allow_tqdm=False
         )
@@ -165,7 +128,7 @@ def main() -> None:
         "--unproven", action="store_true", help="reduced precision without a comparison"
     )
     options = parser.parse_args()
-    name, clock = options.contender, WallClock()
+    name, clock = options.contender, StageClock(time.perf_counter)
     contender: Any = OursOnGpu(clock, options) if name in OURS else TheirsOnGpu(clock)
     started = time.perf_counter()
     contender.load(options.model)
@@ -186,7 +149,7 @@ def main() -> None:
         "wall_s": time.perf_counter() - started,
         "load_s": load_s,
         "first_labels_s": first_s,
-        "stages_s": clock.wall_s,
+        "stages_s": clock.spent_s,
         "network_calls": clock.calls.get("network", 0),
         "proof": getattr(contender, "proof", ""),
     }

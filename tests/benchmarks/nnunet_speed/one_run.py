@@ -3,13 +3,14 @@
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from tests.benchmarks.stage_clock import StageClock
 
 EXPORT = "convert_predicted_logits_to_segmentation_with_correct_shape"
 """What nnunetv2 calls interpolation and argmax."""
@@ -18,41 +19,6 @@ STAGES = (
     *("write", "other"),
 )
 """Of a contender, the rest of `labels` as "other"; nnunetv2 crops, normalises and resamples in one."""
-
-
-class Clock:
-    """CPU time of all threads by stage; a stage inside another is taken off that one."""
-
-    def __init__(self) -> None:
-        self.cpu_s: dict[str, float] = {}
-        self._open: list[str] = []
-        self._last_s = time.process_time()
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Added to what the stage took before."""
-        self._count()
-        self._open.append(name)
-        yield
-        self._count()
-        self._open.pop()
-
-    def wrap(self, owner: Any, name: str, stage: str) -> None:
-        """Count every call of a function or method where it is looked up."""
-        inner = getattr(owner, name)
-
-        def counted(*args: Any, **kwargs: Any) -> Any:
-            with self.stage(stage):
-                return inner(*args, **kwargs)
-
-        setattr(owner, name, counted)
-
-    def _count(self) -> None:
-        now_s = time.process_time()
-        if self._open:
-            name = self._open[-1]
-            self.cpu_s[name] = self.cpu_s.get(name, 0.0) + now_s - self._last_s
-        self._last_s = now_s
 
 
 def peak_mb() -> float:
@@ -67,7 +33,7 @@ class Theirs:
 
     between = "resampling"
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: StageClock) -> None:
         import torch
         from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
         from nnunetv2.inference import predict_from_raw_data as way
@@ -131,7 +97,9 @@ class Ours:
 
     between = "other"
 
-    def __init__(self, clock: Clock, providers: tuple[str, ...], *, is_fast: bool = False) -> None:
+    def __init__(
+        self, clock: StageClock, providers: tuple[str, ...], *, is_fast: bool = False
+    ) -> None:
         import inference.nnunet.labels as way
         import inference.nnunet.planes as planes
         import inference.segment_organs as organs
@@ -179,7 +147,7 @@ class Ours:
         self.nifti.write_labels(labels, scan, out)
 
 
-CONTENDERS: dict[str, Callable[[Clock], Any]] = {
+CONTENDERS: dict[str, Callable[[StageClock], Any]] = {
     "nnunetv2": Theirs,
     "monai": Monai,
     "ours-ort": lambda clock: Ours(clock, ("cpu",)),
@@ -196,7 +164,7 @@ def main() -> None:
     parser.add_argument("--scan", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    clock = Clock()
+    clock = StageClock()
     contender = CONTENDERS[options.contender](clock)
     base_mb, started, wall = peak_mb(), time.process_time(), time.perf_counter()
     with clock.stage("load"):
@@ -212,7 +180,7 @@ def main() -> None:
         "wall_s": time.perf_counter() - wall,
         "base_mb": base_mb,
         "peak_mb": peak_mb(),
-        "stages_cpu_s": clock.cpu_s,
+        "stages_cpu_s": clock.spent_s,
         "voxels": int(np.prod(np.shape(labels))),
         "plan": [plan.in_words() for plan in getattr(contender, "plans", [])],
     }

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 
 from tests.benchmarks.nnunet_gpu.__main__ import _figures
 from tests.benchmarks.nnunet_gpu.floor import REACHED, floor_ms, tflops_of
-from tests.benchmarks.nnunet_gpu.one_run import WallClock
 from tests.benchmarks.nnunet_gpu.page import MEASURED, RacedOnGpu, assumption, section
 
 ROOT = Path(__file__).parents[3]
@@ -96,29 +94,6 @@ def test_what_did_not_run_or_was_not_compared_is_said() -> None:
     assert "- ours-tensorrt did not run: no libnvinfer.so.10" in text
     assert "- ours-cuda: not compared" in text
     assert cells(text, "ours-cuda")["floor"] == "unknown"
-
-
-def test_a_stage_inside_another_is_taken_off_it_and_the_gpu_waited_for() -> None:
-    waits: list[float] = []
-    clock = WallClock(lambda: waits.append(time.perf_counter()))
-
-    class Network:
-        def forward(self) -> None:
-            time.sleep(0.05)
-
-    network = Network()
-    clock.wrap(network, "forward", "network")
-    with clock.stage("other"):
-        time.sleep(0.02)
-        network.forward()
-        network.forward()
-
-    assert clock.calls == {"other": 1, "network": 2}
-    assert clock.wall_s["network"] == pytest.approx(0.1, abs=0.04)
-    assert clock.wall_s["other"] == pytest.approx(0.02, abs=0.02)
-    assert len(waits) == 6
-    clock.restart()
-    assert clock.wall_s == {}
 
 
 def test_calls_of_nnunetv2_are_counted_once_for_all_folds(tmp_path: Path) -> None:
