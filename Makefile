@@ -203,6 +203,9 @@ papers-smoke: setup-training ## the same with a few steps each, in 3 minutes
 .PHONY: onnx
 onnx: setup-training ## checkpoints → ONNX, parity proven (MODEL=name CHECKPOINT=path for your own)
 	$(TRAIN)/python -m export_onnx $(if $(MODEL),--model $(MODEL)) $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT))
+.PHONY: int8
+int8: setup-training ## the organ network in eight bits for OpenVINO, offered only where every organ keeps its Dice (commit the table)
+	$(TRAIN)/python -m export_onnx.int8 organs --replace --out docs/results/int8.md
 .PHONY: eval-synthetic
 eval-synthetic: .venv/.dev ## the shipped models on unseen synthetic CTs (commit what it leaves)
 	$(BIN)/python -m training.evaluate_synthetic --out docs/results/eval-synthetic.md

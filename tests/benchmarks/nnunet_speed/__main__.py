@@ -34,6 +34,7 @@ NODE_PYTHON = ROOT / ".venv" / "bin" / "python"
 SEED = 1_900_021
 SPACING_MM = (1.0, 0.75, 0.75)
 DEPTH_CONTENDER, DEPTH_KIND = PARITY[0], "1M"
+SPECK_VOXELS = 1000
 CONTENDERS = (REFERENCE, "monai", *PARITY, FAST)
 OF_LARGE = (REFERENCE, "ours-openvino", FAST)
 """A run of a large network takes minutes: only those of whom something is wanted there."""
@@ -162,9 +163,11 @@ def _runs(work: Path, name: str, repeats: int) -> list[Run]:
 
 
 def _gate(work: Path, name: str) -> tuple[float, float]:
-    """Voxels labelled as nnunetv2 labels them, and the lowest Dice of any label."""
+    """Voxels labelled as nnunetv2 labels them, and the lowest Dice of any label that is no speck."""
     one, other = (read_nifti(work / f"{n}.nii.gz").hu for n in (REFERENCE, name))
-    dice = [_dice(one == label, other == label) for label in np.unique(one) if label]
+    labels, voxels = np.unique(one, return_counts=True)
+    judged = [label for label, n in zip(labels, voxels, strict=True) if label and n >= SPECK_VOXELS]
+    dice = [_dice(one == label, other == label) for label in judged]
     return float(np.mean(one == other)), min(dice, default=1.0)
 
 
@@ -184,7 +187,7 @@ A synthetic CT of {options.slices} slices of {options.pixels} × {options.pixels
 anew, medians of {options.repeats} runs on {len(os.sched_getaffinity(0))} cores; CPU seconds are those of all threads, after imports. No mirroring. {platform.machine()}, Python {platform.python_version()}, {versions}.
 
 `ours-ort` and `ours-openvino` are asked as nnU-Net's predictor asks its network and have to agree with it; `ours-fast` (`organ_patches = "fast"` in a profile, OpenVINO)
-looks within the body alone, with patches that overlap by a quarter: another, close answer."""
+looks within the body alone, with patches that overlap by a quarter: another, close answer. Dice is that of labels of {SPECK_VOXELS} voxels or more."""
 
 
 if __name__ == "__main__":
