@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from commands import accelerators
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from inference.domain.analysis_profile import Profile
     from inference.engine.acceleration import Acceleration
@@ -65,7 +65,7 @@ def make_ready(options: argparse.Namespace) -> int:
     is_ready = True
     for profile in map(profile_for, names):
         is_ready = _warm(profile, providers, models, acceleration) and is_ready
-    _compile(kernels)
+    is_ready = _compile(kernels) and is_ready
     return 0 if is_ready else 1
 
 
@@ -116,24 +116,37 @@ def _warm(
     return is_ready
 
 
-def _compile(folder: Path | None) -> None:
-    """In a process of its own, which Numba asks for its folder."""
+def _compile(folder: Path | None) -> bool:
+    """In a process of its own, which Numba asks for its folder; whether they are kept for later ones."""
     import os
     import subprocess
 
-    from inference.code_folders import with_kernels_in
+    from inference.code_folders import KERNELS_VARIABLE, with_kernels_in
 
-    started = time.perf_counter()
+    started, environment = time.perf_counter(), with_kernels_in(folder, os.environ)
     done = subprocess.run(
         [sys.executable, "-m", "inference.warm_kernels"],
         cwd=Path(__file__).parent.parent,
-        env=with_kernels_in(folder, os.environ),
+        env=environment,
         stdout=subprocess.PIPE,
         text=True,
         check=True,
     )
-    kept = ", ".join(done.stdout.split("\n")).strip(", ")
-    _say("ok", "kernels", time.perf_counter() - started, f"kept in {kept}")
+    is_wanted = folder is None or KERNELS_VARIABLE in environment
+    is_kept, text = kernels_told(done.stdout.split("\n") if is_wanted else (), folder)
+    _say("ok" if is_kept else "NOT", "kernels", time.perf_counter() - started, text)
+    return is_kept
+
+
+def kernels_told(folders: "Iterable[str]", wanted: Path | None) -> tuple[bool, str]:
+    """Whether Numba keeps what it compiled, of the folders that it says of each kernel, and what to say."""
+    if known := [folder for folder in folders if folder not in ("", "None")]:
+        return True, f"kept in {', '.join(known)}"
+    place = wanted or "the folder of the code"
+    return False, (
+        f"compiled by every process anew: {place} is not this user's to write to; "
+        "give it to the node's user, or name its data folder by --settings"
+    )
 
 
 def _say(mark: str, subject: str, seconds: float, text: str) -> None:

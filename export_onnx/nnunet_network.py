@@ -22,6 +22,8 @@ from training.nnunet.workspace import DATASET_NAME, NOTES
 
 ARCHITECTURES = frozenset({"PlainConvUNet", "ResidualEncoderUNet"})
 """Of dynamic_network_architectures: a plans file may name any class to be imported."""
+LAYERS = frozenset({"conv_op", "norm_op", "dropout_op", "nonlin"})
+"""What plans let nnU-Net import, by its own planners."""
 LAYER = re.compile(r"torch\.nn(\.modules(\.[a-z]+)?)?\.[A-Za-z0-9]+")
 READERS = {"NibabelIOWithReorient": "RAS"}
 """nnU-Net's readers that turn every image the same way; the others take it as it is stored."""
@@ -177,6 +179,12 @@ def _fold(
             advice="Plan with nnU-Net's own planners.",
         )
     needs = part.network_arch_init_kwargs_req_import
+    if not set(needs) <= LAYERS & set(part.network_arch_init_kwargs):
+        raise ConfigurationInvalid(
+            found=f"plans that want {', '.join(map(str, needs))[:60]} imported",
+            wanted=f"some of {', '.join(sorted(LAYERS))}, as they stand among the network's options",
+            advice="Do not use these plans: nobody's planner writes that.",
+        )
     if unsafe := [k for k in needs if not _is_layer(part.network_arch_init_kwargs.get(k))]:
         # nnU-Net imports what stands there, and calls it.
         raise ConfigurationInvalid(
@@ -184,15 +192,29 @@ def _fold(
             wanted="torch.nn.…",
             advice="Do not use these plans: nobody's planner writes that.",
         )
-    network: nn.Module = get_network_from_plans(
-        part.network_arch_class_name,
-        part.network_arch_init_kwargs,
-        needs,
-        1,
-        labels,
-        allow_init=False,
-        deep_supervision=False,
-    )
+    try:
+        network: nn.Module = get_network_from_plans(
+            part.network_arch_class_name,
+            part.network_arch_init_kwargs,
+            needs,
+            1,
+            labels,
+            allow_init=False,
+            deep_supervision=False,
+        )
+    except (
+        ArithmeticError,
+        AssertionError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as problem:
+        raise UnreadableInput(
+            found=f"plans that describe no network ({type(problem).__name__})",
+            wanted="an architecture as nnU-Net v2 plans it",
+            advice="Copy plans.json again, whole.",
+        ) from problem
     content = read_checkpoint(trained.folder / f"fold_{fold}" / FINAL)
     try:
         network.load_state_dict(content["network_weights"])

@@ -69,6 +69,8 @@ def _require_usable(part: Mapping[str, Any], description: Mapping[str, Any]) -> 
         and [n for n in labels.values() if not isinstance(n, (list, tuple))]
         and sorted(map(str, labels.values())) != sorted(map(str, range(len(labels)))),
         f"{len(channels)} channels of input": len(channels) != 1,
+        f"images called {', '.join(map(str, channels.values()))[:60]}": len(channels) == 1
+        and "ct" not in str(*channels.values()).lower(),
         "normalisation within a mask": any(part["use_mask_for_norm"]),
     }
     for found, is_so in problems.items():
@@ -76,7 +78,8 @@ def _require_usable(part: Mapping[str, Any], description: Mapping[str, Any]) -> 
             raise _refused(
                 found,
                 "one network of one CT channel and plain labels",
-                "Predict with nnU-Net itself, or train a 2d, 3d_fullres or 3d_lowres network of plain labels.",
+                "Predict with nnU-Net itself, or train a 2d, 3d_fullres or 3d_lowres network of plain labels on CT. Of a network that was "
+                'trained on CT under another name, call the channel "CT" in a copy of dataset.json.',
             )
 
 

@@ -21,7 +21,7 @@ COARSE_MM = 4.0
 """Step at which a body is looked for that only crops what an nnU-Net sees."""
 FAST_FLAG = (
     "organs: asked within the body alone with patches overlapping by a quarter (organ_patches = fast): "
-    "close to what nnU-Net's own predictor gives, not equal"
+    "another answer than nnU-Net's own predictor gives"
 )
 
 Box = tuple[slice, slice, slice]

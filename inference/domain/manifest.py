@@ -203,6 +203,12 @@ def _value(kind: Any, raw: Any, where: str) -> Any:
 
 def _check(manifest: ModelManifest) -> None:
     """The rules between fields."""
+    if manifest.schema_version > SCHEMA_VERSION:
+        raise ManifestInvalid(
+            found=f"{manifest.name[:64]}: schema_version {manifest.schema_version}",
+            wanted=f"{SCHEMA_VERSION} or less",
+            advice="This model was made by a newer Habitus: update this one.",
+        )
     spec, out = manifest.input, manifest.output
     segmentation = manifest.task in ("l3-tissue", "organs")
     rules = {

@@ -2,10 +2,13 @@
 
 import re
 from dataclasses import dataclass
+from math import prod
 
 ORIENTATION = re.compile("[LR][AP][SI]")
 CANONICAL = "LPS"
 MOST_STEP_MM = 50.0
+MOST_VOXELS = 2**25
+"""Of a patch: ten times what nnU-Net plans for the largest GPUs."""
 ANISOTROPY = 3.0
 """nnU-Net resamples an axis on its own where its step is larger than so many times the smallest one."""
 
@@ -54,6 +57,7 @@ class Recipe:
             f"patch {self.patch} for steps {self.spacing_mm}": len(self.patch) in (2, 3)
             and len(self.patch) == len(self.spacing_mm),
             f"steps {self.spacing_mm}": all(0 < step <= MOST_STEP_MM for step in self.spacing_mm),
+            f"a patch of {self.patch}": 0 < prod(self.patch) <= MOST_VOXELS and min(self.patch) > 0,
             f"transpose {self.transpose}": sorted(self.transpose) == [0, 1, 2],
             f"orders {self.image.order}, {self.logits.order}": self.image.order in (0, 1, 3)
             and self.logits.order == 1

@@ -12,8 +12,15 @@ from inference.domain.level_calibration import (
 )
 from inference.domain.manifest import NAME_PATTERN, ModelManifest, load_manifest
 from inference.domain.predictor import Predictor
-from inference.domain.refiner import REFINER_NAME, RefinerManifest, load_refiner_manifest
+from inference.domain.refiner import (
+    DECODER_NAME,
+    ENCODER_NAME,
+    REFINER_NAME,
+    RefinerManifest,
+    load_refiner_manifest,
+)
 from inference.engine.acceleration import PLAIN, Acceleration
+from inference.engine.onnx_file import require_plain_graph
 from inference.engine.onnx_predictor import OnnxPredictor
 from inference.engine.onnx_refiner import OnnxRefiner
 from inference.engine.onnx_session import available_providers
@@ -29,7 +36,7 @@ def model_names(folder: Path = SHIPPED_MODELS) -> tuple[str, ...]:
 
 
 def verified_manifest(name: str, folder: Path = SHIPPED_MODELS) -> ModelManifest:
-    """The manifest of a model, its file's hash checked; raises ModelUnusable."""
+    """The manifest of a model, its file's hash checked and its graph looked through; raises ModelUnusable."""
     if not NAME_PATTERN.fullmatch(name) or name not in model_names(folder):
         raise ModelUnusable(
             found=f"no model {name!r:.70}",
@@ -44,6 +51,7 @@ def verified_manifest(name: str, folder: Path = SHIPPED_MODELS) -> ModelManifest
             wanted="a folder of its name",
             advice="Restore the model folder, or export the model again with make onnx.",
         )
+    require_plain_graph(folder / name / "model.onnx", name)
     return manifest
 
 
@@ -96,6 +104,7 @@ def predictor_of(
     acceleration: Acceleration = PLAIN,
 ) -> Predictor:
     """By the engine that is asked for first and is there; raises ModelUnusable or ProviderUnavailable."""
+    require_plain_graph(path, manifest.name)
     chosen = choose_providers(providers, available_providers())
     if prefers_openvino(chosen):
         return OpenVinoPredictor(path, manifest)
@@ -125,6 +134,8 @@ def verified_refiner(name: str, folder: Path = SHIPPED_MODELS) -> RefinerManifes
             wanted="a folder of its name",
             advice="Restore the model folder, or export the model again.",
         )
+    for part in (ENCODER_NAME, DECODER_NAME):
+        require_plain_graph(folder / name / part, name)
     return manifest
 
 

@@ -13,7 +13,6 @@ from inference.domain.errors import ModelUnusable, ProviderUnavailable
 from inference.engine.acceleration import PLAIN, Acceleration
 from inference.engine.built import Built, Surroundings, built_in, key_of
 from inference.engine.gpu import gpu_here
-from inference.engine.onnx_file import require_plain_graph
 from inference.engine.openvino_predictor import is_installed
 from inference.engine.provider_options import ACCELERATORS, TENSORRT, Plan, session_plan
 from inference.engine.providers import (
@@ -56,7 +55,6 @@ def open_session(
 
 def session_of(path: Path, name: str, plan: Plan) -> ort.InferenceSession:
     """By this plan, less the accelerators that do not start; raises ModelUnusable."""
-    require_plain_graph(path, name)
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = len(os.sched_getaffinity(0))

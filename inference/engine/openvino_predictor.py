@@ -12,7 +12,6 @@ import numpy.typing as npt
 from inference.domain.errors import InferenceFailed, ModelUnusable
 from inference.domain.manifest import ModelManifest
 from inference.engine.contract import finite, require_input, require_shapes
-from inference.engine.onnx_file import require_plain_graph
 from inference.engine.openvino_norms import join_norms
 
 Float = npt.NDArray[np.float32]
@@ -39,7 +38,6 @@ class OpenVinoPredictor:
         from openvino import Core
 
         self._manifest = manifest
-        require_plain_graph(model_path, manifest.name)
         core, shape = Core(), [1, *manifest.input.shape[1:]]
         try:
             model = core.read_model(str(model_path))

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 import habitus
+from commands.warm import kernels_told
+from inference.code_folders import KERNELS_VARIABLE, with_kernels_in
 
 SETTINGS = """
 data_folder = "data"
@@ -68,3 +70,35 @@ def test_options_do_not_contradict_the_settings_in_silence(
 
     assert habitus.main(["warm", "--settings", str(path), "--providers", "cuda"]) == 2
     assert "--providers beside --settings" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("folders", [(), ("None", "")])
+def test_kernels_that_nothing_keeps_are_told(folders: tuple[str, ...], tmp_path: Path) -> None:
+    is_kept, text = kernels_told(folders, tmp_path / "kernels")
+
+    assert not is_kept
+    assert f"compiled by every process anew: {tmp_path / 'kernels'} is not this user's" in text
+    assert "the folder of the code is not" in kernels_told(folders, None)[1]
+    assert kernels_told(("/a", ""), None) == (True, "kept in /a")
+
+
+def test_where_the_folder_cannot_be_warm_is_not_well(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(KERNELS_VARIABLE, raising=False)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "kernels").touch()
+
+    status = habitus.main(["warm", "--settings", str(settings(tmp_path, '"cpu"'))])
+
+    assert status == 1
+    assert "NOT  kernels" in capsys.readouterr().out
+
+
+def test_a_kernel_folder_that_cannot_be_is_done_without(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    assert with_kernels_in(tmp_path / "file" / "kernels", {"a": "b"}) == {"a": "b"}
+    assert with_kernels_in(tmp_path / "kernels", {}) == {
+        KERNELS_VARIABLE: str(tmp_path / "kernels")
+    }

@@ -1,6 +1,7 @@
 """A trained folder as nnU-Net reads it for prediction, a few megabytes: checkpoints without what only a training needs."""
 
 import pickle
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -42,19 +43,32 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     import numpy as np
     import torch
 
+    scalar = np._core.multiarray.scalar  # type: ignore[attr-defined]
     # Scalars in nnU-Net's own log; the rest are tensors, texts and numbers.
     harmless = [
         np.dtype,
-        np._core.multiarray.scalar,  # type: ignore[attr-defined]
+        scalar,
+        # As NumPy 1 called it, under which many networks of others were trained.
+        (scalar, "numpy.core.multiarray.scalar"),
         *(type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.bool_)),
     ]
     try:
         with torch.serialization.safe_globals(harmless):
-            content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as problem:
-        raise UnreadableInput(
-            found=f"{path.name} that is no checkpoint of nnU-Net, or holds more than weights and numbers",
-            wanted=f"the {FINAL} of a finished training",
-            advice="Train the fold again.",
-        ) from problem
-    return content
+        refused = re.search(r"Unsupported global: GLOBAL ([\w.]{1,80})", str(problem))
+        more = f" ({refused[1]})" if refused else ""
+        raise _no_checkpoint(path, f"more than weights and numbers{more}") from problem
+    weights = content.get("network_weights") if isinstance(content, dict) else None
+    if not isinstance(weights, dict) or not all(map(torch.is_tensor, weights.values())):
+        raise _no_checkpoint(path, "no weights by name")
+    whole: dict[str, Any] = content
+    return whole
+
+
+def _no_checkpoint(path: Path, holds: str) -> UnreadableInput:
+    return UnreadableInput(
+        found=f"{path.name} that is no checkpoint of nnU-Net, or holds {holds}",
+        wanted=f"the {FINAL} of a finished training",
+        advice="Copy the trained folder again, whole; nothing in a checkpoint is run, so one that asks for it stays out.",
+    )

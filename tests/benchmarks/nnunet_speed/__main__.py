@@ -187,7 +187,7 @@ A synthetic CT of {options.slices} slices of {options.pixels} × {options.pixels
 anew, medians of {options.repeats} runs on {len(os.sched_getaffinity(0))} cores; CPU seconds are those of all threads, after imports. No mirroring. {platform.machine()}, Python {platform.python_version()}, {versions}.
 
 `ours-ort` and `ours-openvino` are asked as nnU-Net's predictor asks its network and have to agree with it; `ours-fast` (`organ_patches = "fast"` in a profile, OpenVINO)
-looks within the body alone, with patches that overlap by a quarter: another, close answer. Dice is that of labels of {SPECK_VOXELS} voxels or more."""
+looks within the body alone, with patches that overlap by a quarter: another answer. Dice is that of labels of {SPECK_VOXELS} voxels or more."""
 
 
 if __name__ == "__main__":

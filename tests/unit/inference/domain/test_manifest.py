@@ -158,3 +158,8 @@ def test_any_value_in_any_field_is_taken_or_refused_by_name(
 def test_any_text_is_a_manifest_or_refused(text: str) -> None:
     with contextlib.suppress(ManifestInvalid):
         manifest_from_json(text)
+
+
+def test_a_manifest_of_a_newer_habitus_says_so() -> None:
+    with pytest.raises(ManifestInvalid, match="made by a newer Habitus"):
+        manifest_from_json(json.dumps(_raw() | {"schema_version": 2}))
