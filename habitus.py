@@ -232,7 +232,7 @@ def run_series(options: argparse.Namespace) -> int:
         return _run_nifti(options)
     _check_apart(options.series_dir, options.out)
     check_writable(options.out)
-    profile = profile_for(options.profile)
+    profile = profile_for(options.profile, options.models)
     report = report_options({"title": options.sr_title, "language": options.language})
     models = load_models(
         profile,
@@ -439,7 +439,9 @@ def _list_calibrations(folder: Path) -> int:
     from inference.domain.analysis_profile import profile_names
     from orthanc_plugin.doctor.engine import calibrations
 
-    ill = [finding for finding in calibrations(folder, profile_names()) if not finding.is_well]
+    ill = [
+        finding for finding in calibrations(folder, profile_names(folder)) if not finding.is_well
+    ]
     for finding in ill:
         sys.stdout.write(f"{finding.subject} UNUSABLE: {finding.text}. {finding.advice}\n")
     return 5 if ill else 0

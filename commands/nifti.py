@@ -27,7 +27,7 @@ def analyse_file(
             advice="Leave --l3-z-mm and --l3-slice out, or analyse the DICOM images.",
         )
     models = load_models(
-        profile_for(options.profile),
+        profile_for(options.profile, options.models),
         tuple(options.providers.split(",")),
         options.models or SHIPPED_MODELS,
         acceleration_of(options),

@@ -63,7 +63,7 @@ def make_ready(options: argparse.Namespace) -> int:
         named = (settings.engine.profile, *settings.further_profiles)
         names = (options.profile,) if options.profile else named
     is_ready = True
-    for profile in map(profile_for, names):
+    for profile in (profile_for(name, models) for name in names):
         is_ready = _warm(profile, providers, models, acceleration) and is_ready
     is_ready = _compile(kernels) and is_ready
     return 0 if is_ready else 1

@@ -42,6 +42,8 @@ class OrganPatches(StrEnum):
     """Within the body alone, patches overlapping by a quarter in place of a half."""
 
 
+OWN_PROFILES = "profiles"
+"""Folder in that of the models for what a site wants otherwise: an update of the programs leaves it alone."""
 PROFILE_FOLDER = Path(__file__).parent.parent / "profiles"
 
 
@@ -160,27 +162,41 @@ class Profile:
         return tuple(name for name in named if name)
 
 
-def profile_names() -> tuple[str, ...]:
-    """Names of the shipped profiles."""
-    return tuple(sorted(path.stem for path in PROFILE_FOLDER.glob("*.toml")))
+def profile_names(models_folder: Path | None = None) -> tuple[str, ...]:
+    """Names of the shipped profiles, and of a site's own beside its models."""
+    return tuple(sorted({path.stem for path in _profiles(models_folder)}))
 
 
-def load_profile(name: str) -> Profile:
-    """A shipped profile; raises ConfigurationInvalid."""
-    if name not in profile_names():
+def _profiles(models_folder: Path | None) -> tuple[Path, ...]:
+    own = () if models_folder is None else (models_folder / OWN_PROFILES).glob("*.toml")
+    return (*PROFILE_FOLDER.glob("*.toml"), *own)
+
+
+def load_profile(name: str, models_folder: Path | None = None) -> Profile:
+    """A shipped profile, or one of a site's own beside its models; raises ConfigurationInvalid."""
+    found = [path for path in _profiles(models_folder) if path.stem == name]
+    if not found:
         raise ConfigurationInvalid(
             found=f"profile {name!r:.40}",
-            wanted=f"one of {', '.join(profile_names())}",
-            advice="Name one of these with --profile or in habitus.toml.",
+            wanted=f"one of {', '.join(profile_names(models_folder))}",
+            advice=f"Name one of these with --profile or in habitus.toml, or put {OWN_PROFILES}/NAME.toml beside the models.",
         )
-    return profile_from_toml((PROFILE_FOLDER / f"{name}.toml").read_text(encoding="utf-8"), name)
+    if len(found) > 1:
+        raise ConfigurationInvalid(
+            found=f"a profile of one's own with the name of a shipped one, {name}",
+            wanted="a name of its own",
+            advice=f"Call {OWN_PROFILES}/{name}.toml beside the models otherwise.",
+        )
+    return _read(found[0])
 
 
-def profile_for(choice: str) -> Profile:
-    """A shipped profile by its name, or one of a user's own by its path, which ends with .toml; raises ConfigurationInvalid."""
+def profile_for(choice: str, models_folder: Path | None = None) -> Profile:
+    """By its name, or one of a user's own by its path, which ends with .toml; raises ConfigurationInvalid."""
     path = Path(choice)
-    if path.suffix != ".toml":
-        return load_profile(choice)
+    return _read(path) if path.suffix == ".toml" else load_profile(choice, models_folder)
+
+
+def _read(path: Path) -> Profile:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:

@@ -134,8 +134,6 @@ def verified_refiner(name: str, folder: Path = SHIPPED_MODELS) -> RefinerManifes
             wanted="a folder of its name",
             advice="Restore the model folder, or export the model again.",
         )
-    for part in (ENCODER_NAME, DECODER_NAME):
-        require_plain_graph(folder / name / part, name)
     return manifest
 
 
@@ -153,6 +151,8 @@ def load_refiner(
             wanted=f"organs of {', '.join(manifest.structures)}",
             advice="Name others in [refine] of the profile, or train on them.",
         )
+    for part in (ENCODER_NAME, DECODER_NAME):
+        require_plain_graph(folder / refinement.model / part, manifest.name)
     refiner = OnnxRefiner(folder / refinement.model, manifest, providers, acceleration)
     require_first(manifest.name, providers, refiner.provider, acceleration.downgrade)
     return refiner

@@ -139,9 +139,15 @@ def _write(raw: bytes, order: str, voxels: npt.NDArray[np.uint8], path: Path) ->
     # What the image's header says in words may name a patient: auxiliary file, description, data base name, intent.
     for first, last in ((4, 32), (148, 252), (328, 344)):
         header[first:last] = bytes(last - first)
-    content = bytes(header) + bytes(4) + voxels.tobytes(order="F")
-    # Without a time in it, the same labels give the same bytes. Level 6 takes three times as long for a twelfth less.
-    path.write_bytes(gzip.compress(content, compresslevel=4, mtime=0))
+    # Without name and time in it, the same labels give the same bytes. Level 6 takes three times as long for a twelfth less.
+    with (
+        path.open("wb") as raw_file,
+        gzip.GzipFile("", "wb", compresslevel=4, fileobj=raw_file, mtime=0) as packed,
+    ):
+        packed.write(bytes(header) + bytes(4))
+        # Slice by slice: the last of a process's memory is needed here, beside networks and scan.
+        for k in range(voxels.shape[2]):
+            packed.write(voxels[:, :, k].tobytes(order="F"))
 
 
 def _opened(path: Path) -> BinaryIO | gzip.GzipFile:

@@ -78,7 +78,13 @@ def engines(
 ) -> Iterator[Finding]:
     """Whether habitus warm built each network for what is here now."""
     root, here = acceleration.built_folder, surroundings()
-    for name in sorted({name for profile in profiles for name in load_profile(profile).models}):
+    for name in sorted(
+        {
+            name
+            for profile in profiles
+            for name in load_profile(profile, settings.models_folder).models
+        }
+    ):
         try:
             sha256 = verified_manifest(name, settings.models_folder).onnx_sha256
         except HabitusError:

@@ -26,7 +26,7 @@ OUR_ANALYSER = EngineSettings(models_folder=Path()).analyser
 def models(folder: Path, profiles: Sequence[str]) -> Iterator[Finding]:
     """Those that the profiles name, and whatever else lies in the folder."""
     # A model that a profile names and that is not there is missing, not absent.
-    wanted = {name for profile in profiles for name in load_profile(profile).models}
+    wanted = {name for profile in profiles for name in load_profile(profile, folder).models}
     for name in sorted(wanted | set(model_names(folder))):
         try:
             manifest = verified_manifest(name, folder)
@@ -40,7 +40,8 @@ def models(folder: Path, profiles: Sequence[str]) -> Iterator[Finding]:
 
 def refiners(folder: Path, profiles: Sequence[str]) -> Iterator[Finding]:
     """Networks that redraw organs: those that the profiles name, and whatever else lies in the folder."""
-    named = {refine.model for p in profiles if (refine := load_profile(p).refine) is not None}
+    loaded = [load_profile(profile, folder) for profile in profiles]
+    named = {profile.refine.model for profile in loaded if profile.refine is not None}
     for name in sorted(named | set(refiner_names(folder))):
         try:
             manifest = verified_refiner(name, folder)
@@ -52,7 +53,8 @@ def refiners(folder: Path, profiles: Sequence[str]) -> Iterator[Finding]:
 
 def calibrations(folder: Path, profiles: Sequence[str]) -> Iterator[Finding]:
     """How sure a level is, by the networks that are there: the node refuses numbers of others."""
-    by_networks = {_level_networks(profile): profile for profile in map(load_profile, profiles)}
+    loaded = [load_profile(profile, folder) for profile in profiles]
+    by_networks = {_level_networks(profile): profile for profile in loaded}
     for networks, profile in by_networks.items():
         if not set(networks) <= set(model_names(folder)):
             continue

@@ -44,7 +44,8 @@ def findings(installation: Installation) -> Iterator[Finding]:
     yield machine.python()
     yield from machine.runtime()
     if installation.settings_path is None:
-        yield from models(installation.models_folder or SHIPPED_MODELS, profile_names())
+        folder = installation.models_folder or SHIPPED_MODELS
+        yield from models(folder, profile_names(folder))
         yield machine.orthanc_here(is_needed=True)
         yield machine.isolation()
         yield machine.validators()

@@ -66,7 +66,7 @@ def load(request: LoadRequest) -> PipelineAnalyser:
 def profile_for(request: LoadRequest) -> Profile:
     """The profile as the site wants it."""
     wanted = {"uncertain_level": request.uncertain_level, "without_level": request.without_level}
-    return with_choices(load_profile(request.profile), **wanted)
+    return with_choices(load_profile(request.profile, request.models_folder), **wanted)
 
 
 def choices_hash(*hashes: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 from inference.domain.analysis_profile import load_profile
 from inference.domain.series_rules import SeriesRules, load_series_rules
@@ -12,10 +13,15 @@ RulesOf = Callable[[str], SeriesRules]
 
 
 def rules_in_force(in_force: Callable[[], Settings]) -> RulesOf:
-    """As the shipped profiles say; which one is the engine's own may change while the node runs."""
-    return lambda profile: _shipped(profile or in_force().engine.profile)
+    """As the profiles say; which one is the engine's own may change while the node runs."""
+
+    def rules_of(profile: str) -> SeriesRules:
+        engine = in_force().engine
+        return _rules(profile or engine.profile, engine.models_folder)
+
+    return rules_of
 
 
 @cache
-def _shipped(profile: str) -> SeriesRules:
-    return load_series_rules(load_profile(profile).series_rules)
+def _rules(profile: str, models_folder: Path) -> SeriesRules:
+    return load_series_rules(load_profile(profile, models_folder).series_rules)

@@ -94,7 +94,7 @@ class EngineSettings:
     models_folder: FilePath
     """The folder of the models, one folder each."""
     profile: str = "abdomen"
-    """What is analysed: a file of inference/profiles."""
+    """What is analysed: a file of inference/profiles, or of the folder `profiles` in `models_folder`, where a site puts its own."""
     uncertain_level: UncertainLevel | None = None
     """What is done where the level of L3 is doubted: "flag" measures there and says why it is doubted, "reject" measures
     nothing there. Left out: as the profile says ("flag" in all that are shipped)."""

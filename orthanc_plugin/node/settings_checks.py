@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from pydicom.datadict import dictionary_VR, keyword_dict
 
-from inference.domain.analysis_profile import profile_names
 from inference.engine.providers import PROVIDERS
 from orthanc_plugin.node.destinations import Destination, DestinationKind, Verification
 from orthanc_plugin.node.routing_rules import Mode, Priority, Rule, TagTest
@@ -28,9 +27,9 @@ class Mistake:
     instead: str
 
 
-def contradictions(settings: Settings) -> Iterator[Mistake]:
-    """Every one."""
-    yield from _unknown(settings.engine.profile, profile_names(), ("engine", "profile"))
+def contradictions(settings: Settings, profiles: Sequence[str]) -> Iterator[Mistake]:
+    """Every one; `profiles` are the names of those that there are."""
+    yield from _unknown(settings.engine.profile, profiles, ("engine", "profile"))
     for number, provider in enumerate(settings.engine.providers):
         if provider not in PROVIDERS:
             place = ("engine", "providers", number)
@@ -44,7 +43,7 @@ def contradictions(settings: Settings) -> Iterator[Mistake]:
         yield from _of_destination(destination, ("destinations", number))
     names = [each.name for each in settings.destinations]
     for number, rule in enumerate(settings.rules):
-        yield from _of_rule(rule, names, ("rules", number))
+        yield from _of_rule(rule, names, profiles, ("rules", number))
     yield from _never_asked(settings.rules)
 
 
@@ -119,9 +118,11 @@ def _of_destination(destination: Destination, place: Place) -> Iterator[Mistake]
         )
 
 
-def _of_rule(rule: Rule, destinations: Sequence[str], place: Place) -> Iterator[Mistake]:
+def _of_rule(
+    rule: Rule, destinations: Sequence[str], profiles: Sequence[str], place: Place
+) -> Iterator[Mistake]:
     if rule.profile is not None:
-        yield from _unknown(rule.profile, profile_names(), (*place, "profile"))
+        yield from _unknown(rule.profile, profiles, (*place, "profile"))
     for number, name in enumerate(rule.destinations or ()):
         yield from _unknown(name, destinations, (*place, "destinations", number))
     for keyword, test in rule.tags.items():

@@ -11,6 +11,7 @@ from typing import Any, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from inference.domain.analysis_profile import profile_names
 from inference.domain.errors import ConfigurationInvalid
 from orthanc_plugin.node.destinations import Destination, DestinationKind, Verification
 from orthanc_plugin.node.settings import Settings
@@ -67,7 +68,8 @@ def settings_of(text: str, path: Path) -> Settings:
         settings = _adapter().validate_json(json.dumps(_in_new_words(table)))
     except ValidationError as exc:
         raise _first(text, path, [_mistake(row) for row in exc.errors()]) from exc
-    if mistakes := list(contradictions(settings)):
+    profiles = profile_names(path.parent / settings.engine.models_folder)
+    if mistakes := list(contradictions(settings, profiles)):
         raise _first(text, path, mistakes)
     return _resolved(settings, path.parent)
 
