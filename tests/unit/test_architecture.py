@@ -154,7 +154,7 @@ def test_every_module_that_is_named_as_a_command_can_be_run() -> None:
     named = {
         module
         for path in texts
-        for module in re.findall(r"python -m ([a-z_][a-z_.]*[a-z_])", path.read_text("utf-8"))
+        for module in re.findall(r"python -m ([a-z_][a-z0-9_.]*[a-z0-9_])", path.read_text("utf-8"))
         if (ROOT / module.split(".")[0]).is_dir()
     }
 
