@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from export_onnx.nnunet_network import ServedNetwork, TrainedFolder
 
 LEAST_AGREEMENT = 0.999
-"""Of voxels: a network that was hardly trained has many that lie between two labels, and half precision decides them."""
+"""Of voxels, those left out between whose two labels nnunetv2 itself hardly decides."""
+AS_LIKELY = 0.99
+"""Of its own label's probability: nearer than that, the half precision in which it adds logits up decides, and a network that was hardly
+trained has many such voxels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +39,9 @@ class Agreement:
     """Of two label maps."""
 
     voxels: float
+    """With the same label."""
+    settled: float
+    """With the same label, or with one that nnunetv2 holds to be as likely."""
     dice: Mapping[str, float]
     """Of labels that either has."""
 
@@ -67,11 +73,11 @@ def prove_labels(
         return logits
 
     found = labels_of(voxels, slab.spacing_mm, served.recipe, network, lambda _share: None)
-    wanted = labels_of_nnunet(trained, served, voxels, slab.spacing_mm)
-    agreement = agreement_of(found, wanted, served.labels)
-    if not agreement.voxels >= LEAST_AGREEMENT:
+    wanted, likely = labels_of_nnunet(trained, served, voxels, slab.spacing_mm)
+    agreement = agreement_of(found, wanted, likely, served.labels)
+    if not agreement.settled >= LEAST_AGREEMENT:
         raise InferenceFailed(
-            found=f"{agreement.voxels:.5f} of a CT's voxels labelled as nnunetv2 labels them",
+            found=f"{agreement.settled:.5f} of a CT's voxels labelled as nnunetv2 labels them, or as likely in its own view",
             wanted=f"at least {LEAST_AGREEMENT}",
             advice="Nothing was written. Try the locked versions of nnunetv2, torch and onnxruntime.",
         )
@@ -83,8 +89,8 @@ def labels_of_nnunet(
     served: "ServedNetwork",
     voxels: npt.NDArray[np.int16],
     spacing_mm: tuple[float, float, float],
-) -> npt.NDArray[np.uint8]:
-    """By its own predictor, of a scan [slice, row, column] as the network's images lie."""
+) -> tuple[npt.NDArray[np.uint8], Float]:
+    """By its own predictor, with each label's probability, of a scan [slice, row, column] as the network's images lie."""
     for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
         # Asked for at import; nothing is read there.
         os.environ.setdefault(name, str(trained.folder))
@@ -113,20 +119,28 @@ def labels_of_nnunet(
             axes or None,
         )
         image = voxels[None].astype(np.float32)
-        found: npt.NDArray[np.uint8] = predictor.predict_single_npy_array(
-            image, {"spacing": list(spacing_mm)}
+        found: tuple[npt.NDArray[np.uint8], Float] = predictor.predict_single_npy_array(
+            image, {"spacing": list(spacing_mm)}, save_or_return_probabilities=True
         )
     return found
 
 
 def agreement_of(
-    found: npt.NDArray[np.uint8], wanted: npt.NDArray[np.uint8], labels: tuple[str, ...]
+    found: npt.NDArray[np.uint8],
+    wanted: npt.NDArray[np.uint8],
+    likely: Float,
+    labels: tuple[str, ...],
 ) -> Agreement:
-    """Of two label maps of a scan."""
+    """Of two label maps of a scan; `likely` [label, slice, row, column] are the probabilities behind the wanted one."""
     dice = {}
     for number, label in enumerate(labels[1:], start=1):
         one, other = found == number, wanted == number
         both = int(one.sum()) + int(other.sum())
         if both:
             dice[label.removeprefix(UNREPORTED)] = 2 * int((one & other).sum()) / both
-    return Agreement(voxels=float((found == wanted).mean()), dice=dice)
+    apart = np.nonzero(found != wanted)
+    own, other = likely[(wanted[apart], *apart)], likely[(found[apart], *apart)]
+    decided = int((other < AS_LIKELY * own).sum())
+    return Agreement(
+        voxels=1 - apart[0].size / found.size, settled=1 - decided / found.size, dice=dice
+    )

@@ -1,5 +1,6 @@
 """What the node needs to run an nnU-Net as nnU-Net does, out of its plans; what it cannot do is refused by name."""
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +12,8 @@ RESAMPLING = "resample_data_or_seg_to_shape"
 CT, Z_SCORE = "CTNormalization", "ZScoreNormalization"
 MOST_LABELS = 255
 """Label maps hold a byte a voxel."""
+CT_WORD = re.compile(r"(?<![a-z])cta?(?![a-z])", re.IGNORECASE)
+"""A channel of "CT", "ct_venous" or "CTA", not one of "Fractional anisotropy"."""
 
 
 def recipe_from(
@@ -70,7 +73,7 @@ def _require_usable(part: Mapping[str, Any], description: Mapping[str, Any]) -> 
         and sorted(map(str, labels.values())) != sorted(map(str, range(len(labels)))),
         f"{len(channels)} channels of input": len(channels) != 1,
         f"images called {', '.join(map(str, channels.values()))[:60]}": len(channels) == 1
-        and "ct" not in str(*channels.values()).lower(),
+        and not CT_WORD.search(str(*channels.values())),
         "normalisation within a mask": any(part["use_mask_for_norm"]),
     }
     for found, is_so in problems.items():

@@ -17,7 +17,7 @@ from inference.dicom.read_series import load_series
 from inference.dicom.survey import survey_folder
 from inference.dicom.write_seg import encode_seg
 from inference.dicom.write_sr import encode_sr
-from inference.domain.analysis_profile import LossyPolicy, OrganPatches, Profile, WithoutLevel
+from inference.domain.analysis_profile import LossyPolicy, Profile, WithoutLevel
 from inference.domain.earlier_document import EarlierDocument, earlier_reports
 from inference.domain.entered_level import EnteredLevel
 from inference.domain.entered_size import EnteredSize, with_entered_size
@@ -62,7 +62,7 @@ from inference.nifti.label_names import LABEL_NAMES, names_to_json
 from inference.page.picture_page import lettering
 from inference.page.write_pictures import write_pictures
 from inference.refine_organs import refine_organs
-from inference.segment_organs import FAST_FLAG, segment_organs
+from inference.segment_organs import asked_flags, segment_organs
 from inference.stages.choose_series import choice_flags
 from inference.stages.level_by_hand import spine_by_hand
 from inference.stages.measure import (
@@ -346,11 +346,10 @@ def _organs_in(upright: Volume, models: Models, clock: Stopwatch) -> OrgansSeen 
             profile.organ_patches,
             plans.append,
         )
-    is_fast = profile.organ_patches == OrganPatches.FAST and models.organs.manifest.recipe
     seen = OrgansSeen(
         labels=organs,
         patches=tuple(plan.in_words() for plan in plans),
-        flags=(FAST_FLAG,) if is_fast else (),
+        flags=asked_flags(models.organs, profile.organ_patches),
     )
     if models.refiner is None or models.profile.refine is None:
         return seen

@@ -1,6 +1,7 @@
 """Organ labels from one low-resolution 3D network, asked on one or more grids."""
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +12,12 @@ from inference.domain.nnunet_recipe import Recipe
 from inference.domain.predictor import Predictor
 from inference.domain.volume import Volume, flip
 from inference.engine.sliding_window import sliding_logits
-from inference.kernels.patch_plan import HALF, THREE_QUARTERS, PatchPlan
+from inference.kernels.patch_plan import THREE_QUARTERS, PatchPlan
 from inference.stages.grids import AIR_HU, at_even_steps, body_mask, normalise, resample
 from inference.stages.organ_labels import SOLID, Look, labels_from_logits, organ_map
+
+if TYPE_CHECKING:
+    from inference.nnunet.labels import Asking
 
 BODY_MARGIN = 4
 """Voxels kept around the body when the network's field is cropped to it."""
@@ -45,8 +49,7 @@ def segment_organs(
     on grids moved by the given parts of a voxel are added up. `told` is called with each plan of patches before its first patch.
     """
     if predictor.manifest.recipe is not None:
-        is_fast = patches == OrganPatches.FAST
-        return _as_nnunet(upright, predictor, predictor.manifest.recipe, is_fast, progress, told)
+        return _as_nnunet(upright, predictor, predictor.manifest.recipe, patches, progress, told)
     looks = []
     for number, shift in enumerate(grid_shifts):
         done = number / len(grid_shifts)
@@ -61,17 +64,37 @@ def segment_organs(
     return organ_map(labels, upright, structures)
 
 
+def asked_flags(predictor: Predictor, patches: OrganPatches) -> tuple[str, ...]:
+    """What a reader must know of how the network is asked; our own are asked in one way."""
+    is_fast = predictor.manifest.recipe is not None and patches == OrganPatches.FAST
+    return (FAST_FLAG,) if is_fast else ()
+
+
+def asking_for(
+    patches: OrganPatches,
+    voxels: npt.NDArray[np.int16] | npt.NDArray[np.float32],
+    spacing_mm: Sequence[float],
+    told: Callable[[PatchPlan], None],
+) -> "Asking":
+    """How much of a scan an nnU-Net is shown, and how often."""
+    # Numba takes 66 MB and a third of a second, which a node of our own networks need not spend.
+    from inference.nnunet.labels import Asking
+
+    if patches == OrganPatches.FAST:
+        return Asking(field=body_field(voxels, spacing_mm), step=THREE_QUARTERS, told=told)
+    return Asking(told=told)
+
+
 def _as_nnunet(
     upright: Volume,
     predictor: Predictor,
     recipe: Recipe,
-    is_fast: bool,
+    patches: OrganPatches,
     progress: Callable[[str, float], None],
     told: Callable[[PatchPlan], None],
 ) -> LabelMap:
     """What its own predictor gives; only specks and far pieces are dropped, as of any organ."""
-    # Numba takes 66 MB and a third of a second, which a node of our own networks need not spend.
-    from inference.nnunet.labels import Asking, labels_of
+    from inference.nnunet.labels import labels_of
 
     voxels, first = upright.hu, 0.0
     if upright.slice_places is not None:
@@ -83,11 +106,7 @@ def _as_nnunet(
         recipe,
         predictor.predict,
         lambda share: progress("organs", 0.9 * share),
-        Asking(
-            field=body_field(turned, upright.spacing_mm) if is_fast else None,
-            step=THREE_QUARTERS if is_fast else HALF,
-            told=told,
-        ),
+        asking_for(patches, turned, upright.spacing_mm, told),
     )
     labels = flip(found, recipe.flips)
     if upright.slice_places is not None:

@@ -114,7 +114,7 @@ def test_plans_of_no_network_are_told(
         served(folder)
 
 
-@pytest.mark.parametrize("name", ["T2", "MRI", "noNorm"])
+@pytest.mark.parametrize("name", ["T2", "MRI", "noNorm", "Fractional anisotropy", "ACT"])
 def test_a_network_of_other_images_than_ct_is_refused(name: str, folder: Path) -> None:
     description = read_json(folder / "dataset.json")
     write_json(description | {"channel_names": {"0": name}}, folder / "dataset.json")
@@ -123,7 +123,7 @@ def test_a_network_of_other_images_than_ct_is_refused(name: str, folder: Path) -
         served(folder)
 
 
-@pytest.mark.parametrize("name", ["CT", "ct_zscore", "noNorm_CT"])
+@pytest.mark.parametrize("name", ["CT", "ct_zscore", "noNorm_CT", "CTA", "CT1"])
 def test_a_network_of_ct_by_any_name_is_taken(name: str, folder: Path) -> None:
     description = read_json(folder / "dataset.json")
     write_json(description | {"channel_names": {"0": name}}, folder / "dataset.json")

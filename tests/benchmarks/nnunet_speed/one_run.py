@@ -4,7 +4,6 @@ import argparse
 import json
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,16 +97,17 @@ class Ours:
     between = "other"
 
     def __init__(
-        self, clock: StageClock, providers: tuple[str, ...], *, is_fast: bool = False
+        self, clock: StageClock, providers: tuple[str, ...], patches: str = "exact"
     ) -> None:
         import inference.nnunet.labels as way
         import inference.nnunet.planes as planes
         import inference.segment_organs as organs
+        from inference.domain.analysis_profile import OrganPatches
         from inference.engine import model_store
         from inference.kernels.rolling_logits import RollingLogits
         from inference.nifti import ct_image
 
-        self.clock, self.providers, self.is_fast = clock, providers, is_fast
+        self.clock, self.providers, self.patches = clock, providers, OrganPatches(patches)
         self.store, self.nifti, self.way, self.organs = model_store, ct_image, way, organs
         self.predictor: Any = None
         self.plans: list[Any] = []
@@ -131,13 +131,10 @@ class Ours:
 
     def labels(self, scan: Any) -> Any:
         """All that the network says, nothing dropped."""
-        from inference.kernels.patch_plan import THREE_QUARTERS
-
         recipe, volume = self.predictor.manifest.recipe, scan.volume
-        asking = self.way.Asking(told=self.plans.append)
-        if self.is_fast:
-            field = self.organs.body_field(volume.hu, volume.spacing_mm)
-            asking = replace(asking, field=field, step=THREE_QUARTERS)
+        asking = self.organs.asking_for(
+            self.patches, volume.hu, volume.spacing_mm, self.plans.append
+        )
         return self.way.labels_of(
             volume.hu, volume.spacing_mm, recipe, self.predictor.predict, lambda _: None, asking
         )
@@ -152,7 +149,7 @@ CONTENDERS: dict[str, Callable[[StageClock], Any]] = {
     "monai": Monai,
     "ours-ort": lambda clock: Ours(clock, ("cpu",)),
     "ours-openvino": lambda clock: Ours(clock, ("openvino",)),
-    "ours-fast": lambda clock: Ours(clock, ("openvino",), is_fast=True),
+    "ours-fast": lambda clock: Ours(clock, ("openvino",), "fast"),
 }
 
 
