@@ -26,6 +26,9 @@ APT_NODE := $(APT_PYTHON) orthanc orthanc-python orthanc-dicomweb dcmtk iproute2
 APT_VIEWER := nginx
 APT_TEST := dicom3tools procps libfaketime openssl $(APT_VIEWER)
 APT_BROWSER := chromium
+APT_CONTAINERS := buildah podman runc netavark aardvark-dns iptables mmdebstrap curl
+# The Debian that images stand on in make container-check.
+RELEASE ?= trixie
 # An Orthanc of your own for make ohif; without one it shows the demo that runs.
 ORTHANC ?=
 ORTHANC_USER ?=
@@ -63,7 +66,7 @@ define apt_install
 	fi
 endef
 
-.PHONY: system-python system-node system-test system-viewer system-browser
+.PHONY: system-python system-node system-test system-viewer system-browser system-containers
 system-python:
 	$(call apt_install,$(APT_PYTHON))
 system-node:
@@ -74,6 +77,8 @@ system-viewer: system-node
 	$(call apt_install,$(APT_VIEWER))
 system-browser: system-test
 	$(call apt_install,$(APT_BROWSER))
+system-containers:
+	$(call apt_install,$(APT_CONTAINERS))
 
 .venv/bin/python: | system-node
 	$(PY) -m venv .venv
@@ -95,6 +100,10 @@ system-browser: system-test
 	.viewer/npm/bin/$(PIP) --require-hashes -r requirements/npm.txt
 	PATH="$(CURDIR)/.viewer/npm/bin:$$PATH" $(BIN)/python -m viewer.install
 	@rm -rf .viewer/npm && touch $@
+.venv-containers/.done: requirements/containers.txt | system-python
+	$(PY) -m venv .venv-containers
+	.venv-containers/bin/$(PIP) --require-hashes -r $<
+	@touch $@
 .venv-train/.done: requirements/train.txt | system-python
 	$(PY) -m venv .venv-train
 	$(TRAIN)/$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
@@ -122,6 +131,8 @@ check-static: .venv/.dev
 	$(BIN)/ruff check -q .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint docker/Dockerfile
+	$(BIN)/check-jsonschema -q --builtin-schema vendor.compose-spec docker/compose.yaml docker/compose.gpu.yaml
 check-unit: .venv/.dev
 	$(PYTEST) -q -n 2 --dist loadfile tests/unit
 .PHONY: fix
@@ -154,6 +165,9 @@ test-training: setup-training ## tests that need torch
 .PHONY: conformance
 conformance: setup-dev ## every object kind through other people's validators and readers (GEOMETRIES=2 of the twelve)
 	$(BIN)/python -m tests.conformance --geometries $(GEOMETRIES) $(if $(filter 12,$(GEOMETRIES)),--out docs/results/conformance.md)
+.PHONY: container-check
+container-check: system-containers setup-dev system-browser .venv/.browser .venv-containers/.done ## images built, the README's Docker commands and compose.yaml run for real, by hand (no Docker engine needed; RELEASE=bookworm); commit the table it leaves
+	$(SUDO) $(BIN)/python -m tests.containers --release $(RELEASE) --out docs/results/containers-$(RELEASE).md
 .PHONY: settings-docs
 settings-docs: .venv/.dev ## docs/settings.md and the JSON schema of habitus.toml, from the code that reads it
 	$(BIN)/python -m orthanc_plugin.node.settings_docs
@@ -285,6 +299,7 @@ lock: ## resolve the locks again (developers; needs uv)
 	uv export -q --locked --no-emit-project --only-group npm -o requirements/npm.txt
 	uv export -q --locked --no-emit-project --only-group browser -o requirements/browser.txt
 	uv export -q --locked --no-emit-project --only-group audit -o requirements/audit.txt
+	uv export -q --locked --no-emit-project --only-group containers -o requirements/containers.txt
 .PHONY: clean
 clean: ## remove environments, caches and demo data
 	rm -rf .venv .venv-train .venv-audit sbom .viewer .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

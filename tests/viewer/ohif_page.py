@@ -178,11 +178,11 @@ class OhifPage:
 
 
 @contextmanager
-def browser(executable: Path) -> Iterator[BrowserContext]:
-    """One browser whose tabs share a cache, since OHIF's script has 17 MB."""
+def browser(executable: Path, **context: Any) -> Iterator[BrowserContext]:
+    """One browser whose tabs share a cache, since OHIF's script has 17 MB; `context` as playwright's new_context takes it."""
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
         try:
-            yield chromium.new_context(viewport={"width": 1600, "height": 950})
+            yield chromium.new_context(viewport={"width": 1600, "height": 950}, **context)
         finally:
             chromium.close()

@@ -1,0 +1,1 @@
+"""What runs first in a container, and how it is asked whether it works."""

@@ -1,0 +1,192 @@
+"""What each container runs first: secrets and certificate that are missing are made, then Orthanc or the node takes over."""
+
+import fcntl
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from inference.domain.errors import ConfigurationInvalid, HabitusError
+from orthanc_plugin.node.orthanc_config import environment_of
+
+ORTHANC = "/usr/sbin/Orthanc"
+CERTIFICATE_DAYS = 825
+"""The longest that browsers take."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Of a container's volumes and mounts."""
+
+    secrets: Path = Path("/var/lib/habitus-secrets")
+    given: Path = Path("/run/secrets")
+    """Where Docker puts secrets of the site's own; a file there comes before ours."""
+    certificate: Path = Path("/var/lib/habitus-certificate")
+    template: Path = Path("/etc/habitus/orthanc.json")
+    settings: Path = Path("/etc/habitus/habitus.toml")
+    run: Path = Path("/tmp")  # noqa: S108 # the one writable folder of a container, and nobody else's
+
+    def password_of(self, user: str) -> Path:
+        """The site's own, or the one made here."""
+        given = self.given / f"{user}.password"
+        return given if given.is_file() else self.secrets / f"{user}.password"
+
+
+def main() -> int:
+    """Start as the container's command says; returns only where that fails."""
+    places = Places()
+    os.umask(0o077)
+    try:
+        match sys.argv[1:]:
+            case ["orthanc"]:
+                start_orthanc(places)
+            case ["node"]:
+                start_node(places)
+            case command:
+                raise ConfigurationInvalid(
+                    found=f"the command {' '.join(command) or '(none)'!r:.60}",
+                    wanted="orthanc or node",
+                    advice="For anything else: docker compose run --rm --entrypoint habitus node --help.",
+                )
+    except HabitusError as error:
+        sys.stderr.write(f"start: {error}\n")
+        return error.exit_status
+
+
+def start_orthanc(places: Places) -> NoReturn:
+    """With all users of the configuration, whose passwords never lie in it."""
+    template = read_template(places.template)
+    users = users_of(template)
+    with _alone(places.secrets):
+        for user in users:
+            ensure_password(places, user)
+        ensure_certificate(places.certificate, os.environ.get("HABITUS_SERVER_NAME", "localhost"))
+    passwords = {user: _read(places.password_of(user)) for user in users}
+    configuration = places.run / "orthanc.json"
+    configuration.write_text(json.dumps(template | {"RegisteredUsers": passwords}))
+    os.execve(ORTHANC, [ORTHANC, str(configuration)], environment_of(os.environ))  # noqa: S606
+
+
+def start_node(places: Places) -> NoReturn:
+    """It waits itself for an Orthanc that is away."""
+    with _alone(places.secrets):
+        ensure_password(places, "habitus")
+    program = [sys.executable, "-m", "orthanc_plugin.node"]
+    os.execv(  # noqa: S606
+        sys.executable, [*program, "--standalone", "--settings", str(places.settings)]
+    )
+
+
+def read_template(path: Path) -> dict[str, Any]:
+    """Orthanc's configuration as the site mounted it; raises ConfigurationInvalid."""
+    try:
+        template = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise ConfigurationInvalid(
+            found=f"{path} that cannot be read ({type(exc).__name__})",
+            wanted="Orthanc's configuration as JSON, without comments",
+            advice="Start from docker/orthanc.json; see HABITUS_ORTHANC_JSON in .env.",
+        ) from exc
+    if not isinstance(template, dict) or template.get("RegisteredUsers"):
+        raise ConfigurationInvalid(
+            found="RegisteredUsers in orthanc.json",
+            wanted="users under Habitus.Roles, and no password in a configuration",
+            advice="Leave RegisteredUsers out; a password of your own is the file /run/secrets/USER.password.",
+        )
+    if template.get("AuthenticationEnabled") is not True:
+        raise ConfigurationInvalid(
+            found="AuthenticationEnabled that is not true",
+            wanted="true: other containers and hosts reach this Orthanc",
+            advice="Set it back to true.",
+        )
+    return template
+
+
+def users_of(template: dict[str, Any]) -> list[str]:
+    """Whoever has a role has a password."""
+    users = list(template.get("Habitus", {}).get("Roles", {}))
+    for user in users:
+        if not user.replace("-", "").replace("_", "").isalnum():
+            raise ConfigurationInvalid(
+                found=f"a user {user!r:.40} under Habitus.Roles",
+                wanted="letters, digits, dashes and underscores: the password's file has this name",
+            )
+    return users
+
+
+def ensure_password(places: Places, user: str) -> None:
+    """Made once, then kept; said once where it lies."""
+    path = places.password_of(user)
+    if path.exists():
+        return
+    draft = path.with_suffix(".draft")
+    draft.write_text(secrets.token_urlsafe(24) + "\n", encoding="ascii")
+    draft.replace(path)
+    _say(f"made a password for {user}: docker compose exec orthanc cat {path}")
+
+
+def ensure_certificate(folder: Path, name: str) -> None:
+    """Signed by itself, until the site puts its own habitus.crt and habitus.key there."""
+    key, certificate = folder / "habitus.key", folder / "habitus.crt"
+    if key.exists() and certificate.exists():
+        return
+    drafts = folder / "draft.key", folder / "draft.crt"
+    names = f"subjectAltName=DNS:{name},DNS:localhost,IP:127.0.0.1"
+    made = subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-days", str(CERTIFICATE_DAYS), "-subj", f"/CN={name}", "-addext", names),
+            *("-keyout", str(drafts[0]), "-out", str(drafts[1])),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode != 0:
+        raise ConfigurationInvalid(
+            found=f"openssl that ended with {made.returncode}: {made.stderr.strip()[-200:]}",
+            wanted=f"a certificate for {name:.60}",
+            advice="Check HABITUS_SERVER_NAME in .env: a host name.",
+        )
+    drafts[1].replace(certificate)
+    # Last: the viewer waits for it.
+    drafts[0].replace(key)
+    _say(
+        f"made a certificate for {name}, signed by itself, which browsers doubt: docs/docker.md says how yours takes its place"
+    )
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Both containers may come first."""
+    try:
+        with (folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+    except PermissionError as exc:
+        raise ConfigurationInvalid(
+            found=f"{folder} that user {os.getuid()} may not write to",
+            wanted="a volume of that user",
+            advice=f"chown -R {os.getuid()}:{os.getgid()} the folder on the host, or use the named volumes of compose.yaml.",
+        ) from exc
+
+
+def _read(path: Path) -> str:
+    password = path.read_text(encoding="utf-8").strip()
+    if not password:
+        raise ConfigurationInvalid(found=f"an empty {path.name}", wanted="a password")
+    return password
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"habitus: {text}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The images built and the compose file run for real, on a machine without a Docker engine."""

@@ -1,0 +1,200 @@
+"""What a container runs first: secrets made once, the site's own before ours, no password in a configuration."""
+
+import json
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from docker import start
+from docker.start import Places, ensure_certificate, ensure_password, read_template, users_of
+from inference.domain.errors import ConfigurationInvalid
+from orthanc_plugin.node.orthanc_config import (
+    OrthancOptions,
+    Peer,
+    StaffMember,
+    configuration_of,
+)
+from tests.orthanc_process import REPOSITORY_ROOT
+
+SHIPPED = REPOSITORY_ROOT / "docker" / "orthanc.json"
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    for name in ("secrets", "given", "certificate", "run"):
+        (tmp_path / name).mkdir()
+    template = tmp_path / "orthanc.json"
+    template.write_text(
+        json.dumps({"AuthenticationEnabled": True, "Habitus": {"Roles": {"habitus": "admin"}}})
+    )
+    return Places(
+        secrets=tmp_path / "secrets",
+        given=tmp_path / "given",
+        certificate=tmp_path / "certificate",
+        template=template,
+        settings=tmp_path / "habitus.toml",
+        run=tmp_path / "run",
+    )
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Programs that would have taken the process over."""
+    programs: list[list[str]] = []
+    monkeypatch.setattr(start.os, "execve", lambda _, words, environment: programs.append(words))
+    monkeypatch.setattr(start.os, "execv", lambda _, words: programs.append(words))
+    return programs
+
+
+def test_orthanc_is_started_with_a_password_for_each_role(
+    places: Places, started: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    start.start_orthanc(places)
+
+    ((_, path),) = started
+    users = json.loads(Path(path).read_text())["RegisteredUsers"]
+    said = capsys.readouterr().err
+    assert users == {"habitus": places.password_of("habitus").read_text().strip()}
+    assert len(users["habitus"]) >= 32
+    assert users["habitus"] not in said
+    assert str(places.password_of("habitus")) in said
+    assert "RegisteredUsers" not in places.template.read_text()
+
+
+def test_a_second_start_makes_nothing_anew(
+    places: Places, started: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    start.start_orthanc(places)
+    first = {path: path.read_bytes() for path in places.template.parent.rglob("*.password")}
+    certificate = (places.certificate / "habitus.crt").read_bytes()
+    capsys.readouterr()
+
+    start.start_orthanc(places)
+
+    assert {path: path.read_bytes() for path in first} == first
+    assert (places.certificate / "habitus.crt").read_bytes() == certificate
+    assert capsys.readouterr().err == ""
+
+
+def test_the_sites_own_secret_comes_before_ours(
+    places: Places, started: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (places.given / "habitus.password").write_text("of the site\n")
+
+    start.start_orthanc(places)
+
+    ((_, path),) = started
+    assert json.loads(Path(path).read_text())["RegisteredUsers"] == {"habitus": "of the site"}
+    assert not (places.secrets / "habitus.password").exists()
+    assert "password" not in capsys.readouterr().err
+
+
+def test_the_node_is_started_as_a_unit_of_its_own(places: Places, started: list[list[str]]) -> None:
+    start.start_node(places)
+
+    (words,) = started
+    assert words[1:] == [
+        *("-m", "orthanc_plugin.node", "--standalone", "--settings"),
+        str(places.settings),
+    ]
+    assert places.password_of("habitus").exists()
+
+
+def test_an_empty_secret_is_refused(places: Places, started: list[list[str]]) -> None:
+    (places.given / "habitus.password").write_text("\n")
+
+    with pytest.raises(ConfigurationInvalid, match=r"empty habitus\.password"):
+        start.start_orthanc(places)
+    assert started == []
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "cannot be read"),
+        ("[]", "RegisteredUsers"),
+        ('{"AuthenticationEnabled": true, "RegisteredUsers": {"a": "b"}}', "RegisteredUsers"),
+        ('{"AuthenticationEnabled": false}', "AuthenticationEnabled"),
+        ("{}", "AuthenticationEnabled"),
+    ],
+)
+def test_a_configuration_that_is_none_is_told(text: str, told: str, places: Places) -> None:
+    places.template.write_text(text)
+
+    with pytest.raises(ConfigurationInvalid, match=told):
+        read_template(places.template)
+
+
+def test_a_user_whose_name_is_a_path_is_refused() -> None:
+    with pytest.raises(ConfigurationInvalid, match="a user"):
+        users_of({"Habitus": {"Roles": {"../x": "admin"}}})
+    assert users_of({"Habitus": {"Roles": {"dr_a-b": "viewer"}}}) == ["dr_a-b"]
+
+
+def test_a_password_is_for_its_owner_alone(places: Places) -> None:
+    previous = start.os.umask(0o077)
+    try:
+        ensure_password(places, "admin")
+    finally:
+        start.os.umask(previous)
+
+    path = places.password_of("admin")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(places.secrets.iterdir()) == [path]
+
+
+def test_the_certificate_names_the_server(places: Places) -> None:
+    ensure_certificate(places.certificate, "ct.hospital.example")
+
+    shown = subprocess.run(
+        ["openssl", "x509", "-in", str(places.certificate / "habitus.crt"), "-noout", "-text"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "CN = ct.hospital.example" in shown or "CN=ct.hospital.example" in shown
+    assert "DNS:ct.hospital.example, DNS:localhost, IP Address:127.0.0.1" in shown
+    with pytest.raises(ConfigurationInvalid, match="openssl"):
+        ensure_certificate(places.given, "no name, at all")
+
+
+@pytest.mark.parametrize("words", [[], ["sh"], ["orthanc", "--verbose"]])
+def test_another_command_is_told(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(start.sys, "argv", ["start", *words])
+    previous = start.os.umask(0o077)
+    try:
+        assert start.main() == 2
+    finally:
+        start.os.umask(previous)
+    assert "wanted orthanc or node" in capsys.readouterr().err
+
+
+def test_the_shipped_configuration_is_as_strict_as_the_one_that_is_written() -> None:
+    shipped = json.loads(SHIPPED.read_text())
+    options = OrthancOptions(
+        storage_folder=Path("/var/lib/habitus-images"),
+        settings_path=Path("/etc/habitus/habitus.toml"),
+        node_python=Path("/opt/habitus/.venv/bin/python"),
+        peers=(
+            Peer(
+                name="scanner", ae_title="SCANNER", host="scanner.example", port=104, may_store=True
+            ),
+            Peer(name="pacs", ae_title="PACS", host="pacs.example", port=104),
+        ),
+        is_remote_access_allowed=True,
+        node="standalone",
+        staff=(StaffMember(user="admin", role="admin"), StaffMember(user="reader", role="viewer")),
+    )
+    written = configuration_of(options, "")
+
+    # Passwords are added at the start, paths are those of the image, and OHIF needs DICOMweb.
+    for own in ("RegisteredUsers", "PythonScript"):
+        written.pop(own)
+    assert shipped.pop("PythonScript") == "/opt/habitus/orthanc_plugin/entry/habitus_plugin.py"
+    assert shipped.pop("DicomWeb")["Root"] == "/dicom-web/"
+    assert shipped["Plugins"].pop() == "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
+    assert shipped == written
