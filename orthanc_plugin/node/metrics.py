@@ -182,7 +182,7 @@ def _observe(
 ) -> None:
     bounds = (*BOUNDS_S[measured], float("inf"))
     numbers = [found.numbers.get(bound, 0) if found else 0 for bound in bounds]
-    names = [*(f"{bound:g}" for bound in bounds[:-1]), "+Inf"]
+    names = [*map(str, bounds[:-1]), "+Inf"]
     buckets = list(zip(names, accumulate(numbers), strict=True))
     family.add_metric(labels, buckets, found.sum_s if found else 0.0)
 

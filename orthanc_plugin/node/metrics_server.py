@@ -46,6 +46,14 @@ class MetricsServer(ThreadingHTTPServer):
         self._slots = threading.BoundedSemaphore(AT_ONCE)
         super().__init__((address, port), _Exchange)
 
+    @property
+    def is_hearing_others(self) -> bool:
+        """Whether one more exchange would be heard just now."""
+        is_free = self._slots.acquire(blocking=False)
+        if is_free:
+            self._slots.release()
+        return is_free
+
     def server_bind(self) -> None:
         """Without asking a name server what this machine is called."""
         socket.socket.bind(self.socket, self.server_address)
