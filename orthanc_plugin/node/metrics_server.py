@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
+from socketserver import TCPServer
 from typing import Any
 
 from orthanc_plugin.node.logs import Logger, where
@@ -56,8 +57,7 @@ class MetricsServer(ThreadingHTTPServer):
 
     def server_bind(self) -> None:
         """Without asking a name server what this machine is called."""
-        socket.socket.bind(self.socket, self.server_address)
-        self.server_address = self.socket.getsockname()
+        TCPServer.server_bind(self)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """In a thread of its own, if one is free."""

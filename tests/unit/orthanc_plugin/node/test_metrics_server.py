@@ -220,3 +220,15 @@ def test_slow_clients_are_cut_off_and_leave_room_for_others(
 
     assert time.monotonic() - started_s < 4.0
     assert site.ask("/live")[0] == 200
+
+
+def test_a_node_that_starts_anew_gets_its_port_at_once(site: Site) -> None:
+    journal_of(site)
+    # Whoever hangs up first, here the server, keeps the connection for a minute (RFC 9293 3.6.1).
+    assert site.ask("/live")[0] == 200
+    port = site.port
+    assert site.server is not None
+    site.server.shutdown()
+    site.server.server_close()
+
+    MetricsServer("127.0.0.1", port, {}, site.log).server_close()
