@@ -1,7 +1,6 @@
 """A metrics page as tests read it, and the names that files of monitoring/ speak of."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -52,8 +51,7 @@ def metrics_named_in(text: str) -> set[str]:
     return set(_NAME.findall(text))
 
 
-def monitoring_files() -> Iterator[Path]:
+def monitoring_files() -> tuple[Path, ...]:
     """What names metrics."""
-    yield from (
-        MONITORING / name for name in ("alerts.yml", "alerts_test.yml", "grafana-dashboard.json")
-    )
+    names = ("alerts.yml", "alerts_test.yml", "grafana-dashboard.json")
+    return tuple(MONITORING / name for name in names)
