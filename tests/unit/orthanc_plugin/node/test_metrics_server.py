@@ -197,12 +197,13 @@ def test_a_mistake_of_ours_is_logged_without_its_text(
 def test_slow_clients_are_cut_off_and_leave_room_for_others(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(metrics_server, "EXCHANGE_S", 0.8)
+    monkeypatch.setattr(metrics_server, "EXCHANGE_S", 2.0)
     journal_of(site)
     started_s = time.monotonic()
     slow = [site.slow() for _ in range(AT_ONCE)]
     assert site.server is not None
     while site.server.is_hearing_others:
+        assert time.monotonic() - started_s < 1.8
         time.sleep(0.01)
 
     with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
@@ -218,15 +219,18 @@ def test_slow_clients_are_cut_off_and_leave_room_for_others(
         assert client.recv(100) == b""
         client.close()
 
-    assert time.monotonic() - started_s < 4.0
+    assert time.monotonic() - started_s < 6.0
     assert site.ask("/live")[0] == 200
 
 
 def test_a_node_that_starts_anew_gets_its_port_at_once(site: Site) -> None:
     journal_of(site)
-    # Whoever hangs up first, here the server, keeps the connection for a minute (RFC 9293 3.6.1).
-    assert site.ask("/live")[0] == 200
     port = site.port
+    with socket.create_connection(("127.0.0.1", port), timeout=5.0) as client:
+        client.sendall(b"GET /live HTTP/1.0\r\n\r\n")
+        # Whoever hangs up first, here the server, keeps the connection for a minute (RFC 9293 3.6.1).
+        while client.recv(4096):
+            pass
     assert site.server is not None
     site.server.shutdown()
     site.server.server_close()
