@@ -24,7 +24,7 @@ PYTEST := $(BIN)/python -m pytest
 APT_PYTHON := python3-venv
 APT_NODE := $(APT_PYTHON) orthanc orthanc-python orthanc-dicomweb dcmtk iproute2 util-linux
 APT_VIEWER := nginx
-APT_TEST := dicom3tools procps libfaketime openssl $(APT_VIEWER)
+APT_TEST := dicom3tools procps prometheus libfaketime openssl $(APT_VIEWER)
 APT_BROWSER := chromium
 APT_CONTAINERS := buildah podman runc netavark aardvark-dns iptables mmdebstrap curl
 # The Debian that images stand on in make container-check.
@@ -50,7 +50,7 @@ setup-dev: system-test .venv/.dev ## what the tests need on top of that
 .PHONY: setup-training
 setup-training: $(if $(filter .venv-train/bin,$(TRAIN)),.venv-train/.done) ## the training environment (torch; TORCH_INDEX=URL for your own build)
 
-# Installs the packages of $(1) that are missing. A freshly installed orthanc or nginx must not start on the default
+# Installs the packages of $(1) that are missing. A freshly installed orthanc, nginx or prometheus must not start on the default
 # ports: policy-rc.d refuses that while apt runs, and the unit is disabled afterwards.
 define apt_install
 	@missing=""; for p in $(1); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
@@ -60,7 +60,7 @@ define apt_install
 	  restore() { if [ $$made = 1 ]; then $(SUDO) rm -f /usr/sbin/policy-rc.d; fi; }; trap restore EXIT; \
 	  $(SUDO) apt-get update -qq; \
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 $$missing >/dev/null; \
-	  for unit in orthanc nginx; do \
+	  for unit in orthanc nginx prometheus; do \
 	    case "$$missing " in *" $$unit "*) if [ -d /run/systemd/system ]; then $(SUDO) systemctl disable --now $$unit || true; fi;; esac; \
 	  done; \
 	fi

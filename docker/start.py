@@ -6,16 +6,17 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from inference.domain.errors import ConfigurationInvalid, HabitusError
 from orthanc_plugin.node.orthanc_config import environment_of
 
 ORTHANC = "/usr/sbin/Orthanc"
+SERVER_NAME = "HABITUS_SERVER_NAME"
 CERTIFICATE_DAYS = 825
 """The longest that browsers take."""
 
@@ -38,17 +39,24 @@ class Places:
         return given if given.is_file() else self.secrets / f"{user}.password"
 
 
-def main() -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What takes the container's first process over."""
+
+    words: tuple[str, ...]
+    environment: Mapping[str, str]
+
+
+def main(command: Sequence[str]) -> int:
     """Start as the container's command says; returns only where that fails."""
-    places = Places()
     os.umask(0o077)
     try:
-        match sys.argv[1:]:
+        match command:
             case ["orthanc"]:
-                start_orthanc(places)
+                program = orthanc_program(Places(), os.environ)
             case ["node"]:
-                start_node(places)
-            case command:
+                program = node_program(Places(), os.environ)
+            case _:
                 raise ConfigurationInvalid(
                     found=f"the command {' '.join(command) or '(none)'!r:.60}",
                     wanted="orthanc or node",
@@ -57,29 +65,34 @@ def main() -> int:
     except HabitusError as error:
         sys.stderr.write(f"start: {error}\n")
         return error.exit_status
+    os.execve(program.words[0], program.words, program.environment)  # noqa: S606 # a fixed program
 
 
-def start_orthanc(places: Places) -> NoReturn:
+def orthanc_program(places: Places, environment: Mapping[str, str]) -> Program:
     """With all users of the configuration, whose passwords never lie in it."""
     template = read_template(places.template)
     users = users_of(template)
     with _alone(places.secrets):
         for user in users:
             ensure_password(places, user)
-        ensure_certificate(places.certificate, os.environ.get("HABITUS_SERVER_NAME", "localhost"))
+        ensure_certificate(places.certificate, environment.get(SERVER_NAME, "localhost"))
     passwords = {user: _read(places.password_of(user)) for user in users}
     configuration = places.run / "orthanc.json"
     configuration.write_text(json.dumps(template | {"RegisteredUsers": passwords}))
-    os.execve(ORTHANC, [ORTHANC, str(configuration)], environment_of(os.environ))  # noqa: S606
+    return Program(
+        words=(ORTHANC, str(configuration)),
+        environment=environment_of(environment),
+    )
 
 
-def start_node(places: Places) -> NoReturn:
+def node_program(places: Places, environment: Mapping[str, str]) -> Program:
     """It waits itself for an Orthanc that is away."""
     with _alone(places.secrets):
         ensure_password(places, "habitus")
-    program = [sys.executable, "-m", "orthanc_plugin.node"]
-    os.execv(  # noqa: S606
-        sys.executable, [*program, "--standalone", "--settings", str(places.settings)]
+    module = ("-m", "orthanc_plugin.node", "--standalone")
+    return Program(
+        words=(sys.executable, *module, "--settings", str(places.settings)),
+        environment=environment,
     )
 
 
@@ -189,4 +202,4 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -25,7 +25,7 @@ from inference.domain.earlier_document import EarlierDocument, earlier_reports
 from inference.domain.entered_level import EnteredLevel
 from inference.domain.errors import LevelNotFound, LevelNotInSeries, ModelUnusable
 from inference.domain.seg_encoding import role_in
-from orthanc_plugin.node.analysis_port import AnalysisRequest, LoadRequest, Progress
+from orthanc_plugin.node.analysis_port import AnalysisRequest, LoadRequest, NetworkInUse, Progress
 from orthanc_plugin.node.job_key import EngineIdentity
 
 SLOW_S = 3.0
@@ -50,6 +50,10 @@ class FakeAnalyser:
         )
         slower = models_folder / "slower"
         self.downgrades = (slower.read_text().strip(),) if slower.exists() else ()
+        sha256 = self.identity.models[0][1]
+        self.networks = (
+            NetworkInUse(name="fake", version="1", sha256=sha256, provider="cpu", asked="cpu"),
+        )
 
     def analyse(self, request: AnalysisRequest, progress: Progress) -> Mapping[str, Path]:
         """Write results, or misbehave."""

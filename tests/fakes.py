@@ -10,7 +10,7 @@ from pathlib import Path
 import pydicom
 from pydicom.multival import MultiValue
 
-from orthanc_plugin.node.analysis_port import AnalysisRequest
+from orthanc_plugin.node.analysis_port import AnalysisRequest, NetworkInUse
 from orthanc_plugin.node.delivery_journal import ObjectUids
 from orthanc_plugin.node.destinations import Destination
 from orthanc_plugin.node.engine_process import (
@@ -348,6 +348,7 @@ class FakeEngine:
         self.while_running: Callable[[], None] = lambda: None
         self.is_spent = False
         self.downgrades: tuple[str, ...] = ()
+        self.networks: tuple[NetworkInUse, ...] = ()
         self._runs = False
 
     @property

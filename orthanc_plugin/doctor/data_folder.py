@@ -14,7 +14,7 @@ from typing import Any
 from orthanc_plugin.doctor.finding import Finding, ill, noted, well
 from orthanc_plugin.inside.disk_space import DiskLevel, DiskMarks, level_of
 from orthanc_plugin.inside.journal_reader import JournalReader
-from orthanc_plugin.inside.routes import SILENT_AFTER_S
+from orthanc_plugin.inside.readiness import SILENT_AFTER_S
 from orthanc_plugin.node.journal_schema import MIGRATIONS
 from orthanc_plugin.node.settings import Settings
 

@@ -46,13 +46,29 @@ def marks_of(table: Mapping[str, Any]) -> DiskMarks:
     )
 
 
-def level_of(folder: Path, marks: DiskMarks) -> DiskLevel:
-    """Of the disk that a folder lies on; OK where it cannot be asked, for whoever writes there will learn it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """Of one disk."""
+
+    free_bytes: int
+    whole_bytes: int
+
+
+def room_at(folder: Path) -> Room | None:
+    """Of the disk that a folder lies on, for a user who is not root; None where it cannot be asked."""
     try:
         disk = os.statvfs(folder)
     except OSError:
+        return None
+    return Room(free_bytes=disk.f_bavail * disk.f_frsize, whole_bytes=disk.f_blocks * disk.f_frsize)
+
+
+def level_of(folder: Path, marks: DiskMarks) -> DiskLevel:
+    """Of the disk that a folder lies on; OK where it cannot be asked, for whoever writes there will learn it."""
+    room = room_at(folder)
+    if room is None:
         return DiskLevel.OK
-    free, whole = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
+    free, whole = room.free_bytes, room.whole_bytes
     if free < min(marks.critical_free_mb * _MB, LARGEST_CRITICAL_SHARE * whole):
         return DiskLevel.CRITICAL
     if free < min(marks.high_free_mb * _MB, LARGEST_HIGH_SHARE * whole):

@@ -21,11 +21,10 @@ from orthanc_plugin.inside.guard import (
 )
 from orthanc_plugin.inside.journal_reader import NOTHING_COUNTED, PICTURE_PREFIX, JournalReader
 from orthanc_plugin.inside.query import job_filter, limit_of, whole_number
+from orthanc_plugin.inside.readiness import NODE_SILENT, NotReady, not_ready
 from orthanc_plugin.inside.supervisor import NodeCondition
 
 KEY = r"([0-9a-f]{32})"
-SILENT_AFTER_S = 30.0
-"""A node notes every few seconds that it lives."""
 
 PAGE_FILES = {
     "index.html": "text/html; charset=utf-8",
@@ -122,7 +121,7 @@ class Routes:
         except Refused as refused:
             return refused.answer
         except sqlite3.OperationalError:
-            return _node_not_started().answer
+            return _unavailable(NODE_SILENT).answer
 
     def status(self, _: Request) -> Answer:
         """How the node, the engine and the queue are; answers also while the node is down."""
@@ -156,25 +155,9 @@ class Routes:
 
     def ready(self, _: Request) -> Answer:
         """Whether a study that came now would be analysed."""
-        silent_s, engine = self._silent_s(), self._fact("engine")
-        if silent_s is None or silent_s > SILENT_AFTER_S:
-            raise _node_not_started()
-        if not engine or engine["state"] not in ("ready", "resting"):
-            raise Refused(
-                503,
-                "engine-not-ready",
-                found="an engine that is not loaded",
-                wanted="loaded models",
-                advice="Wait a minute after a start; else see engine in /habitus/status.",
-            )
-        if self._fact("disk") not in (None, "ok"):
-            raise Refused(
-                503,
-                "disk-full",
-                found="a disk of the node that is all but full",
-                wanted="room for the results of a study",
-                advice="Make room; jobs wait meanwhile. The marks are [disk] of habitus.toml.",
-            )
+        fault = not_ready(self._silent_s(), self._fact("engine"), self._fact("disk"))
+        if fault is not None:
+            raise _unavailable(fault)
         return as_json({"ready": True})
 
     def jobs(self, request: Request) -> Answer:
@@ -311,11 +294,5 @@ def _unknown(code: str, found: str, wanted: str) -> Refused:
     return Refused(404, code, found=found, wanted=wanted, advice="Look at the list again.")
 
 
-def _node_not_started() -> Refused:
-    return Refused(
-        503,
-        "node-silent",
-        found="no sign of life from the node",
-        wanted="one within the last half minute",
-        advice="See /habitus/status and the node's log.",
-    )
+def _unavailable(fault: NotReady) -> Refused:
+    return Refused(503, fault.code, found=fault.found, wanted=fault.wanted, advice=fault.advice)

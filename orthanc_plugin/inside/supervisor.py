@@ -156,6 +156,7 @@ class Supervisor:
                 "url": self._configuration.orthanc_url,
                 "token": self._token,
                 "certificate": self._configuration.certificate_sha256,
+                "images_folder": str(self._configuration.storage_folder),
             }
         )
         return process

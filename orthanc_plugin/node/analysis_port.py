@@ -55,12 +55,25 @@ class AnalysisRequest:
     """Whether organs are wanted of it without L3; not while another series of the study may show it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkInUse:
+    """A loaded network, where it runs, and where it was asked to run first."""
+
+    name: str
+    version: str
+    sha256: str
+    provider: str
+    asked: str
+
+
 class Analyser(Protocol):
     """Loaded models, ready for one series after the other."""
 
     identity: EngineIdentity
     downgrades: tuple[str, ...]
     """What the page says of networks that run elsewhere than asked for first; no part of what makes a job."""
+    networks: tuple[NetworkInUse, ...]
+    """What metrics say of each."""
 
     def analyse(self, request: AnalysisRequest, progress: Progress) -> Mapping[str, Path]:
         """Role to file, all in the out folder; raises HabitusError."""

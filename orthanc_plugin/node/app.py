@@ -9,13 +9,13 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TextIO
 
 from inference.domain.errors import ConfigurationInvalid, HabitusError
 from orthanc_plugin.inside.disk_space import DiskLevel, level_of
+from orthanc_plugin.node.access import Access, access_alone, access_from_plugin
 from orthanc_plugin.node.commands import CommandDesk
 from orthanc_plugin.node.delivery_journal import DeliveryJournal
 from orthanc_plugin.node.delivery_lane import Lane
@@ -25,17 +25,14 @@ from orthanc_plugin.node.intake import Intake
 from orthanc_plugin.node.job_key import EngineIdentity
 from orthanc_plugin.node.journal import EVERY_PRIORITY, Journal
 from orthanc_plugin.node.journal_database import require_intact
-from orthanc_plugin.node.login import password_in
 from orthanc_plugin.node.logs import Logger, StudyPseudonyms, logger, site_secret
 from orthanc_plugin.node.orthanc_pacs import OrthancPacs
 from orthanc_plugin.node.outbox import Outbox
-from orthanc_plugin.node.pinned_certificate import fingerprint_of
 from orthanc_plugin.node.profile_rules import rules_in_force
 from orthanc_plugin.node.protection import Protector
 from orthanc_plugin.node.router import Router
 from orthanc_plugin.node.routing_rules import Priority
 from orthanc_plugin.node.self_report import SelfReport
-from orthanc_plugin.node.settings import Settings
 from orthanc_plugin.node.settings_in_force import SETTINGS_FACT, SettingsInForce
 from orthanc_plugin.node.spool import Spool
 from orthanc_plugin.node.spool_retention import SpoolRetention
@@ -51,16 +48,6 @@ COMMANDS_POLL_S = 0.3
 SETTINGS_LOOK_S = 1.0
 """Between two looks at the settings file; one that has changed must rest that long."""
 PACS_AWAY_POLL_S = 2.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
-    """Where Orthanc is and how we may enter: a token from the plugin, or user and password."""
-
-    url: str
-    authorization: str | tuple[str, str] | None
-    fingerprint: str = ""
-    """Of Orthanc's certificate, where the address is HTTPS."""
 
 
 class Node:
@@ -89,6 +76,7 @@ class Node:
         self._worker: Worker | None = None
         """The one that takes every job."""
         self._is_ending = threading.Event()
+        self._loops: list[threading.Thread] = []
 
     def start(self) -> None:
         """Queue again what a dead node left running, then start the loops."""
@@ -106,14 +94,33 @@ class Node:
                 self._wanted[number],
                 least_priority=STAT_ONLY if is_for_stat else EVERY_PRIORITY,
             )
-            threading.Thread(target=work, name=f"worker-{number}", daemon=True).start()
+            self._loop(f"worker-{number}", work)
         for name, loop in (
             ("intake", self._take_in),
             ("outbox", self._send_out),
             ("commands", self._follow_commands),
             ("retention", self._let_studies_go),
         ):
-            threading.Thread(target=loop, name=name, daemon=True).start()
+            self._loop(name, loop)
+        if self._in_force().metrics.port:
+            self._serve_metrics()
+
+    def _loop(self, name: str, loop: Callable[[], None]) -> None:
+        thread = threading.Thread(target=loop, name=name, daemon=True)
+        self._loops.append(thread)
+        thread.start()
+
+    def _serve_metrics(self) -> None:
+        # Its library takes a third of a second to load, which a node without metrics need not wait for.
+        from orthanc_plugin.node.metrics_pages import NodePages, serve
+
+        pages = NodePages(
+            in_force=self._in_force,
+            loops=self._loops,
+            started_at=time.time(),
+            images_folder=self._access.images_folder,
+        )
+        threading.Thread(target=serve, args=(pages, self._log), name="metrics", daemon=True).start()
 
     def wake(self) -> None:
         """Something arrived: look now instead of at the next poll."""
@@ -359,23 +366,6 @@ def end_process_on_thread_failure() -> None:
         os._exit(1)
 
     threading.excepthook = end
-
-
-def access_alone(settings: Settings) -> Access:
-    """User and password as the settings name them."""
-    orthanc = settings.orthanc
-    pem = orthanc.certificate_file
-    fingerprint = "" if pem is None else fingerprint_of(pem)
-    if orthanc.password_file is None:
-        return Access(url=orthanc.url, authorization=None, fingerprint=fingerprint)
-    password = password_in(orthanc.password_file)
-    return Access(url=orthanc.url, authorization=(orthanc.user, password), fingerprint=fingerprint)
-
-
-def access_from_plugin(commands: TextIO) -> Access:
-    """The plugin's first line: address and token (kept out of the environment, which others can read)."""
-    first = json.loads(commands.readline())
-    return Access(url=first["url"], authorization=first["token"], fingerprint=first["certificate"])
 
 
 def run(in_force: SettingsInForce, parent_pid: int | None) -> None:

@@ -2,11 +2,17 @@
 
 import math
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from inference.domain.seg_encoding import receives
 from orthanc_plugin.node.destinations import Destination
+from orthanc_plugin.node.durable_counts import (
+    DELIVER,
+    STAGE_SECONDS,
+    TURNAROUND_SECONDS,
+    note_seconds,
+)
 from orthanc_plugin.node.job_route import is_sent
 from orthanc_plugin.node.job_states import (
     DeliveryState,
@@ -92,6 +98,8 @@ class DeliveryStep:
     verified_by: str = ""
     """How a confirmed one was confirmed."""
     reason: str = ""
+    is_reached: bool | None = None
+    """Whether the destination took, or has, what was sent; None where that was not learnt."""
 
 
 class DeliveryJournal:
@@ -102,7 +110,11 @@ class DeliveryJournal:
         self._connection = journal.connection
 
     def record_results(
-        self, job: Job, results: Sequence[ResultFile], destinations: Sequence[Destination]
+        self,
+        job: Job,
+        results: Sequence[ResultFile],
+        destinations: Sequence[Destination],
+        seconds: Mapping[str, float] | None = None,
     ) -> bool:
         """Running to computed, with results and deliveries, in one transaction; False when the job is not ours."""
         require_job_step(JobState.RUNNING, JobState.COMPUTED)
@@ -119,6 +131,8 @@ class DeliveryJournal:
                 "UPDATE attempts SET ended_at = ?, outcome = ? WHERE key = ? AND fence = ?",
                 (now, JobState.COMPUTED, job.key, job.fence),
             )
+            for stage, took_s in (seconds or {}).items():
+                note_seconds(self._connection, STAGE_SECONDS, took_s, stage)
             roles = {result.role for result in results}
             for result in results:
                 is_wanted = is_sent(job.submission.route, result.role)
@@ -258,6 +272,11 @@ class DeliveryJournal:
                     delivery.key,
                     f"{delivery.role}>{delivery.destination}",
                 )
+            if step.is_reached is not None:
+                self._connection.execute(
+                    "INSERT OR REPLACE INTO destination_outcomes VALUES (?, ?, ?)",
+                    (delivery.destination, int(step.is_reached), now),
+                )
         return changed.rowcount == 1
 
     def settle(self) -> list[str]:
@@ -279,7 +298,22 @@ class DeliveryJournal:
             ).fetchall()
             for row in rows:
                 self._audit(JobState.DONE, row["key"])
+                self._note_turnaround(row["key"])
         return [str(row["key"]) for row in rows]
+
+    def _note_turnaround(self, key: str) -> None:
+        """Once for a study that came by itself: what is sent again was not late."""
+        row = self._connection.execute(
+            "SELECT j.received_at, max(a.ended_at) AS computed_at FROM jobs j JOIN attempts a"
+            " ON a.key = j.key AND a.outcome = ? WHERE j.key = ?",
+            (JobState.COMPUTED, key),
+        ).fetchone()
+        if row["received_at"] is None or row["computed_at"] is None:
+            return
+        now = self._journal.clock()
+        note_seconds(self._connection, TURNAROUND_SECONDS, now - row["received_at"])
+        note_seconds(self._connection, STAGE_SECONDS, now - row["computed_at"], DELIVER)
+        self._connection.execute("UPDATE jobs SET received_at = NULL WHERE key = ?", (key,))
 
     def _insert(self, key: str, result: ResultFile, destinations: Sequence[Destination]) -> None:
         now = self._journal.clock()

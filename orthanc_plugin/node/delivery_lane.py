@@ -10,7 +10,14 @@ from orthanc_plugin.node.folder_destination import FolderNotWritable, put_file
 from orthanc_plugin.node.job_states import DeliveryState
 from orthanc_plugin.node.journal import CLOCK_TOLERANCE_S
 from orthanc_plugin.node.logs import Logger
-from orthanc_plugin.node.pacs import Pacs, QueryRefused, RequestRefused, ResourceGone, SendState
+from orthanc_plugin.node.pacs import (
+    DestinationUnknown,
+    Pacs,
+    QueryRefused,
+    RequestRefused,
+    ResourceGone,
+    SendState,
+)
 from orthanc_plugin.node.settings import OutboxSettings, Settings
 from orthanc_plugin.node.spool import Spool
 from orthanc_plugin.node.verification import Answer, Finding, Verifier
@@ -59,7 +66,9 @@ class Lane:
                 continue
             try:
                 step = self._next(delivery)
-            except (RequestRefused, FolderNotWritable, InferenceFailed) as error:
+            except (DestinationUnknown, FolderNotWritable) as error:
+                step = self._again(delivery, error.code, is_reached=False)
+            except (RequestRefused, InferenceFailed) as error:
                 step = self._again(delivery, error.code)
             was_sending = delivery.state is DeliveryState.SENDING
             sending += (step.state is DeliveryState.SENDING) - was_sending
@@ -121,7 +130,7 @@ class Lane:
         return WRITTEN
 
     def _poll(self, delivery: Delivery) -> DeliveryStep:
-        sent = DeliveryStep(state=DeliveryState.SENT, tries=delivery.tries)
+        sent = DeliveryStep(state=DeliveryState.SENT, tries=delivery.tries, is_reached=True)
         if delivery.orthanc_job_id == WRITTEN:
             return sent
         assert delivery.orthanc_job_id is not None
@@ -136,7 +145,7 @@ class Lane:
             case SendState.SUCCESS:
                 return sent
             case SendState.FAILURE:
-                return self._again(delivery, "refused-or-away")
+                return self._again(delivery, "refused-or-away", is_reached=False)
             case SendState.UNKNOWN:
                 return self._again(delivery, "send-forgotten")
 
@@ -146,7 +155,10 @@ class Lane:
         match finding.answer:
             case Answer.THERE:
                 return DeliveryStep(
-                    state=DeliveryState.CONFIRMED, tries=delivery.tries, verified_by=finding.by
+                    state=DeliveryState.CONFIRMED,
+                    tries=delivery.tries,
+                    verified_by=finding.by,
+                    is_reached=True,
                 )
             case Answer.NOT_YET:
                 return self._ask_later(delivery, finding, self._settings.poll_s)
@@ -175,7 +187,9 @@ class Lane:
             delay_s=delay_s,
         )
 
-    def _again(self, delivery: Delivery, reason: str) -> DeliveryStep:
+    def _again(
+        self, delivery: Delivery, reason: str, *, is_reached: bool | None = None
+    ) -> DeliveryStep:
         tries = delivery.tries + 1
         self._log.warning(
             "delivery-retried",
@@ -190,6 +204,7 @@ class Lane:
             tries=tries,
             delay_s=self._back_off_s(tries),
             reason=reason,
+            is_reached=is_reached,
         )
 
     def _back_off_s(self, tries: int) -> float:

@@ -86,7 +86,10 @@ def _load(start: Message, answers: int) -> dict[str, Analyser]:
         return {}
     identities = {name: asdict(analyser.identity) for name, analyser in analysers.items()}
     downgrades = sorted({text for analyser in analysers.values() for text in analyser.downgrades})
-    write_frame(answers, {"type": "ready", "identities": identities, "downgrades": downgrades})
+    networks = {network for analyser in analysers.values() for network in analyser.networks}
+    told = [asdict(network) for network in sorted(networks, key=lambda one: one.name)]
+    ready: Message = {"identities": identities, "downgrades": downgrades, "networks": told}
+    write_frame(answers, {"type": "ready", **ready})
     return analysers
 
 

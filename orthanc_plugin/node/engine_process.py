@@ -13,7 +13,7 @@ from inference.code_folders import with_kernels_in
 from inference.domain.errors import OutOfMemory
 from inference.domain.report_options import DEFAULT_REPORT, ReportOptions
 from inference.engine.acceleration import PLAIN, Acceleration
-from orthanc_plugin.node.analysis_port import AnalysisRequest
+from orthanc_plugin.node.analysis_port import AnalysisRequest, NetworkInUse
 from orthanc_plugin.node.frames import FrameReader, FrameTimeout, Message, PipeClosed, write_frame
 from orthanc_plugin.node.job_key import EngineIdentity
 from orthanc_plugin.node.settings import EngineSettings, Settings
@@ -79,6 +79,10 @@ class Engine(Protocol):
     def downgrades(self) -> tuple[str, ...]:
         """Of the networks as last loaded: which run elsewhere than asked for first."""
 
+    @property
+    def networks(self) -> tuple[NetworkInUse, ...]:
+        """As last loaded, each with where it runs."""
+
     def configure(self, settings: Settings) -> bool:
         """What to load from now on; True where a child that loaded something else was ended."""
 
@@ -123,6 +127,7 @@ class EngineProcess:
 
     _identities: dict[str, EngineIdentity] = field(default_factory=dict, init=False)
     downgrades: tuple[str, ...] = field(default=(), init=False)
+    networks: tuple[NetworkInUse, ...] = field(default=(), init=False)
 
     @property
     def pid(self) -> int | None:
@@ -182,6 +187,7 @@ class EngineProcess:
             for name, told in answer["identities"].items()
         }
         self.downgrades = tuple(map(str, answer["downgrades"]))
+        self.networks = tuple(NetworkInUse(**told) for told in answer["networks"])
         return self._identities[self.settings.profile]
 
     def analyse(self, request: AnalysisRequest, heartbeat: Heartbeat) -> Outcome:

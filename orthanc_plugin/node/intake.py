@@ -86,7 +86,10 @@ class Intake:
                     if wish.missing_slices:
                         self._hold(study, series, wish.missing_slices)
                         continue
-                    submitted += sum(self._queue(one) for one in wish.submissions)
+                    came_at = self._came_at(series)
+                    submitted += sum(
+                        self._queue(one, received_at=came_at) for one in wish.submissions
+                    )
             except RequestRefused as error:
                 # This one waits, twice as long each time; the others go on.
                 self._patience.refused(study)
@@ -259,9 +262,15 @@ class Intake:
         self._reconsidered.remove(study)
         return sum(self._queue(one, why="rules-changed") for one in wish.submissions)
 
-    def _queue(self, wanted: Submission, why: str = "") -> int:
+    def _came_at(self, series: Iterable[str]) -> float:
+        """When the last image of these came, by the journal's clock."""
+        return self._journal.clock() - (self._clock() - self._arrivals.newest_s(series))
+
+    def _queue(self, wanted: Submission, why: str = "", received_at: float | None = None) -> int:
         submission = fresh_submission(self._journal, wanted)
-        if submission is None or self._journal.submit(submission, for_study=True, why=why) is None:
+        if submission is None:
+            return 0
+        if not self._journal.submit(submission, for_study=True, why=why, received_at=received_at):
             return 0
         self._log.info(
             "job-queued",

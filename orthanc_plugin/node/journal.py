@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orthanc_plugin.node.durable_counts import STAGE_SECONDS, WAIT, note_seconds
 from orthanc_plugin.node.job_key import EngineIdentity, job_key
 from orthanc_plugin.node.job_route import DEFAULT_ROUTE, Route, route_from
 from orthanc_plugin.node.job_states import JobState, require_job_step
@@ -112,12 +113,16 @@ class Journal:
         *,
         for_study: bool = False,
         why: str = "",
+        received_at: float | None = None,
     ) -> str | None:
-        """Queue a job and supersede the older ones of its series, or of its whole study; None where it is known."""
+        """Queue a job and supersede the older ones of its series, or of its whole study; None where it is known.
+
+        Where the last of its images has just come, that is when.
+        """
         with transaction(self.connection):
             if self.job(submission.key) is not None:
                 return None
-            self._insert(submission)
+            self._insert(submission, received_at)
             self._audit(actor, "queued", submission.key, why)
             place = Place(
                 key=submission.key,
@@ -179,6 +184,7 @@ class Journal:
                 "INSERT INTO attempts (key, fence, started_at) VALUES (?, ?, ?)",
                 (job.key, job.fence, now),
             )
+            note_seconds(self.connection, STAGE_SECONDS, now - row["run_at"], WAIT)
         return job
 
     def beat(self, job: Job, lease_s: float, stage: str, fraction: float) -> bool:
@@ -280,13 +286,13 @@ class Journal:
         self._audit(NODE, state, job.key, verdict.reason)
         return True
 
-    def _insert(self, submission: Submission) -> None:
+    def _insert(self, submission: Submission, received_at: float | None) -> None:
         now = self.clock()
         self.connection.execute(
             "INSERT INTO jobs (key, series_uid, series_orthanc_id, study_orthanc_id, set_hash,"
             " instance_count, profile_hash, models, code_version, demographics, run, state, priority,"
-            " route, window, run_at, created_at, updated_at)"
-            " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            " route, window, run_at, created_at, updated_at, received_at)"
+            " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (
                 submission.key,
                 submission.series_uid,
@@ -306,6 +312,7 @@ class Journal:
                 now,
                 now,
                 now,
+                received_at,
             ),
         )
         self.connection.execute(

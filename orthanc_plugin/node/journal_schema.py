@@ -215,6 +215,47 @@ MIGRATIONS: tuple[str, ...] = (
       entered_at REAL NOT NULL
     ) STRICT;
     """,
+    """
+    ALTER TABLE jobs ADD COLUMN received_at REAL;
+    CREATE INDEX jobs_queued_lane ON jobs (priority, created_at) WHERE state = 'queued';
+    CREATE TABLE histograms (
+      measured TEXT NOT NULL,
+      label TEXT NOT NULL,
+      up_to REAL NOT NULL,
+      n INTEGER NOT NULL,
+      seconds REAL NOT NULL,
+      PRIMARY KEY (measured, label, up_to)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE destination_outcomes (
+      destination TEXT PRIMARY KEY,
+      is_reached INTEGER NOT NULL,
+      at REAL NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO tallies SELECT 'attempts', outcome || '/' || ifnull(reason, ''), count(*)
+      FROM attempts WHERE outcome IS NOT NULL GROUP BY outcome, ifnull(reason, '');
+    CREATE TRIGGER attempts_tally_u AFTER UPDATE OF outcome ON attempts
+    WHEN old.outcome IS NULL AND new.outcome IS NOT NULL BEGIN
+      INSERT INTO tallies VALUES ('attempts', new.outcome || '/' || ifnull(new.reason, ''), 1)
+        ON CONFLICT (counted, name) DO UPDATE SET n = n + 1;
+    END;
+    INSERT INTO tallies SELECT 'deliveries_to', state || '/' || destination, count(*)
+      FROM deliveries GROUP BY state, destination;
+    CREATE TRIGGER deliveries_to_tally_i AFTER INSERT ON deliveries BEGIN
+      INSERT INTO tallies VALUES ('deliveries_to', new.state || '/' || new.destination, 1)
+        ON CONFLICT (counted, name) DO UPDATE SET n = n + 1;
+    END;
+    CREATE TRIGGER deliveries_to_tally_d AFTER DELETE ON deliveries BEGIN
+      UPDATE tallies SET n = n - 1
+        WHERE counted = 'deliveries_to' AND name = old.state || '/' || old.destination;
+    END;
+    CREATE TRIGGER deliveries_to_tally_u AFTER UPDATE OF state ON deliveries
+    WHEN old.state != new.state BEGIN
+      UPDATE tallies SET n = n - 1
+        WHERE counted = 'deliveries_to' AND name = old.state || '/' || old.destination;
+      INSERT INTO tallies VALUES ('deliveries_to', new.state || '/' || new.destination, 1)
+        ON CONFLICT (counted, name) DO UPDATE SET n = n + 1;
+    END;
+    """,
 )
 """Entry n brings a journal from version n to n + 1; published entries are never edited."""
 

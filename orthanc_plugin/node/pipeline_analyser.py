@@ -9,7 +9,7 @@ from inference.domain.analysis_profile import Profile, load_profile, with_choice
 from inference.domain.report_options import ReportOptions
 from inference.engine.warm_up import warm_up, warm_up_refiner
 from inference.pipeline import CODE_VERSION, Models, RunIdentity, analyse_folder, load_models
-from orthanc_plugin.node.analysis_port import AnalysisRequest, LoadRequest, Progress
+from orthanc_plugin.node.analysis_port import AnalysisRequest, LoadRequest, NetworkInUse, Progress
 from orthanc_plugin.node.job_key import EngineIdentity
 
 INFERENCE_FOLDER = Path(__file__).resolve().parents[2] / "inference"
@@ -27,6 +27,21 @@ class PipelineAnalyser:
     def downgrades(self) -> tuple[str, ...]:
         """Of its networks."""
         return self.models.asked.downgrades
+
+    @property
+    def networks(self) -> tuple[NetworkInUse, ...]:
+        """Each with the provider that it runs on."""
+        asked = next(iter(self.models.providers), "")
+        return tuple(
+            NetworkInUse(
+                name=use.name,
+                version=use.version,
+                sha256=use.sha256,
+                provider=use.provider,
+                asked=asked,
+            )
+            for use in self.models.uses
+        )
 
     def analyse(self, request: AnalysisRequest, progress: Progress) -> Mapping[str, Path]:
         """Role to file; raises HabitusError."""

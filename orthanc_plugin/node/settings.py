@@ -17,6 +17,8 @@ from orthanc_plugin.node.settings_types import (
     CountOrNone,
     Few,
     FilePath,
+    IpAddress,
+    PortOrNone,
     Seconds,
     SecondsOrNone,
     Share,
@@ -214,6 +216,20 @@ class DiskSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsSettings:
+    """The node's page for Prometheus."""
+
+    __pydantic_config__ = FROM_FILE
+
+    address: IpAddress = "127.0.0.1"
+    """Of this machine, where the page is served: /metrics, /live and /ready, without a login. They tell numbers and codes, nothing of a
+    patient. 0.0.0.0 serves them to everybody who reaches the machine. In force from the node's next start."""
+    port: PortOrNone = 0
+    """0: no page. It is off unless asked for, since a site that watches nothing should have no further open port. In force from the
+    node's next start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything the node is told by its operator."""
 
@@ -237,6 +253,8 @@ class Settings:
     """How long our own Orthanc keeps studies."""
     disk: DiskSettings = DiskSettings()
     """What happens when a disk fills."""
+    metrics: MetricsSettings = MetricsSettings()
+    """The node's page for Prometheus."""
     report: ReportOptions = DEFAULT_REPORT
     """How the report is written."""
     destinations: tuple[Destination, ...] = field(default=())

@@ -17,7 +17,7 @@ from orthanc_plugin.node.site_time import SiteClock
 SETTINGS_FACT = "settings"
 """What the page shows of them: {"state": "in-force" | "refused", "problem": …, "since": …, …}."""
 IN_FORCE, REFUSED, UNCHANGED = "in-force", "refused", "unchanged"
-ONLY_AT_START = ("data_folder", "orthanc", "intake")
+ONLY_AT_START = ("data_folder", "orthanc", "intake", "metrics")
 """A change of these waits for the node's next start."""
 
 _Signature = tuple[int, int, int]

@@ -1,6 +1,7 @@
 """Kinds of values that habitus.toml may hold, each with what is wanted of it."""
 
 import re
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -78,5 +79,15 @@ def _web_address(text: str) -> str:
         raise ValueError("an address alone; a login is told by user and password_file")
     return text
 
+
+def _ip_address(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError as exc:
+        raise ValueError("an IP address such as 127.0.0.1") from exc
+
+
+IpAddress = Annotated[str, AfterValidator(_ip_address)]
+PortOrNone = Annotated[int, Field(ge=0, le=65_535)]
 
 WebAddress = Annotated[str, AfterValidator(_web_address)]

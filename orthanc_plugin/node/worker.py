@@ -3,8 +3,8 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 
 from inference.domain.errors import HabitusError
@@ -14,6 +14,13 @@ from orthanc_plugin.node.choice_journal import ChoiceJournal
 from orthanc_plugin.node.delivery_journal import DeliveryJournal, ResultFile
 from orthanc_plugin.node.demographics import DemographicsSeal
 from orthanc_plugin.node.destinations import Destination, encodings_for
+from orthanc_plugin.node.durable_counts import (
+    ANALYSE,
+    ENGINE_RESTARTS,
+    FETCH,
+    add_one,
+    stage_seconds_of,
+)
 from orthanc_plugin.node.engine_process import (
     Abandoned,
     Engine,
@@ -84,6 +91,8 @@ class Worker:
         """Of the engine as last loaded, also while it rests; None until then."""
         self._is_resting = False
         self._used_s = bench.clock()
+        self._why_ended = ""
+        """Of the engine, for the one that takes its place."""
 
     @property
     def _settings(self) -> EngineSettings:
@@ -110,7 +119,7 @@ class Worker:
             self._touch()
         elif not self._is_resting and self._bench.clock() - self._used_s >= idle_s:
             self._bench.engine.stop()
-            self._is_resting = True
+            self._is_resting, self._why_ended = True, "rested"
             self._note_engine("resting", self.identity)
             self._bench.log.info("engine-resting")
         return self._is_resting
@@ -120,9 +129,13 @@ class Worker:
         self._configure()
         if self.identity is not None and self._bench.engine.is_running():
             return True
+        if self.identity is not None or self._why_ended:
+            # Nobody ended it: it died between two jobs.
+            why = self._why_ended or "engine-died"
+            add_one(self._bench.journal.connection, ENGINE_RESTARTS, why)
         started = self._bench.engine.start()
         if isinstance(started, EngineIdentity):
-            self.identity = started
+            self.identity, self._why_ended = started, ""
             self._touch()
             self._note_engine("ready", started)
             self._bench.log.info("engine-ready", pid=self._bench.engine.pid)
@@ -131,6 +144,7 @@ class Worker:
             fact = {"state": "unusable", "reason": started.code, "detail": started.sentence}
         else:
             fact = {"state": "lost", "reason": started.reason, "detail": started.where}
+        self._why_ended = "not-started"
         self._bench.journal.set_fact(ENGINE_FACT, json.dumps(fact))
         self._bench.log.error("engine-not-started", reason=fact["reason"])
         return False
@@ -170,7 +184,7 @@ class Worker:
     def _configure(self) -> None:
         if self._bench.engine.configure(self._in_force()):
             # Its identity is not known before it was loaded.
-            self.identity = None
+            self.identity, self._why_ended = None, "settings-changed"
 
     def _touch(self) -> None:
         self._is_resting, self._used_s = False, self._bench.clock()
@@ -199,7 +213,9 @@ class Worker:
             return
         if self._record_published(job):
             return
+        fetch_began_s = self._bench.clock()
         work = self._fetch(job, facts)
+        began_s = self._bench.clock()
         request = AnalysisRequest(
             series_folder=work.series_folder,
             out_folder=work.out_folder,
@@ -220,7 +236,8 @@ class Worker:
             request,
             lambda stage, fraction: self._bench.journal.beat(job, LEASE_S, stage, fraction),
         )
-        self._conclude(job, work, outcome)
+        seconds = {FETCH: began_s - fetch_began_s, ANALYSE: self._bench.clock() - began_s}
+        self._conclude(job, work, outcome, seconds)
 
     def _is_last_of_study(self, job: Job) -> bool:
         """Whether L3 is no longer to be hoped for from another series."""
@@ -236,11 +253,13 @@ class Worker:
         results = self._bench.spool.published(job.key, self._encodings(job))
         if results is None:
             return False
-        self._record(job, results)
+        self._record(job, results, {})
         return True
 
-    def _record(self, job: Job, results: Sequence[ResultFile]) -> None:
-        if self._deliveries.record_results(job, results, self._receivers(job)):
+    def _record(
+        self, job: Job, results: Sequence[ResultFile], seconds: Mapping[str, float]
+    ) -> None:
+        if self._deliveries.record_results(job, results, self._receivers(job), seconds):
             self._bench.log.info("job-computed", job=job.key, count=len(results))
 
     def _fetch(self, job: Job, facts: SeriesFacts) -> WorkFolder:
@@ -253,12 +272,16 @@ class Worker:
                 self._bench.journal.beat(job, LEASE_S, "fetch", number / len(by_sop_uid))
         return work
 
-    def _conclude(self, job: Job, work: WorkFolder, outcome: Outcome) -> None:
+    def _conclude(
+        self, job: Job, work: WorkFolder, outcome: Outcome, seconds: Mapping[str, float]
+    ) -> None:
         match outcome:
             case Finished():
                 encodings = self._encodings(job)
+                report = work.out_folder / outcome.files.get("report", "report.json")
+                seconds = {**seconds, **stage_seconds_of(report)}
                 results = self._bench.spool.publish(work, job.key, outcome.files, encodings)
-                self._record(job, results)
+                self._record(job, results, seconds)
             case Refused(is_rejection=True):
                 self._end(
                     job,
@@ -268,6 +291,7 @@ class Worker:
             case Refused():
                 self._conclude_failure(job, outcome)
             case EngineLost():
+                self._why_ended = outcome.reason
                 self._bench.log.error(
                     "engine-lost",
                     job=job.key,
@@ -278,13 +302,16 @@ class Worker:
                 )
                 self._retry(job, Verdict(reason=outcome.reason, detail=_loss_sentence(outcome)))
             case Abandoned():
+                self._why_ended = "job-abandoned"
                 self._bench.log.info("job-abandoned", job=job.key)
 
     def _conclude_failure(self, job: Job, refused: Refused) -> None:
         verdict = Verdict(reason=refused.code, detail=refused.sentence)
+        if not self._bench.engine.is_running():
+            self._why_ended = refused.code
         if refused.code in MODEL_CODES:
             self._bench.engine.stop()
-            self.identity = None
+            self.identity, self._why_ended = None, "model-unusable"
             self._bench.journal.put_back(job, verdict, PACS_RETRY_S)
         elif refused.is_retryable:
             self._retry(job, verdict)
@@ -325,6 +352,7 @@ class Worker:
 
     def _retire_spent_engine(self) -> None:
         if reason := self._bench.engine.retire_if_spent():
+            self._why_ended = reason
             self._bench.log.info("engine-recycled", reason=reason)
 
     def _note_engine(self, state: str, engine: EngineIdentity) -> None:
@@ -332,6 +360,8 @@ class Worker:
             "state": state,
             "models": [list(model) for model in engine.models],
             "downgrades": list(self._bench.engine.downgrades),
+            "networks": [asdict(network) for network in self._bench.engine.networks],
+            "code_version": engine.code_version,
         }
         self._bench.journal.set_fact(ENGINE_FACT, json.dumps(fact))
 

@@ -10,7 +10,9 @@ from statistics import median
 from orthanc_plugin.inside.journal_reader import JobFilter, JournalReader
 from orthanc_plugin.node.delivery_journal import DeliveryJournal
 from orthanc_plugin.node.journal import Journal
-from orthanc_plugin.node.settings import RetentionSettings
+from orthanc_plugin.node.metrics import NodeView, page
+from orthanc_plugin.node.readings import read
+from orthanc_plugin.node.settings import EngineSettings, RetentionSettings, Settings
 from orthanc_plugin.node.spool import Spool
 from orthanc_plugin.node.spool_retention import DAY_S, SpoolRetention
 from orthanc_plugin.node.study_retention import RetentionRule
@@ -74,9 +76,13 @@ def question_ms(path: Path) -> Mapping[str, float]:
     newest = f"{JOBS - UNDER_WAY - 5:064x}"
     spool = SpoolRetention(journal, Spool(path.parent / "spool"))
     rule = RetentionRule(journal.connection, FakePacs(), journal.clock)
+    settings = Settings(data_folder=path.parent, engine=EngineSettings(models_folder=path.parent))
     studies = [f"t{number}" for number in range(0, JOBS, JOBS // ASKED_STUDIES)]
     questions: Mapping[str, Callable[[], object]] = {
         "status (counts by state)": lambda: reader.counts(NEWEST_S),
+        "metrics (one scrape)": lambda: page(
+            NodeView(readings=read(path, NEWEST_S), settings=settings, started_at=0.0)
+        ),
         "newest jobs": lambda: reader.jobs(JobFilter()),
         "rejected jobs": lambda: reader.jobs(JobFilter(state="rejected")),
         "one job with its history": lambda: reader.job(newest),

@@ -34,6 +34,7 @@ from tests.orthanc_process import (
     wait_for,
     why_not,
 )
+from tests.prometheus_process import METRICS_SETTINGS, ask_node
 from tests.rest_routes import rest_calls
 
 pytestmark = [pytest.mark.orthanc, pytest.mark.skipif(bool(why_not()), reason=why_not())]
@@ -63,6 +64,7 @@ FAKE = (
         "quiet_s = 0.6", "quiet_s = 2"
     )
     + RULES
+    + METRICS_SETTINGS
 )
 SHIPPED = FAKE.replace('models_folder = "models"', f'models_folder = "{SHIPPED_MODELS}"').replace(
     'analyser = "tests.fake_analyser"', 'profile = "l3-small"'
@@ -108,7 +110,10 @@ class Scene:
         for path in sorted({path.format(key=key) for key in keys for path in readable}):
             answer = self.node.session.get(self.node.url + path, timeout=10)
             traces += answer_texts(answer)
-        return traces
+        status, page = ask_node()
+        assert status == 200
+        assert "habitus_rejections_total{" in page
+        return [*traces, ("metrics", page)]
 
 
 @contextmanager

@@ -1,14 +1,24 @@
 """What a container runs first: secrets made once, the site's own before ours, no password in a configuration."""
 
 import json
+import os
 import stat
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from docker import start
-from docker.start import Places, ensure_certificate, ensure_password, read_template, users_of
+from docker.start import (
+    Places,
+    ensure_certificate,
+    ensure_password,
+    main,
+    node_program,
+    orthanc_program,
+    read_template,
+    users_of,
+)
 from inference.domain.errors import ConfigurationInvalid
 from orthanc_plugin.node.orthanc_config import (
     OrthancOptions,
@@ -39,22 +49,24 @@ def places(tmp_path: Path) -> Places:
     )
 
 
-@pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """Programs that would have taken the process over."""
-    programs: list[list[str]] = []
-    monkeypatch.setattr(start.os, "execve", lambda _, words, environment: programs.append(words))
-    monkeypatch.setattr(start.os, "execv", lambda _, words: programs.append(words))
-    return programs
+def users_given(places: Places) -> dict[str, str]:
+    """To Orthanc, when its container starts."""
+    _, path = orthanc_program(places, {}).words
+    return dict(json.loads(Path(path).read_text())["RegisteredUsers"])
+
+
+@pytest.fixture(autouse=True)
+def _umask() -> Iterator[None]:
+    previous = os.umask(0o077)
+    yield
+    os.umask(previous)
 
 
 def test_orthanc_is_started_with_a_password_for_each_role(
-    places: Places, started: list[list[str]], capsys: pytest.CaptureFixture[str]
+    places: Places, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    start.start_orthanc(places)
+    users = users_given(places)
 
-    ((_, path),) = started
-    users = json.loads(Path(path).read_text())["RegisteredUsers"]
     said = capsys.readouterr().err
     assert users == {"habitus": places.password_of("habitus").read_text().strip()}
     assert len(users["habitus"]) >= 32
@@ -64,14 +76,14 @@ def test_orthanc_is_started_with_a_password_for_each_role(
 
 
 def test_a_second_start_makes_nothing_anew(
-    places: Places, started: list[list[str]], capsys: pytest.CaptureFixture[str]
+    places: Places, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    start.start_orthanc(places)
+    users_given(places)
     first = {path: path.read_bytes() for path in places.template.parent.rglob("*.password")}
     certificate = (places.certificate / "habitus.crt").read_bytes()
     capsys.readouterr()
 
-    start.start_orthanc(places)
+    users_given(places)
 
     assert {path: path.read_bytes() for path in first} == first
     assert (places.certificate / "habitus.crt").read_bytes() == certificate
@@ -79,35 +91,31 @@ def test_a_second_start_makes_nothing_anew(
 
 
 def test_the_sites_own_secret_comes_before_ours(
-    places: Places, started: list[list[str]], capsys: pytest.CaptureFixture[str]
+    places: Places, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (places.given / "habitus.password").write_text("of the site\n")
 
-    start.start_orthanc(places)
-
-    ((_, path),) = started
-    assert json.loads(Path(path).read_text())["RegisteredUsers"] == {"habitus": "of the site"}
+    assert users_given(places) == {"habitus": "of the site"}
     assert not (places.secrets / "habitus.password").exists()
     assert "password" not in capsys.readouterr().err
 
 
-def test_the_node_is_started_as_a_unit_of_its_own(places: Places, started: list[list[str]]) -> None:
-    start.start_node(places)
+def test_the_node_is_started_as_a_unit_of_its_own(places: Places) -> None:
+    program = node_program(places, {"PATH": "/bin"})
 
-    (words,) = started
-    assert words[1:] == [
+    assert program.environment == {"PATH": "/bin"}
+    assert list(program.words)[1:] == [
         *("-m", "orthanc_plugin.node", "--standalone", "--settings"),
         str(places.settings),
     ]
     assert places.password_of("habitus").exists()
 
 
-def test_an_empty_secret_is_refused(places: Places, started: list[list[str]]) -> None:
+def test_an_empty_secret_is_refused(places: Places) -> None:
     (places.given / "habitus.password").write_text("\n")
 
     with pytest.raises(ConfigurationInvalid, match=r"empty habitus\.password"):
-        start.start_orthanc(places)
-    assert started == []
+        users_given(places)
 
 
 @pytest.mark.parametrize(
@@ -134,11 +142,7 @@ def test_a_user_whose_name_is_a_path_is_refused() -> None:
 
 
 def test_a_password_is_for_its_owner_alone(places: Places) -> None:
-    previous = start.os.umask(0o077)
-    try:
-        ensure_password(places, "admin")
-    finally:
-        start.os.umask(previous)
+    ensure_password(places, "admin")
 
     path = places.password_of("admin")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -160,16 +164,9 @@ def test_the_certificate_names_the_server(places: Places) -> None:
         ensure_certificate(places.given, "no name, at all")
 
 
-@pytest.mark.parametrize("words", [[], ["sh"], ["orthanc", "--verbose"]])
-def test_another_command_is_told(
-    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(start.sys, "argv", ["start", *words])
-    previous = start.os.umask(0o077)
-    try:
-        assert start.main() == 2
-    finally:
-        start.os.umask(previous)
+@pytest.mark.parametrize("command", [[], ["sh"], ["orthanc", "--verbose"]])
+def test_another_command_is_told(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(command) == 2
     assert "wanted orthanc or node" in capsys.readouterr().err
 
 

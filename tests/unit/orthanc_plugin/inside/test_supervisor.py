@@ -80,7 +80,9 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     orthanc.close()
 
 
-def test_the_node_is_told_address_token_and_certificate_on_its_first_line(scene: Scene) -> None:
+def test_the_node_is_told_address_token_certificate_and_images_on_its_first_line(
+    scene: Scene, tmp_path: Path
+) -> None:
     scene.supervisor.start()
     scene.wait(lambda: len(scene.lines()) == 2)
 
@@ -90,6 +92,7 @@ def test_the_node_is_told_address_token_and_certificate_on_its_first_line(scene:
         "url": f"http://127.0.0.1:{scene.orthanc.getsockname()[1]}",
         "token": "Bearer token",
         "certificate": "5e" * 32,
+        "images_folder": str(tmp_path),
     }
 
 

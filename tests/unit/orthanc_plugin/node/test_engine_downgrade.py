@@ -8,6 +8,7 @@ import pytest
 
 from inference.code_folders import with_kernels_in
 from inference.engine.providers import Downgrade
+from orthanc_plugin.node.analysis_port import NetworkInUse
 from orthanc_plugin.node.engine_child import _acceleration
 from orthanc_plugin.node.engine_process import EngineProcess, Refused
 from orthanc_plugin.node.journal import Journal
@@ -58,6 +59,9 @@ def test_what_runs_elsewhere_is_told_by_the_child(engine: EngineProcess, tmp_pat
     engine.start()
 
     assert engine.downgrades == (SLOWER,)
+    assert engine.networks == (
+        NetworkInUse(name="fake", version="1", sha256="0" * 64, provider="cpu", asked="cpu"),
+    )
 
 
 def test_a_site_that_wants_no_downgrade_has_no_engine(

@@ -1,11 +1,14 @@
 """A journal that grows: what is asked all day is answered from indices and tallies, never by walking through all jobs."""
 
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from orthanc_plugin.inside.journal_reader import JournalReader
+from orthanc_plugin.node import readings
 from orthanc_plugin.node.delivery_journal import DeliveryJournal
 from orthanc_plugin.node.journal import Journal
 from orthanc_plugin.node.settings import RetentionSettings
@@ -87,6 +90,37 @@ def test_retention_finds_the_deliveries_of_a_study_and_not_all_of_a_state(path: 
     assert "state=" not in plan
 
 
+def test_a_scrape_walks_through_no_table_that_grows(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    @contextmanager
+    def traced(journal_path: Path) -> Iterator[sqlite3.Connection]:
+        with opened(journal_path) as connection:
+            connection.set_trace_callback(asked.append)
+            yield connection
+
+    opened = readings._opened
+    monkeypatch.setattr(readings, "_opened", traced)
+    readings.read(path, NEWEST_S)
+    journal = Journal(path)
+
+    lines = [
+        row["detail"]
+        for text in asked
+        if text.startswith("SELECT")
+        for row in journal.connection.execute(f"EXPLAIN QUERY PLAN {text}")
+    ]
+
+    assert {line for line in lines if line.startswith("SCAN")} == {
+        # A row for each destination that there ever was, and for each bucket.
+        "SCAN destination_outcomes",
+        "SCAN histograms",
+    }
+    assert "SEARCH jobs USING INDEX jobs_queued_lane (priority=?)" in lines
+
+
 def test_the_tallies_are_what_counting_would_give(path: Path) -> None:
     journal = Journal(path, lambda: NEWEST_S)
     journal.take(60.0)
@@ -110,5 +144,10 @@ def test_the_tallies_are_what_counting_would_give(path: Path) -> None:
             f"SELECT {column} AS name, count(*) AS n FROM {table} GROUP BY {column}"
         )
         assert counts[name] == {row["name"]: row["n"] for row in rows}
+    rows = journal.connection.execute(
+        "SELECT state, destination, count(*) AS n FROM deliveries GROUP BY state, destination"
+    )
+    told = readings.read(path, NEWEST_S).deliveries
+    assert told == {(row["state"], row["destination"]): row["n"] for row in rows}
     assert counts["deliveries"]["sent"] > 0
     assert counts["jobs"]["running"] == 1

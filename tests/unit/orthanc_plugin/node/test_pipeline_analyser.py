@@ -94,6 +94,16 @@ def test_what_an_operator_entered_reaches_the_analysis(
     assert [(run.entered, run.entered_level) for run in asked] == [(size, level)]
 
 
+def test_each_network_is_told_with_where_it_runs_and_where_it_was_asked_to() -> None:
+    models = replace(fake_models(), providers=("cuda", "cpu"))
+    analyser = PipelineAnalyser(identity=ENGINE, models=models, report=DEFAULT_REPORT)
+
+    told = [(one.name, one.sha256, one.asked, one.provider) for one in analyser.networks]
+
+    assert told == [(use.name, use.sha256, "cuda", "cpu") for use in models.uses]
+    assert len(told) >= 2
+
+
 def test_what_a_site_wants_of_doubted_levels_overrules_the_profile() -> None:
     as_it_is = profile_for(request(SHIPPED_MODELS))
     strict = profile_for(

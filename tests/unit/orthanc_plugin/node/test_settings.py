@@ -49,6 +49,9 @@ def test_every_section_is_read(tmp_path: Path) -> None:
         superseded = "delete-here"
         [outbox]
         first_retry_s = 5
+        [metrics]
+        address = "::1"
+        port = 9645
         [report]
         title = "126000"
         [[rules]]
@@ -82,6 +85,7 @@ def test_every_section_is_read(tmp_path: Path) -> None:
     settings = load_settings(write(tmp_path / "habitus.toml", text))
 
     assert settings.engine.providers == ("cuda", "cpu")
+    assert (settings.metrics.address, settings.metrics.port) == ("::1", 9645)
     assert settings.report.title == SrTitle.IMAGING_MEASUREMENT_REPORT
     assert settings.orthanc.url == "http://orthanc:8042"
     assert settings.orthanc.password_file == Path("/run/secrets/orthanc")
@@ -240,6 +244,11 @@ def test_every_section_is_read(tmp_path: Path) -> None:
             LEAST + "[disk]\ncritical_free_mb = 20000",
             "line 4: disk.critical_free_mb = 20000 above disk.high_free_mb = 10000",
         ),
+        (
+            LEAST + "[metrics]\naddress = 'localhost'",
+            "line 5: metrics.address = 'localhost'; wanted an IP address such as 127.0.0.1",
+        ),
+        (LEAST + "[metrics]\nport = 70000", "metrics.port = 70000; wanted at most 65535"),
         (LEAST + "[rules]\nname = 'r'", "wanted tables under [[rules]], with two brackets"),
         (
             RULE + "calling = 'SEVENTEEN_LETTERS'",

@@ -115,14 +115,17 @@ def test_a_mended_file_is_in_force_again(scene: Scene) -> None:
 
 def test_what_is_read_at_the_start_only_waits_for_the_next_start(scene: Scene) -> None:
     before = scene.in_force()
-    scene.write(LEAST.replace('"data"', '"elsewhere"') + "workers = 2\n" + RULE)
+    scene.write(
+        LEAST.replace('"data"', '"elsewhere"') + "workers = 2\n[metrics]\nport = 9645\n" + RULE
+    )
     scene.in_force.ask()
 
     assert scene.look()
     assert scene.in_force().data_folder == before.data_folder
     assert scene.in_force().engine.workers == 1
     assert len(scene.in_force().rules) == 1
-    assert scene.fact["needs_restart"] == ["data_folder", "engine.workers"]
+    assert scene.in_force().metrics.port == 0
+    assert scene.fact["needs_restart"] == ["data_folder", "metrics", "engine.workers"]
 
 
 def test_a_file_that_was_only_touched_changes_nothing(scene: Scene) -> None:
