@@ -15,7 +15,7 @@ from typing import Any
 
 from inference.domain.errors import HabitusError, InferenceFailed
 from tests.containers.engine import FOLDER, ROOT, Engine
-from tests.containers.outside import Outside, container, painted
+from tests.containers.outside import METRICS, Outside, container, painted
 from tests.containers.private_host import PrivateHost, private_host
 from tests.containers.readme_commands import readme_commands, write_shim
 from tests.containers.table import Table
@@ -104,6 +104,7 @@ def use(host: PrivateHost, table: Table) -> None:
             table.see(f"C-STORE from outside, by {calling}", became, became == wanted)
         came_s = _waited(lambda: outside.arrived() == RESULTS)
         table.see("SEG, SR and page at the PACS after", f"{came_s} s", came_s is not None)
+        _see_metrics(outside, table)
         _see_restart(host, outside, table)
         _see_secrets(outside, table)
         _see_stop(compose, outside, table)
@@ -135,6 +136,14 @@ def _see_doors(outside: Outside, table: Table) -> None:
     ):
         found = outside.status(path, *options)
         table.see(f"{what}: answer", str(found), found == wanted)
+
+
+def _see_metrics(outside: Outside, table: Table) -> None:
+    told = outside.host.run(
+        "curl", "--silent", "--noproxy", "*", f"{METRICS}/metrics", may_fail=True
+    )
+    done = 'habitus_jobs{state="done"} 1.0' in told.stdout.splitlines()
+    table.see("metrics: the job is counted as done", str(done), done)
 
 
 def _see_restart(host: PrivateHost, outside: Outside, table: Table) -> None:

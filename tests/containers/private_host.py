@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from tests.containers.engine import ROOT, Engine
 
-HOLD = "ip link set lo up && echo ready && exec sleep infinity"
+HOLD = "mount -t tmpfs none /run && ip link set lo up && echo ready && exec sleep infinity"
+"""Names and addresses of containers lie under /run: of an earlier run that was killed they would be found again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

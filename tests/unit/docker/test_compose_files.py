@@ -39,13 +39,16 @@ def test_the_viewer_sees_no_password_and_no_image() -> None:
     assert volumes == ["certificate:/var/lib/habitus-certificate:ro"]
 
 
-def test_nothing_but_dicom_and_https_is_published() -> None:
+def test_nothing_but_dicom_and_https_is_published_to_other_hosts() -> None:
     published = {
         name: [port.rsplit(":", 1)[1] for port in service.get("ports", [])]
         for name, service in compose()["services"].items()
     }
 
-    assert published == {"orthanc": ["4242"], "node": [], "viewer": ["8443"], "demo": []}
+    assert published == {"orthanc": ["4242"], "node": ["9108"], "viewer": ["8443"], "demo": []}
+    assert compose()["services"]["node"]["ports"][0].startswith(
+        "${HABITUS_METRICS_ADDRESS:-127.0.0.1}:"
+    )
 
 
 def test_the_example_of_settings_names_what_the_compose_files_ask_for() -> None:
