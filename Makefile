@@ -35,7 +35,18 @@ ORTHANC_USER ?=
 ORTHANC_PASSWORD_FILE ?=
 OHIF_PORT ?= 8180
 SBOM ?= sbom
-PIP := pip install --quiet --disable-pip-version-check
+# Where packages come from instead of the network: the folder offline of an unpacked bundle (make bundle).
+OFFLINE ?= $(wildcard offline)
+PIP := pip install --quiet --disable-pip-version-check $(if $(OFFLINE),--no-index --find-links $(OFFLINE)/wheels)
+# make install: where to, and which life (docs/two-lives.md); empty: the one that is installed, or embedded.
+PREFIX ?= /opt/habitus
+DESTDIR ?=
+LIFE ?=
+RELEASE ?=
+PACS ?=
+SENDER ?=
+PURGE ?=
+BUNDLES ?= out
 
 .PHONY: help
 help: ## list the targets
@@ -50,6 +61,8 @@ setup-dev: system-test .venv/.dev ## what the tests need on top of that
 .PHONY: setup-training
 setup-training: $(if $(filter .venv-train/bin,$(TRAIN)),.venv-train/.done) ## the training environment (torch; TORCH_INDEX=URL for your own build)
 
+APT_ONLINE = $(SUDO) apt-get update -qq; $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300
+
 # Installs the packages of $(1) that are missing. A freshly installed orthanc, nginx or prometheus must not start on the default
 # ports: policy-rc.d refuses that while apt runs, and the unit is disabled afterwards.
 define apt_install
@@ -58,8 +71,7 @@ define apt_install
 	  echo "installing:$$missing"; \
 	  made=0; if [ ! -e /usr/sbin/policy-rc.d ]; then printf '#!/bin/sh\nexit 101\n' | $(SUDO) tee /usr/sbin/policy-rc.d >/dev/null; $(SUDO) chmod 755 /usr/sbin/policy-rc.d; made=1; fi; \
 	  restore() { if [ $$made = 1 ]; then $(SUDO) rm -f /usr/sbin/policy-rc.d; fi; }; trap restore EXIT; \
-	  $(SUDO) apt-get update -qq; \
-	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 $$missing >/dev/null; \
+	  $(if $(OFFLINE),$(SUDO) sh installation/offline_apt.sh $(OFFLINE) $$missing,$(APT_ONLINE) $$missing >/dev/null); \
 	  for unit in orthanc nginx prometheus; do \
 	    case "$$missing " in *" $$unit "*) if [ -d /run/systemd/system ]; then $(SUDO) systemctl disable --now $$unit || true; fi;; esac; \
 	  done; \
@@ -120,6 +132,33 @@ demo: setup ## a CT sent by C-STORE comes back as SEG and SR, with pictures (KEE
 .PHONY: ohif
 ohif: setup system-viewer .viewer/.installed ## the OHIF viewer for the demo that runs, or for ORTHANC=http://host:port
 	@$(BIN)/python -m viewer --port $(OHIF_PORT) --orthanc "$(ORTHANC)" --user "$(ORTHANC_USER)" --password-file "$(ORTHANC_PASSWORD_FILE)"
+
+# ---- installing it
+
+# Into another root nothing is installed by apt.
+INSTALL_NEEDS := $(if $(DESTDIR),,system-node)
+INSTALLATION := $(if $(DESTDIR),,$(SUDO)) env PYTHONDONTWRITEBYTECODE=1 $(PY) -m installation
+INTO := --prefix $(PREFIX) $(if $(DESTDIR),--destdir $(DESTDIR))
+RELEASED := --extra $(EXTRA) $(if $(LIFE),--life $(LIFE)) $(if $(OFFLINE),--wheels $(OFFLINE)/wheels) $(if $(RELEASE),--release $(RELEASE))
+.PHONY: install upgrade roll-back uninstall
+install: $(INSTALL_NEEDS) ## a node under /opt/habitus with its units, settings made once (LIFE=standalone, EXTRA=gpu, PACS=AET@host:port; docs/install.md)
+	@$(INSTALLATION) install $(INTO) $(RELEASED) $(if $(PACS),--pacs $(PACS)) $(if $(SENDER),--sender $(SENDER))
+upgrade: $(INSTALL_NEEDS) ## make this tree the installed release; settings and data stay, the former release too
+	@$(INSTALLATION) upgrade $(INTO) $(RELEASED)
+roll-back: ## back to the release before the last upgrade
+	@$(INSTALLATION) roll-back $(INTO)
+uninstall: ## remove program and units; settings, journal and images stay (PURGE=1 removes them)
+	@$(INSTALLATION) uninstall $(INTO) $(if $(PURGE),--purge)
+.PHONY: bundle
+bundle: setup .viewer/.installed ## one file with all that make demo and make install need, for machines like this one without a network
+	@$(BIN)/python -m installation bundle --out $(BUNDLES) --extra $(EXTRA) --packages "make $(APT_NODE) $(APT_VIEWER)"
+.PHONY: install-check bundle-check
+# Both make a bare Debian with mmdebstrap under TRIALS (root; 5 GB each) and take it away again.
+TRIALS ?= out/trials
+install-check: .venv/.node ## by hand: install, a CT, upgrade, roll-back and uninstall in a bare Debian
+	$(SUDO) env PYTHONDONTWRITEBYTECODE=1 $(BIN)/python -m tests.installation install --work $(TRIALS)
+bundle-check: bundle ## by hand: the bundle in a bare Debian without a network; commit the table it leaves
+	$(SUDO) env PYTHONDONTWRITEBYTECODE=1 $(BIN)/python -m tests.installation bundle --work $(TRIALS) --bundles $(BUNDLES) --out docs/results/offline.md
 
 # ---- checking it
 

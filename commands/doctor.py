@@ -31,7 +31,7 @@ No password is shown.
 
 examples:
   habitus doctor
-  habitus doctor --settings /etc/habitus/habitus.toml --orthanc-config /etc/orthanc
+  habitus doctor --settings /etc/habitus/habitus.toml --orthanc-config /etc/habitus/orthanc.json
   habitus doctor --settings habitus.toml --json
 
 exit status: 0 nothing has to be done · 1 something has to be done · 2 wrong arguments

@@ -74,6 +74,8 @@ class OrthancOptions:
     node: str = "embedded"
     """"embedded": the plugin starts the node. "standalone": it is a unit of its own."""
     plugin_library: Path = PLUGIN_LIBRARY
+    entry: Path = ENTRY
+    """The script that Orthanc loads; an installation names it by the link to its current release."""
     tls: TlsFiles | None = None
     """With them DICOM is not spoken in the clear: every sender must use TLS, too."""
     is_https: bool = False
@@ -123,7 +125,7 @@ def configuration_of(
         "ConcurrentJobs": 2 + 2 * len(options.peers),
         # Single libraries, not the folder: Debian's orthanc-gdcm crashes Orthanc.
         "Plugins": [str(options.plugin_library)],
-        "PythonScript": str(ENTRY),
+        "PythonScript": str(options.entry),
         "PythonVerbose": False,
         # Plugin 4.3 and later: the GIL is given back inside SDK calls.
         "Python": {"AllowThreads": True},

@@ -21,7 +21,7 @@ Written by `make settings-docs` from the code that reads the file; a test compar
 seen from habitus.toml. A mistake is refused with its line, what was found and what was wanted.
 
 An editor that knows JSON schemas (Even Better TOML, taplo) completes and checks the file when its first line is
-`#:schema /opt/habitus/orthanc_plugin/habitus.schema.json` (the path of your installation).
+`#:schema /opt/habitus/current/orthanc_plugin/habitus.schema.json` (the path of your installation).
 """
 
 

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("commands", "orthanc_plugin", "inference", "export_onnx", "training", "viewer")
+PACKAGES = (
+    "commands",
+    "docker",
+    "installation",
+    "orthanc_plugin",
+    "inference",
+    "export_onnx",
+    "training",
+    "viewer",
+)
 
 BREAKS = [
     ("Trees depend one way", "training/config.py", "import export_onnx"),
@@ -25,6 +34,11 @@ BREAKS = [
         "The embedded orthanc module is passed in",
         "orthanc_plugin/inside/__init__.py",
         "import orthanc",
+    ),
+    (
+        "The installer runs before any environment is made",
+        "installation/places.py",
+        "import orthanc_plugin.node.settings",
     ),
     ("inference opens no socket", "inference/engine/providers.py", "import socket"),
     (

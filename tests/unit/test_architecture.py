@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("commands", "orthanc_plugin", "inference", "export_onnx", "training", "viewer")
+PACKAGES = (
+    "commands",
+    "docker",
+    "installation",
+    "orthanc_plugin",
+    "inference",
+    "export_onnx",
+    "training",
+    "viewer",
+)
 SOURCES = [
     path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))
 ]  # fmt: skip

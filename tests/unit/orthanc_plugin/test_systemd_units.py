@@ -18,7 +18,7 @@ SYSTEMD = ROOT / "orthanc_plugin" / "systemd"
 UNIT = SYSTEMD / "habitus-node.service"
 DROP_INS = SYSTEMD / "drop-ins"
 GUIDE = ROOT / "docs" / "two-lives.md"
-INSTALLED = "/opt/habitus/.venv/bin/python"
+INSTALLED = "/opt/habitus/current/.venv/bin/python"
 ORTHANC = "[Service]\nUser=orthanc\nExecStart=/bin/true\n"
 
 needs_systemd = pytest.mark.skipif(
@@ -52,7 +52,7 @@ def drop_ins(*names: str) -> dict[str, str]:
     [
         (UNIT.read_text(), ()),
         (UNIT.read_text(), ("credentials.conf", "gpu.conf", "folders.conf")),
-        (ORTHANC, ("orthanc.conf",)),
+        (ORTHANC, ("orthanc.conf", "orthanc-configuration.conf")),
     ],
     ids=["node", "node with drop-ins", "orthanc with drop-in"],
 )

@@ -1,0 +1,1 @@
+"""Installs a node without Docker and packs it for machines without a network; the standard library alone."""
