@@ -129,6 +129,7 @@ def users_of(template: dict[str, Any]) -> list[str]:
             raise ConfigurationInvalid(
                 found=f"a user {user!r:.40} under Habitus.Roles",
                 wanted="letters, digits, dashes and underscores: the password's file has this name",
+                advice="Rename it in orthanc.json.",
             )
     return users
 
@@ -193,7 +194,11 @@ def _alone(folder: Path) -> Iterator[None]:
 def _read(path: Path) -> str:
     password = path.read_text(encoding="utf-8").strip()
     if not password:
-        raise ConfigurationInvalid(found=f"an empty {path.name}", wanted="a password")
+        raise ConfigurationInvalid(
+            found=f"an empty {path.name}",
+            wanted="a password",
+            advice="Write one into the secret, or remove an empty file of the volume to have one made.",
+        )
     return password
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from inference.domain.errors import HabitusError, InferenceFailed
 from tests.containers.engine import FOLDER, ROOT, Engine
-from tests.containers.outside import METRICS, Outside, container, painted
+from tests.containers.outside import Outside, container, painted
 from tests.containers.private_host import PrivateHost, private_host
 from tests.containers.readme_commands import readme_commands, write_shim
 from tests.containers.table import Table
@@ -139,11 +139,9 @@ def _see_doors(outside: Outside, table: Table) -> None:
 
 
 def _see_metrics(outside: Outside, table: Table) -> None:
-    told = outside.host.run(
-        "curl", "--silent", "--noproxy", "*", f"{METRICS}/metrics", may_fail=True
-    )
-    done = 'habitus_jobs{state="done"} 1.0' in told.stdout.splitlines()
-    table.see("metrics: the job is counted as done", str(done), done)
+    """A job is done once its results are confirmed, some time after they arrived."""
+    found = _waited(lambda: 'habitus_jobs{state="done"} 1.0' in outside.metrics())
+    table.see("metrics: the job is counted as done", f"{found} s later", found is not None)
 
 
 def _see_restart(host: PrivateHost, outside: Outside, table: Table) -> None:

@@ -51,6 +51,13 @@ class Outside:
         answer = self.json(f"{VIEWER}/habitus/jobs", "admin") or {"jobs": []}
         return list(answer["jobs"])
 
+    def metrics(self) -> list[str]:
+        """Lines of the node's page for Prometheus, as Prometheus on the same host sees it."""
+        told = self.host.run(
+            "curl", "--silent", "--noproxy", "*", f"{METRICS}/metrics", may_fail=True
+        )
+        return told.stdout.splitlines()
+
     def arrived(self) -> list[str]:
         """Modalities of the series at the PACS, sorted."""
         return sorted(
