@@ -37,6 +37,9 @@ PACS = {
     "AuthenticationEnabled": False,
     "DicomCheckCalledAet": True,
     "DicomAlwaysAllowStore": True,
+    # The node asks whether what it sent is there.
+    "DicomModalities": {"habitus": {"AET": "HABITUS", "Host": "orthanc", "Port": 4242}},
+    "DicomAlwaysAllowFind": True,
 }
 
 
