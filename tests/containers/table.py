@@ -1,5 +1,6 @@
 """What a check saw, printed as it goes and written as a page."""
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -37,7 +38,7 @@ class Table:
         rows = "\n".join(f"| {what} | {found} | {verdict} |" for what, found, verdict in self.rows)
         return (
             f"`make container-check RELEASE={self.release}`: images built by buildah, the compose file run by podman-compose "
-            "(no Docker engine, a network and processes of their own), on 2 shared cores. Synthetic CT.\n\n"
+            f"(no Docker engine, a network and processes of their own), on {os.cpu_count()} cores; layers of an earlier build are used again. Synthetic CT.\n\n"
             f"| looked at | found | as wanted |\n|---|---|---|\n{rows}\n\n"
             f"{'Everything is as wanted.' if self.holds else 'NOT everything is as wanted.'}\n"
         )
