@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from inference.domain.errors import HabitusError, UnreadableInput
 
@@ -78,30 +78,24 @@ def read_manifest(folder: Path) -> BackupManifest:
         raise _foreign(f"no readable {MANIFEST} ({type(exc).__name__})") from exc
     if not isinstance(told, dict) or told.pop("format", None) != FORMAT:
         raise _foreign(f"a {MANIFEST} of another format")
-    try:
-        manifest = BackupManifest(**{**told, "lost": tuple(told["lost"])})
-    except (TypeError, KeyError) as exc:
-        raise _foreign(f"a {MANIFEST} with other fields") from exc
-    if not _is_well_formed(manifest):
+    if not _is_well_formed(told):
         raise _foreign(f"a {MANIFEST} whose fields are no backup's")
-    for name in manifest.files:
+    for name in told["files"]:
         _require_inside(name)
-    return manifest
+    return BackupManifest(**{**told, "lost": tuple(told["lost"])})
 
 
-def _is_well_formed(manifest: BackupManifest) -> bool:
-    is_text = all(
-        isinstance(one, str)
-        for one in (manifest.habitus, manifest.began_at, manifest.ended_at, manifest.owner)
-    )
+def _is_well_formed(told: Mapping[str, Any]) -> bool:
+    kinds = {
+        **dict.fromkeys(("habitus", "began_at", "ended_at", "owner"), str),
+        **{"schema": int, "has_images": bool, "files": dict, "lost": list},
+    }
     return (
-        is_text
-        and type(manifest.schema) is int
-        and isinstance(manifest.has_images, bool)
-        and isinstance(manifest.files, dict)
-        and all(isinstance(one, str) for one in manifest.files.values())
-        and f"{DATA}/{JOURNAL}" in manifest.files
-        and (f"{IMAGES}/{INDEX}" in manifest.files) is manifest.has_images
+        told.keys() == kinds.keys()
+        and all(type(told[name]) is kind for name, kind in kinds.items())
+        and all(isinstance(one, str) for one in (*told["files"].values(), *told["lost"]))
+        and f"{DATA}/{JOURNAL}" in told["files"]
+        and (f"{IMAGES}/{INDEX}" in told["files"]) is told["has_images"]
     )
 
 

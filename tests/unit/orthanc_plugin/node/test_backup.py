@@ -24,6 +24,7 @@ from orthanc_plugin.node.journal import Journal, Submission, Verdict
 from orthanc_plugin.node.restore import DRAFT, restore_backup
 from orthanc_plugin.node.settings import EngineSettings, Settings
 from orthanc_plugin.node.spool import Spool
+from orthanc_plugin.node.sqlite_copy import copy_database
 from orthanc_plugin.node.submissions import fresh_submission
 from tests.fakes import ENGINE
 
@@ -149,7 +150,7 @@ def test_a_restored_node_has_its_jobs_results_secret_and_wishes(
 def test_results_that_the_spool_let_go_of_meanwhile_are_neither_named_nor_lost(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copy, copies = backup_module.copy_database, 0
+    copy, copies = copy_database, 0
 
     def and_then_the_spool_is_tidied(source: Path, target: Path, of_whom: str) -> None:
         nonlocal copies
