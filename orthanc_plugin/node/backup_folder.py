@@ -88,7 +88,10 @@ def read_manifest(folder: Path) -> BackupManifest:
 def _is_well_formed(told: Mapping[str, Any]) -> bool:
     kinds = {
         **dict.fromkeys(("habitus", "began_at", "ended_at", "owner"), str),
-        **{"schema": int, "has_images": bool, "files": dict, "lost": list},
+        "schema": int,
+        "has_images": bool,
+        "files": dict,
+        "lost": list,
     }
     return (
         told.keys() == kinds.keys()

@@ -234,6 +234,48 @@ def test_images_go_with_their_index_and_come_back(settings: Settings, tmp_path: 
     assert (images / "ab" / "cd" / "abcd-1").read_bytes() == b"ppppp"
 
 
+def test_an_image_that_was_deleted_meanwhile_is_in_neither_index_nor_backup(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage, copies = tmp_path / "storage", 0
+    orthancs_index(storage, {"1234-2": 7, "abcd-1": 5, "ffff-3": 3})
+
+    def delete(uuid: str) -> None:
+        with closing(sqlite3.connect(storage / "index", isolation_level=None)) as index:
+            index.execute("DELETE FROM AttachedFiles WHERE uuid = ?", (uuid,))
+        (storage / uuid[:2] / uuid[2:4] / uuid).unlink()
+
+    def while_images_go(source: Path, target: Path, of_whom: str) -> None:
+        nonlocal copies
+        copies += of_whom == "Orthanc"
+        if of_whom == "Orthanc" and copies == 2:
+            delete("1234-2")
+        copy_database(source, target, of_whom)
+        if of_whom == "Orthanc" and copies == 1:
+            delete("abcd-1")
+
+    monkeypatch.setattr(backup_module, "copy_database", while_images_go)
+    out = tmp_path / "backup"
+    manifest = take_backup(out, settings, "0.1.0", silent, storage)
+
+    assert below(out / "images") == {"index", "ff/ff/ffff-3"}
+    assert set(manifest.of("images")) == below(out / "images")
+    assert manifest.lost == ()
+
+
+def test_a_changed_image_leaves_both_folders_empty(settings: Settings, tmp_path: Path) -> None:
+    storage, out = tmp_path / "storage", tmp_path / "backup"
+    orthancs_index(storage, {"abcd-1": 5})
+    take_backup(out, settings, "0.1.0", silent, storage)
+    (out / "images" / "ab" / "cd" / "abcd-1").write_bytes(b"q" * 5)
+    empty = settings_of(tmp_path / "empty")
+
+    with pytest.raises(UnreadableInput):
+        restore_backup(out, empty, silent, tmp_path / "images")
+    assert below(empty.data_folder) == {"node.lock"}
+    assert below(tmp_path / "images") == set()
+
+
 def test_an_index_that_orthanc_holds_is_refused(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,6 +319,16 @@ def change_byte(out: Path) -> None:
     victim.write_bytes(content)
 
 
+def newer_journal(out: Path) -> None:
+    """Whole, but of a release that is still to come."""
+    path = out / "data" / "journal.db"
+    with closing(sqlite3.connect(path)) as journal:
+        journal.execute("PRAGMA user_version = 999")
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    change_manifest(out, lambda told: told.update(schema=999))
+    change_manifest(out, lambda told: told["files"].update({"data/journal.db": sha256}))  # type: ignore[attr-defined]
+
+
 def older_journal_than_said(out: Path) -> None:
     change_manifest(out, lambda told: told.update(schema=1))
 
@@ -286,7 +338,7 @@ HARMS: dict[str, Callable[[Path], object]] = {
     "a file missing": lambda out: (out / "data" / "site.secret").unlink(),
     "a path that leaves the folder": name_outside,
     "a link that leaves the folder": link_outside,
-    "a newer schema": lambda out: change_manifest(out, lambda told: told.update(schema=999)),
+    "a newer schema": newer_journal,
     "another schema than the journal's": older_journal_than_said,
     "another format": lambda out: change_manifest(out, lambda told: told.update(format=2)),
     "fields of another kind": lambda out: change_manifest(out, lambda told: told.update(files=[])),
