@@ -7,7 +7,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands import accelerators, doctor, explain, import_nnunet, retention, route, synth, warm
+from commands import (
+    accelerators,
+    backup,
+    doctor,
+    explain,
+    import_nnunet,
+    restore,
+    retention,
+    route,
+    synth,
+    warm,
+)
 from commands.named_path import named_path
 from commands.result_folder import check_writable
 
@@ -35,6 +46,8 @@ examples:
   habitus explain study/ --json                 the same as JSON
   habitus route --test ct/0001.dcm              which rule of habitus.toml fires for a study, and why
   habitus retention --dry-run --days 365        which studies a rule would delete from our own Orthanc
+  habitus backup /mnt/backup/today --settings habitus.toml      journal and results, while the node works
+  habitus restore /mnt/backup/today --settings habitus.toml     onto an empty machine
   habitus import-nnunet FOLDER --name ours      a network that nnU-Net v2 trained, as a model of the node
   habitus models                                which models are installed, and whether they are intact
   habitus warm --settings habitus.toml          build TensorRT's engines, prove accelerators, compile kernels
@@ -175,6 +188,8 @@ def build_parser() -> argparse.ArgumentParser:
             "list the studies that the retention rule would delete from our own Orthanc",
         )
     )
+    backup.add_options(add("backup", backup.run, "copy what a node must not lose, while it works"))
+    restore.add_options(add("restore", restore.run, "put a backup onto an empty machine"))
     synth.add_options(
         add(
             "synth",

@@ -1,6 +1,5 @@
 """Wiring: settings → pacs, journal, spool, engine → three loops; one process per data folder."""
 
-import fcntl
 import json
 import os
 import signal
@@ -10,13 +9,13 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
-from pathlib import Path
 from typing import TextIO
 
-from inference.domain.errors import ConfigurationInvalid, HabitusError
+from inference.domain.errors import HabitusError
 from orthanc_plugin.inside.disk_space import DiskLevel, level_of
 from orthanc_plugin.node.access import Access, access_alone, access_from_plugin
 from orthanc_plugin.node.commands import CommandDesk
+from orthanc_plugin.node.data_folder_lock import lock_data_folder
 from orthanc_plugin.node.delivery_journal import DeliveryJournal
 from orthanc_plugin.node.delivery_lane import Lane
 from orthanc_plugin.node.demographics import DemographicsSeal
@@ -314,29 +313,6 @@ class Node:
 def _await(news: threading.Event, limit_s: float) -> None:
     news.wait(limit_s)
     news.clear()
-
-
-def lock_data_folder(folder: Path) -> TextIO:
-    """Hold the data folder for this process alone; raises ConfigurationInvalid when another node has it."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = (folder / "node.lock").open("w")
-    except OSError as exc:
-        raise ConfigurationInvalid(
-            found=f"a data folder that cannot be written to ({type(exc).__name__})",
-            wanted="a folder of the node's user",
-            advice="Check data_folder in habitus.toml and who owns it; habitus doctor says more.",
-        ) from exc
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as exc:
-        lock.close()
-        raise ConfigurationInvalid(
-            found="a data folder in use by another node",
-            wanted="one node per data folder",
-            advice="Stop the other node, or name another data_folder in habitus.toml.",
-        ) from exc
-    return lock
 
 
 def serve_plugin(node: Node, commands: TextIO) -> None:

@@ -1,12 +1,12 @@
 """What the journal remembers of the choice between a study's series: which was taken, and why the others were not."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from orthanc_plugin.node.job_key import EngineIdentity
 from orthanc_plugin.node.job_route import Route
 from orthanc_plugin.node.job_states import JobState
-from orthanc_plugin.node.journal import Job, Journal, Submission
+from orthanc_plugin.node.journal import NODE, SOURCE_DELETED, Job, Journal, Submission
 from orthanc_plugin.node.journal_database import transaction
 
 CAME_LATER = "came-later"
@@ -120,6 +120,21 @@ class ChoiceJournal:
             if job.state is JobState.REJECTED
         }
         return left["n"] == 0 or len(tried) + 1 >= finalists
+
+    def revive_returned(self, study_orthanc_id: str, series: Collection[str]) -> int:
+        """Queue jobs again whose images were gone (a restore without images, a study deleted too soon) and have come back.
+
+        Not where another series of the study was taken meanwhile.
+        """
+        if self.taken(study_orthanc_id):
+            return 0
+        return sum(
+            self._journal.revive(job.key, NODE)
+            for job in self._jobs(study_orthanc_id)
+            if job.state is JobState.REJECTED
+            and job.reason == SOURCE_DELETED
+            and job.submission.series_orthanc_id in series
+        )
 
     def score(self, series_uid: str) -> int | None:
         """What a series was worth when it was taken."""

@@ -172,10 +172,11 @@ class CommandDesk:
         return lambda: self._submit(replace(wanted, route=route), fields["actor"])
 
     def _submit(self, wanted: Submission, actor: str) -> Outcome:
+        wanted = self.journal.numbered(wanted)
         while (known := self.journal.job(wanted.key)) is not None:
             if known.state is not JobState.SUPERSEDED:
                 return requeue(self.journal, known.key, actor, wanted.engine), known.key
-            wanted = replace(wanted, run=wanted.run + 1)
+            wanted = self.journal.numbered(replace(wanted, run=wanted.run + 1))
         return "queued", self.journal.submit(wanted, actor, for_study=True)
 
     def _route(self, fields: Mapping[str, Any]) -> Route:

@@ -82,6 +82,7 @@ class Intake:
         for study, series in self._resting_studies().items():
             try:
                 if self._holds_images(series):
+                    submitted += self._chooser.notes.revive_returned(study, series)
                     wish = self._wish(study, engine, may_wait=self._may_wait(study))
                     if wish.missing_slices:
                         self._hold(study, series, wish.missing_slices)

@@ -4,7 +4,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orthanc_plugin.node.durable_counts import STAGE_SECONDS, WAIT, note_seconds
@@ -27,6 +27,10 @@ EVERY_PRIORITY = -(1 << 31)
 """Below every rank."""
 NODE = "node"
 """The actor of everything that no person asked for."""
+SOURCE_DELETED = "source-deleted"
+"""The reason of a rejected job whose images are no longer in Orthanc: nothing was said of them."""
+FIRST_RUN = "first-run"
+"""The fact that a restore leaves: no run number below it is given to a job that the journal does not know."""
 
 _REVIVABLE = (JobState.DEAD, JobState.REJECTED, JobState.CANCELLED)
 
@@ -106,6 +110,17 @@ class Journal:
         row = self.connection.execute("SELECT * FROM jobs WHERE key = ?", (key,)).fetchone()
         return None if row is None else _job(row)
 
+    def numbered(self, submission: Submission) -> Submission:
+        """As it is known here, else under a run number that was not given away before the last restore.
+
+        What was submitted after the backup is forgotten, while its results may be at the PACS: under the same number
+        another content would get the same UIDs.
+        """
+        first_run = int(self.fact(FIRST_RUN) or 0)
+        if submission.run >= first_run or self.job(submission.key) is not None:
+            return submission
+        return replace(submission, run=first_run + submission.run)
+
     def submit(
         self,
         submission: Submission,
@@ -120,6 +135,7 @@ class Journal:
         Where the last of its images has just come, that is when.
         """
         with transaction(self.connection):
+            submission = self.numbered(submission)
             if self.job(submission.key) is not None:
                 return None
             self._insert(submission, received_at)

@@ -150,9 +150,9 @@ class OperatorJournal:
         repeat = replace(
             job.submission, run=job.submission.run + 1, engine=engine or job.submission.engine
         )
-        while self._journal.submit(repeat, actor) is None:
+        while (key := self._journal.submit(repeat, actor)) is None:
             repeat = replace(repeat, run=repeat.run + 1)
-        return repeat.key
+        return key
 
     def entered_size(self, study_orthanc_id: str) -> EnteredSize | None:
         """What was entered last for a study."""

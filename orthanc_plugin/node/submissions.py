@@ -26,10 +26,11 @@ def submission_of(
 
 def fresh_submission(journal: Journal, wanted: Submission) -> Submission | None:
     """The submission under the first run number that was not superseded; None where that job is known."""
+    wanted = journal.numbered(wanted)
     while (known := journal.job(wanted.key)) is not None:
         if known.state is not JobState.SUPERSEDED:
             return None
-        wanted = replace(wanted, run=wanted.run + 1)
+        wanted = journal.numbered(replace(wanted, run=wanted.run + 1))
     return wanted
 
 

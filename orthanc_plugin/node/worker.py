@@ -32,7 +32,14 @@ from orthanc_plugin.node.engine_process import (
 from orthanc_plugin.node.job_key import EngineIdentity, instance_set_hash
 from orthanc_plugin.node.job_route import receivers
 from orthanc_plugin.node.job_states import JobState
-from orthanc_plugin.node.journal import CLOCK_TOLERANCE_S, EVERY_PRIORITY, Job, Journal, Verdict
+from orthanc_plugin.node.journal import (
+    CLOCK_TOLERANCE_S,
+    EVERY_PRIORITY,
+    SOURCE_DELETED,
+    Job,
+    Journal,
+    Verdict,
+)
 from orthanc_plugin.node.logs import Logger, where
 from orthanc_plugin.node.operator_journal import OperatorJournal
 from orthanc_plugin.node.pacs import (
@@ -167,7 +174,7 @@ class Worker:
         except RequestRefused as error:
             self._retry(job, Verdict(reason=error.code, detail=str(error)))
         except ResourceGone as error:
-            self._end(job, JobState.REJECTED, Verdict(reason="source-deleted", detail=str(error)))
+            self._end(job, JobState.REJECTED, Verdict(reason=SOURCE_DELETED, detail=str(error)))
         except HabitusError as error:
             self._end(job, JobState.DEAD, Verdict(reason=error.code, detail=str(error)))
         except Exception as error:  # noqa: BLE001 # the one broad catch: a job's fault must not end the node

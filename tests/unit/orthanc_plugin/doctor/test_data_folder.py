@@ -13,7 +13,7 @@ import pytest
 from orthanc_plugin.doctor import data_folder as doctor
 from orthanc_plugin.doctor.data_folder import Kernel
 from orthanc_plugin.doctor.finding import Finding, Level
-from orthanc_plugin.node.app import lock_data_folder
+from orthanc_plugin.node.data_folder_lock import lock_data_folder
 from orthanc_plugin.node.journal import Journal
 from orthanc_plugin.node.journal_schema import MIGRATIONS
 from orthanc_plugin.node.self_report import ALIVE_FACT

@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from inference.domain.errors import ConfigurationInvalid
-from orthanc_plugin.node.app import lock_data_folder
+from orthanc_plugin.node.data_folder_lock import lock_data_folder
 from orthanc_plugin.node.login import basic, password_in
 
 
