@@ -161,6 +161,7 @@ def test_this_release_goes_on_where_the_one_before_was_stopped(
     with installed(release, tmp_path) as (old, process):
         received = in_flight(old)
         known = {job["key"] for job in old.jobs()}
+        (interrupted,) = (job["key"] for job in old.jobs() if job["state"] == "running")
         process.send_signal(end)
         status = process.wait(15.0)
         before = schema_of(tmp_path)
@@ -172,7 +173,10 @@ def test_this_release_goes_on_where_the_one_before_was_stopped(
         jobs = new.wait_for_jobs(["done"] * 5 + superseded, 90.0)
         new.wait_for_deliveries({"confirmed"}, 60.0)
         received += pacs.received
+        tries = new.get(f"/habitus/jobs/{interrupted}")["attempt_log"]
 
+    # At the start, not once its lease has run out.
+    assert (tries[0]["outcome"], tries[0]["reason"]) == ("queued", "node-restarted")
     assert status == (0 if end is signal.SIGTERM else -signal.SIGKILL)
     assert before <= schema_of(tmp_path) == len(MIGRATIONS)
     assert known <= {job["key"] for job in jobs}
