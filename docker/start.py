@@ -1,8 +1,10 @@
 """What each container runs first: secrets and certificate that are missing are made, then Orthanc or the node takes over."""
 
 import fcntl
+import hashlib
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -13,10 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from inference.domain.errors import ConfigurationInvalid, HabitusError
+from orthanc_plugin.inside.guard import Role
 from orthanc_plugin.node.orthanc_config import environment_of
 
 ORTHANC = "/usr/sbin/Orthanc"
 SERVER_NAME = "HABITUS_SERVER_NAME"
+NODE_USER = "habitus"
+ROLES = frozenset(role.name.lower() for role in Role)
+USER = re.compile(r"[A-Za-z0-9_-]{1,64}")
+HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,62}[A-Za-z0-9])?")
 CERTIFICATE_DAYS = 825
 """The longest that browsers take."""
 
@@ -34,9 +41,8 @@ class Places:
     run: Path = Path("/tmp")  # noqa: S108 # the one writable folder of a container, and nobody else's
 
     def password_of(self, user: str) -> Path:
-        """The site's own, or the one made here."""
-        given = self.given / f"{user}.password"
-        return given if given.is_file() else self.secrets / f"{user}.password"
+        """Where Orthanc, the node and the demo look for it."""
+        return self.secrets / f"{user}.password"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +94,7 @@ def orthanc_program(places: Places, environment: Mapping[str, str]) -> Program:
 def node_program(places: Places, environment: Mapping[str, str]) -> Program:
     """It waits itself for an Orthanc that is away."""
     with _alone(places.secrets):
-        ensure_password(places, "habitus")
+        ensure_password(places, NODE_USER)
     module = ("-m", "orthanc_plugin.node", "--standalone")
     return Program(
         words=(sys.executable, *module, "--settings", str(places.settings)),
@@ -101,12 +107,13 @@ def read_template(path: Path) -> dict[str, Any]:
     try:
         template = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as exc:
-        raise ConfigurationInvalid(
-            found=f"{path} that cannot be read ({type(exc).__name__})",
-            wanted="Orthanc's configuration as JSON, without comments",
-            advice="Start from docker/orthanc.json; see HABITUS_ORTHANC_JSON in .env.",
-        ) from exc
-    if not isinstance(template, dict) or template.get("RegisteredUsers"):
+        place = (
+            f"line {exc.lineno}" if isinstance(exc, json.JSONDecodeError) else type(exc).__name__
+        )
+        raise _not_a_template(f"{path} that cannot be read ({place})") from exc
+    if not isinstance(template, dict) or not isinstance(template.get("Habitus"), dict):
+        raise _not_a_template(f"{path} without a section Habitus")
+    if template.get("RegisteredUsers"):
         raise ConfigurationInvalid(
             found="RegisteredUsers in orthanc.json",
             wanted="users under Habitus.Roles, and no password in a configuration",
@@ -121,42 +128,80 @@ def read_template(path: Path) -> dict[str, Any]:
     return template
 
 
+def _not_a_template(found: str) -> ConfigurationInvalid:
+    return ConfigurationInvalid(
+        found=found,
+        wanted="Orthanc's configuration as JSON, without comments",
+        advice="Start from docker/orthanc.json; see HABITUS_ORTHANC_JSON in .env.",
+    )
+
+
 def users_of(template: dict[str, Any]) -> list[str]:
-    """Whoever has a role has a password."""
-    users = list(template.get("Habitus", {}).get("Roles", {}))
-    for user in users:
-        if not user.replace("-", "").replace("_", "").isalnum():
+    """Whoever has a role has a password; the node itself needs one."""
+    roles = template["Habitus"].get("Roles")
+    if not isinstance(roles, dict) or roles.get(NODE_USER) != "admin":
+        raise ConfigurationInvalid(
+            found=f"Habitus.Roles without the user {NODE_USER} as admin",
+            wanted=f'users with their roles, "{NODE_USER}": "admin" among them',
+            advice="The node enters Orthanc by this name: put it back.",
+        )
+    for user, role in roles.items():
+        if not USER.fullmatch(user):
             raise ConfigurationInvalid(
                 found=f"a user {user!r:.40} under Habitus.Roles",
                 wanted="letters, digits, dashes and underscores: the password's file has this name",
                 advice="Rename it in orthanc.json.",
             )
-    return users
+        if role not in ROLES:
+            raise ConfigurationInvalid(
+                found=f"the role {role!r:.40} of {user} under Habitus.Roles",
+                wanted=f"one of {', '.join(sorted(ROLES))}",
+                advice="Mend it in orthanc.json.",
+            )
+    return list(roles)
 
 
 def ensure_password(places: Places, user: str) -> None:
-    """Made once, then kept; said once where it lies."""
-    path = places.password_of(user)
-    if path.exists():
-        return
-    draft = path.with_suffix(".draft")
-    draft.write_text(secrets.token_urlsafe(24) + "\n", encoding="ascii")
-    draft.replace(path)
-    _say(f"made a password for {user}: docker compose exec orthanc cat {path}")
+    """The site's own, taken anew at each start; else one made once, then kept. Where it lies is said once."""
+    path, given = places.password_of(user), places.given / f"{user}.password"
+    if given.exists():
+        _write(path, _read(given))
+    elif not path.exists():
+        _write(path, secrets.token_urlsafe(24))
+        _say(f"made a password for {user}: docker compose exec orthanc cat {path}")
 
 
 def ensure_certificate(folder: Path, name: str) -> None:
-    """Signed by itself, until the site puts its own habitus.crt and habitus.key there."""
-    key, certificate = folder / "habitus.key", folder / "habitus.crt"
+    """Signed by itself, and made again for another name, until the site puts its own habitus.crt and habitus.key there."""
+    if not HOST_NAME.fullmatch(name):
+        raise ConfigurationInvalid(
+            found=f"the name {name!r:.60} for the server",
+            wanted="a host name of at most 64 letters, digits, dots and dashes",
+            advice=f"Set {SERVER_NAME} in .env.",
+        )
+    key, certificate, ours = (folder / f"habitus.{end}" for end in ("key", "crt", "made"))
     if key.exists() and certificate.exists():
-        return
+        made = ours.read_text(encoding="ascii").split() if ours.exists() else []
+        if made[:1] != [_hash(certificate)] or made[1:] == [name]:
+            return
     drafts = folder / "draft.key", folder / "draft.crt"
+    _make_certificate(*drafts, name)
+    ours.write_text(f"{_hash(drafts[1])} {name}\n", encoding="ascii")
+    drafts[1].replace(certificate)
+    # Last: the viewer waits for it.
+    drafts[0].replace(key)
+    _say(
+        f"made a certificate for {name}, signed by itself, which browsers doubt: docs/docker.md says how yours takes its place"
+    )
+
+
+def _make_certificate(key: Path, certificate: Path, name: str) -> None:
     names = f"subjectAltName=DNS:{name},DNS:localhost,IP:127.0.0.1"
     made = subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
             *("-nodes", "-days", str(CERTIFICATE_DAYS), "-subj", f"/CN={name}", "-addext", names),
-            *("-keyout", str(drafts[0]), "-out", str(drafts[1])),
+            *("-keyout", str(key), "-out", str(certificate)),
         ],
         capture_output=True,
         text=True,
@@ -165,15 +210,19 @@ def ensure_certificate(folder: Path, name: str) -> None:
     if made.returncode != 0:
         raise ConfigurationInvalid(
             found=f"openssl that ended with {made.returncode}: {made.stderr.strip()[-200:]}",
-            wanted=f"a certificate for {name:.60}",
-            advice="Check HABITUS_SERVER_NAME in .env: a host name.",
+            wanted=f"a certificate for {name}",
+            advice="Is there room on the volume?",
         )
-    drafts[1].replace(certificate)
-    # Last: the viewer waits for it.
-    drafts[0].replace(key)
-    _say(
-        f"made a certificate for {name}, signed by itself, which browsers doubt: docs/docker.md says how yours takes its place"
-    )
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _write(path: Path, password: str) -> None:
+    draft = path.with_suffix(".draft")
+    draft.write_text(f"{password}\n", encoding="utf-8")
+    draft.replace(path)
 
 
 @contextmanager
@@ -192,7 +241,14 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _read(path: Path) -> str:
-    password = path.read_text(encoding="utf-8").strip()
+    try:
+        password = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigurationInvalid(
+            found=f"a secret {path} that cannot be read ({type(exc).__name__})",
+            wanted=f"a file in UTF-8 that user {os.getuid()} may read",
+            advice=f"On the host: chown {os.getuid()} the file, chmod 400.",
+        ) from exc
     if not password:
         raise ConfigurationInvalid(
             found=f"an empty {path.name}",

@@ -237,6 +237,13 @@ def _life(pid: int | None, age_s: float | None) -> Finding:
             advice="Set this machine's clock, by NTP (timedatectl set-ntp true).",
         )
     ago = "never" if age_s is None else f"{max(0.0, age_s):.0f} s ago"
+    if pid is None and age_s is not None and age_s <= SILENT_AFTER_S:
+        # Locks of another container's processes are not shown (proc(5), pid_namespaces(7)).
+        return noted(
+            NODE,
+            f"last sign of life {ago}, of a process that cannot be seen from here",
+            "In a container of its own that is as it should be; else it has just ended: start it, and read its log.",
+        )
     if pid is None:
         return ill(
             NODE,

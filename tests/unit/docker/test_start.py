@@ -96,8 +96,19 @@ def test_the_sites_own_secret_comes_before_ours(
     (places.given / "habitus.password").write_text("of the site\n")
 
     assert users_given(places) == {"habitus": "of the site"}
-    assert not (places.secrets / "habitus.password").exists()
+    assert places.password_of("habitus").read_text() == "of the site\n"
     assert "password" not in capsys.readouterr().err
+    (places.given / "habitus.password").write_text("a new one of the site")
+    node_program(places, {})
+    assert places.password_of("habitus").read_text() == "a new one of the site\n"
+
+
+def test_a_secret_that_may_not_be_read_says_whose_it_should_be(places: Places) -> None:
+    # A folder of that name: root reads every file.
+    (places.given / "habitus.password").mkdir()
+
+    with pytest.raises(ConfigurationInvalid, match=rf"user {os.getuid()} may read.*chown"):
+        users_given(places)
 
 
 def test_the_node_is_started_as_a_unit_of_its_own(places: Places) -> None:
@@ -118,14 +129,22 @@ def test_an_empty_secret_is_refused(places: Places) -> None:
         users_given(places)
 
 
+def with_habitus(**further: object) -> str:
+    return json.dumps({"Habitus": {"Roles": {"habitus": "admin"}}, **further})
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("{", "cannot be read"),
-        ("[]", "RegisteredUsers"),
-        ('{"AuthenticationEnabled": true, "RegisteredUsers": {"a": "b"}}', "RegisteredUsers"),
-        ('{"AuthenticationEnabled": false}', "AuthenticationEnabled"),
-        ("{}", "AuthenticationEnabled"),
+        ('{\n"a": 1\n"b": 2}', r"cannot be read \(line 3\)"),
+        ("[]", "without a section Habitus"),
+        ('{"Habitus": null}', "without a section Habitus"),
+        (
+            with_habitus(AuthenticationEnabled=True, RegisteredUsers={"a": "b"}),
+            "found RegisteredUsers",
+        ),
+        (with_habitus(AuthenticationEnabled=False), "AuthenticationEnabled"),
+        (with_habitus(), "AuthenticationEnabled"),
     ],
 )
 def test_a_configuration_that_is_none_is_told(text: str, told: str, places: Places) -> None:
@@ -135,10 +154,26 @@ def test_a_configuration_that_is_none_is_told(text: str, told: str, places: Plac
         read_template(places.template)
 
 
-def test_a_user_whose_name_is_a_path_is_refused() -> None:
-    with pytest.raises(ConfigurationInvalid, match="a user"):
-        users_of({"Habitus": {"Roles": {"../x": "admin"}}})
-    assert users_of({"Habitus": {"Roles": {"dr_a-b": "viewer"}}}) == ["dr_a-b"]
+@pytest.mark.parametrize(
+    ("roles", "told"),
+    [
+        ({"habitus": "admin", "../x": "admin"}, "a user"),
+        ({"habitus": "admin", "vera": "surgeon"}, "the role 'surgeon' of vera"),
+        ({"admin": "admin"}, "without the user habitus"),
+        ({"habitus": "viewer"}, "without the user habitus"),
+        (["habitus"], "without the user habitus"),
+        (None, "without the user habitus"),
+    ],
+)
+def test_users_that_cannot_be_are_told(roles: object, told: str) -> None:
+    with pytest.raises(ConfigurationInvalid, match=told):
+        users_of({"Habitus": {"Roles": roles}})
+
+
+def test_users_are_whoever_has_a_role() -> None:
+    roles = {"habitus": "admin", "dr_a-b": "viewer", "nobody": "none"}
+
+    assert users_of({"Habitus": {"Roles": roles}}) == list(roles)
 
 
 def test_a_password_is_for_its_owner_alone(places: Places) -> None:
@@ -160,8 +195,28 @@ def test_the_certificate_names_the_server(places: Places) -> None:
     ).stdout
     assert "CN = ct.hospital.example" in shown or "CN=ct.hospital.example" in shown
     assert "DNS:ct.hospital.example, DNS:localhost, IP Address:127.0.0.1" in shown
-    with pytest.raises(ConfigurationInvalid, match="openssl"):
-        ensure_certificate(places.given, "no name, at all")
+
+
+def test_another_name_gets_another_certificate_but_the_sites_own_stays(places: Places) -> None:
+    certificate = places.certificate / "habitus.crt"
+    ensure_certificate(places.certificate, "one.example")
+    first = certificate.read_bytes()
+
+    ensure_certificate(places.certificate, "one.example")
+    assert certificate.read_bytes() == first
+    ensure_certificate(places.certificate, "two.example")
+    second = certificate.read_bytes()
+    assert second != first
+    certificate.write_bytes(first)
+    ensure_certificate(places.certificate, "three.example")
+    assert certificate.read_bytes() == first
+
+
+@pytest.mark.parametrize("name", ["", "no such host!", "a,b", "-x", "x" * 65, "a/b"])
+def test_a_server_name_that_is_none_is_told(name: str, places: Places) -> None:
+    with pytest.raises(ConfigurationInvalid, match="HABITUS_SERVER_NAME in"):
+        ensure_certificate(places.certificate, name)
+    assert list(places.certificate.iterdir()) == []
 
 
 @pytest.mark.parametrize("command", [[], ["sh"], ["orthanc", "--verbose"]])

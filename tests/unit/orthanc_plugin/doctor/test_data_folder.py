@@ -161,7 +161,7 @@ def test_a_node_that_holds_the_folder_and_lives_is_well(settings: Settings, kern
 @pytest.mark.parametrize(
     ("age_s", "is_held", "word"),
     [
-        (2.0, False, "no node that holds"),
+        (600.0, False, "no node that holds"),
         (600.0, True, "without a sign of life"),
         (-600.0, True, "in the future"),
     ],
@@ -175,6 +175,18 @@ def test_a_node_that_is_gone_hangs_or_comes_from_the_future_is_a_finding(
 
     assert not found.is_well
     assert word in found.text
+
+
+def test_a_node_of_another_container_is_known_by_its_sign_of_life(
+    settings: Settings, kernel: Kernel
+) -> None:
+    alive(settings, 2.0)
+
+    found = seen(settings, kernel)["node"]
+
+    assert "last sign of life 2 s ago, of a process that cannot be seen from here" in found.text
+    assert "it has just ended" in found.advice
+    assert found.level is Level.NOTE
 
 
 def test_only_a_flock_of_the_very_file_names_its_holder(tmp_path: Path) -> None:
