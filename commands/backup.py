@@ -28,7 +28,7 @@ not in it (docs/backup.md).
 
 examples:
   habitus backup /mnt/backup/habitus-$(date +%F) --settings /etc/habitus/habitus.toml
-  habitus backup /mnt/backup/habitus-$(date +%F) --settings /etc/habitus/habitus.toml --images /var/lib/orthanc/db
+  habitus backup /mnt/backup/habitus-$(date +%F) --settings /etc/habitus/habitus.toml --images /var/lib/orthanc/habitus
 
 exit status: 0 whole · 1 taken, but a file that the journal or Orthanc's index names is missing or changed (listed), or the disk failed
 and nothing was left · 2 wrong arguments or settings, or Orthanc runs and --images was given

@@ -30,7 +30,7 @@ leaves the folders as they were. As root, files are given to whoever has the fol
 
 examples:
   habitus restore /mnt/backup/habitus-2026-11-22 --settings /etc/habitus/habitus.toml
-  habitus restore /mnt/backup/habitus-2026-11-22 --settings /etc/habitus/habitus.toml --images /var/lib/orthanc/db
+  habitus restore /mnt/backup/habitus-2026-11-22 --settings /etc/habitus/habitus.toml --images /var/lib/orthanc/habitus
 
 exit status: 0 restored · 1 the disk failed · 2 wrong arguments or settings, a node that runs, or a folder that is not empty ·
 4 a damaged, foreign or newer backup

@@ -9,7 +9,7 @@ from docker.start import Places
 TIMEOUT_S = 4.0
 URLS = {
     "orthanc": "http://127.0.0.1:8042/habitus/health/live",
-    "node": "http://127.0.0.1:9108/live",
+    "node": "http://127.0.0.1:9645/live",
 }
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
-from inference.domain.errors import HabitusError, UnreadableInput
+from inference.domain.errors import ConfigurationInvalid, HabitusError, UnreadableInput
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -169,9 +169,16 @@ def sync_folder(path: Path) -> None:
 def draft_of(target: Path) -> Iterator[Path]:
     """A folder beside the target that gone wrong leaves nothing of, and gone well takes its name."""
     draft = target.with_name(f".{target.name}.draft-{os.getpid()}")
+    shutil.rmtree(draft, ignore_errors=True)
     try:
-        shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(mode=0o700)
+    except OSError as exc:
+        raise ConfigurationInvalid(
+            found=f"{target.parent} that user {os.getuid()} may not write to ({exc.strerror})",
+            wanted="a folder of that user, for the backup",
+            advice=f"chown {os.getuid()} the folder, or run the command as its owner or as root.",
+        ) from exc
+    try:
         yield draft
         sync_folders(draft)
         draft.rename(target)

@@ -100,7 +100,7 @@ def _fill(draft: Path, backup: Path, manifest: BackupManifest, half: str, tell: 
         tell(half, number, len(files))
         if not _is_own(source, name) or copy_file(source / name, draft / name) != sha256:
             raise UnreadableInput(
-                found="a backup in which a file is missing or changed",
+                found=f"a backup in which a file is missing or changed ({half}/{name:.100})",
                 wanted="every file as it was written",
                 advice="Take an older backup or another copy of this one; nothing was restored.",
             )

@@ -11,7 +11,7 @@ from tests.containers.private_host import PrivateHost
 
 VIEWER = "https://localhost:8443"
 PACS = "http://127.0.0.1:8043"
-METRICS = "http://127.0.0.1:9108"
+METRICS = "http://127.0.0.1:9645"
 HARDENING = "id -u; awk '/^CapEff|^NoNewPrivs/ {print $2}' /proc/1/status; touch /probe 2>&1 | grep -c 'Read-only'"
 
 

@@ -45,7 +45,7 @@ def test_nothing_but_dicom_and_https_is_published_to_other_hosts() -> None:
         for name, service in compose()["services"].items()
     }
 
-    assert published == {"orthanc": ["4242"], "node": ["9108"], "viewer": ["8443"], "demo": []}
+    assert published == {"orthanc": ["4242"], "node": ["9645"], "viewer": ["8443"], "demo": []}
     assert compose()["services"]["node"]["ports"][0].startswith(
         "${HABITUS_METRICS_ADDRESS:-127.0.0.1}:"
     )

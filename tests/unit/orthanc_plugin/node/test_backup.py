@@ -15,7 +15,7 @@ import pytest
 from inference.domain.errors import ConfigurationInvalid, HabitusError, UnreadableInput
 from orthanc_plugin.node import backup as backup_module
 from orthanc_plugin.node.backup import take_backup
-from orthanc_plugin.node.backup_folder import MANIFEST, BackupFailed, BackupManifest
+from orthanc_plugin.node.backup_folder import MANIFEST, BackupFailed, BackupManifest, draft_of
 from orthanc_plugin.node.choice_journal import ChoiceJournal
 from orthanc_plugin.node.data_folder_lock import lock_data_folder
 from orthanc_plugin.node.delivery_journal import DeliveryJournal, ObjectUids
@@ -220,6 +220,17 @@ def orthancs_index(storage: Path, sizes: dict[str, int]) -> None:
         path = storage / uuid[:2] / uuid[2:4] / uuid
         path.parent.mkdir(parents=True)
         path.write_bytes(b"p" * size)
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    # Root may write to every folder: this one is a file.
+    (tmp_path / "disk").touch()
+
+    with (
+        pytest.raises(ConfigurationInvalid, match=r"disk that user \d+ may not write to"),
+        draft_of(tmp_path / "disk" / "backup"),
+    ):
+        pass
 
 
 def test_images_go_with_their_index_and_come_back(settings: Settings, tmp_path: Path) -> None:
