@@ -39,6 +39,9 @@ NETWORK_FILE_SYSTEMS = frozenset(
 MEMORY_FILE_SYSTEMS = frozenset({"tmpfs", "ramfs"})
 MOUNTS = Path("/proc/self/mountinfo")
 LOCKS = Path("/proc/locks")
+PROCESSES = Path("/proc/self/ns/pid")
+FIRST_NAMESPACE = "pid:[4026531836]"
+"""PROC_PID_INIT_INO of the kernel: the same on every machine."""
 CLOCK_SLACK_S = 5.0
 
 
@@ -48,6 +51,11 @@ class Kernel:
 
     mounts: Path = MOUNTS
     locks: Path = LOCKS
+    processes: Path = PROCESSES
+
+    def shows_every_process(self) -> bool:
+        """Not in a container, which sees neither others' processes nor the locks they hold (pid_namespaces(7))."""
+        return self.processes.readlink().name == FIRST_NAMESPACE
 
 
 def data_folder(settings: Settings, kernel: Kernel = Kernel()) -> Iterator[Finding]:
@@ -205,7 +213,20 @@ def _node(settings: Settings, kernel: Kernel) -> Iterator[Finding]:
         # Of an older schema; it says so itself.
         return
     pid = holder_pid(settings.data_folder / "node.lock", kernel)
-    yield _life(pid, None if seen is None else time.time() - seen)
+    age_s = None if seen is None else time.time() - seen
+    if (
+        pid is None
+        and age_s is not None
+        and 0 <= age_s <= SILENT_AFTER_S
+        and not kernel.shows_every_process()
+    ):
+        yield noted(
+            NODE,
+            f"last sign of life {age_s:.0f} s ago, of a process that cannot be seen from here",
+            "In a container of its own that is as it should be; else it has just ended: start it, and read its log.",
+        )
+        return
+    yield _life(pid, age_s)
     if pid is None:
         return
     if facts["engine"].get("state") in ("unusable", "lost"):
@@ -237,13 +258,6 @@ def _life(pid: int | None, age_s: float | None) -> Finding:
             advice="Set this machine's clock, by NTP (timedatectl set-ntp true).",
         )
     ago = "never" if age_s is None else f"{max(0.0, age_s):.0f} s ago"
-    if pid is None and age_s is not None and age_s <= SILENT_AFTER_S:
-        # Locks of another container's processes are not shown (proc(5), pid_namespaces(7)).
-        return noted(
-            NODE,
-            f"last sign of life {ago}, of a process that cannot be seen from here",
-            "In a container of its own that is as it should be; else it has just ended: start it, and read its log.",
-        )
     if pid is None:
         return ill(
             NODE,

@@ -177,16 +177,30 @@ def test_a_node_that_is_gone_hangs_or_comes_from_the_future_is_a_finding(
     assert word in found.text
 
 
-def test_a_node_of_another_container_is_known_by_its_sign_of_life(
-    settings: Settings, kernel: Kernel
+@pytest.mark.parametrize(
+    ("namespace", "level"), [("pid:[4026531836]", Level.FAIL), ("pid:[4026532209]", Level.NOTE)]
+)
+def test_only_in_a_container_may_a_node_be_alive_unseen(
+    settings: Settings, kernel: Kernel, tmp_path: Path, namespace: str, level: Level
 ) -> None:
     alive(settings, 2.0)
+    (tmp_path / "pid").symlink_to(namespace)
 
-    found = seen(settings, kernel)["node"]
+    found = seen(settings, replace(kernel, processes=tmp_path / "pid"))["node"]
 
-    assert "last sign of life 2 s ago, of a process that cannot be seen from here" in found.text
-    assert "it has just ended" in found.advice
-    assert found.level is Level.NOTE
+    assert found.level is level
+    assert "last sign of life" in found.text
+
+
+def test_a_node_of_another_container_that_is_silent_is_gone(
+    settings: Settings, kernel: Kernel, tmp_path: Path
+) -> None:
+    alive(settings, 600.0)
+    (tmp_path / "pid").symlink_to("pid:[4026532209]")
+
+    found = seen(settings, replace(kernel, processes=tmp_path / "pid"))["node"]
+
+    assert "no node that holds" in found.text
 
 
 def test_only_a_flock_of_the_very_file_names_its_holder(tmp_path: Path) -> None:
