@@ -179,7 +179,9 @@ def _see_stop(compose: Callable[..., str], outside: Outside, table: Table) -> No
     compose("start")
     up = _waited(lambda: outside.status("/habitus/health/ready", *_admin(outside)) == 200)
     same = outside.password("admin") == kept and len(outside.jobs()) == jobs
-    table.see("started again: journal and passwords are the same", str(same), same and up is not None)
+    table.see(
+        "started again: journal and passwords are the same", str(same), same and up is not None
+    )
 
 
 def _seen_in_browser(host: PrivateHost, link: str) -> tuple[str, bool]:
