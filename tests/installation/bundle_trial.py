@@ -59,7 +59,7 @@ def try_bundle(bundles: Path, work: Path, out: Path | None) -> None:
         wanted("npm" not in planned, "an OHIF that is installed already")
         step("`make install`", f"cd {folder} && make install")
         step("`make uninstall`", f"cd {folder} && make uninstall")
-        page = page_of(bundle, root.path(folder), seconds, demo)
+        page = page_of(bundle, root.path(folder), seconds, demo.replace(f"{folder}/", ""))
     sys.stdout.write(page)
     if out is not None:
         out.write_text(page, encoding="utf-8")
