@@ -221,8 +221,12 @@ def test_a_server_name_that_is_none_is_told(name: str, places: Places) -> None:
 
 @pytest.mark.parametrize("command", [[], ["sh"], ["orthanc", "--verbose"]])
 def test_another_command_is_told(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    os.umask(0o022)
+
     assert main(command) == 2
     assert "wanted orthanc or node" in capsys.readouterr().err
+    # Whatever a container writes is for its user alone.
+    assert os.umask(0o077) == 0o077
 
 
 def test_the_shipped_configuration_is_as_strict_as_the_one_that_is_written() -> None:
