@@ -1,6 +1,7 @@
 """What a pool was made from: kept beside it by hash, so that a checkpoint can say what its network saw."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -11,18 +12,30 @@ ORIGINS_NAME = "templates.json"
 PAINTED = "-painted-"
 """Part of the name of every example painted from a template."""
 SHOWN_DIGITS = 16
+SOURCE_FOLLOWS = "; "
+RELATIVES = "relatives of "
+"""Begins the source of a template that was made from another one."""
 
 
 def record_templates(pool: Path, templates: Iterable[Path]) -> None:
     """Add the templates of an order to what the pool knows."""
     known = dict(recorded_templates(pool))
     for path in templates:
-        source = str(Template.read(path).source)
-        known[path.stem] = f"sha256 {sha256_of(path)[:SHOWN_DIGITS]}; {source}"
+        known[path.stem] = _hash_and_source(path)
     if known:
         pool.mkdir(parents=True, exist_ok=True)
         text = json.dumps(known, indent=2, sort_keys=True) + "\n"
         (pool / ORIGINS_NAME).write_text(text, encoding="utf-8")
+
+
+def template_in_words(path: Path) -> str:
+    """Name, hash and source of a template."""
+    return f"{path.stem} ({_hash_and_source(path)})"
+
+
+def _hash_and_source(path: Path) -> str:
+    source = str(Template.read(path).source)
+    return f"sha256 {sha256_of(path)[:SHOWN_DIGITS]}{SOURCE_FOLLOWS}{source}"
 
 
 def recorded_templates(pool: Path) -> Mapping[str, str]:
@@ -43,8 +56,21 @@ def anatomies_in_words(pool: Path, examples: Iterable[Path]) -> str:
     parts = []
     if painted:
         templates = recorded_templates(pool)
-        named = "; ".join(f"{name} ({what})" for name, what in templates.items())
+        named = "; ".join(_named(templates))
         parts.append(f"{len(painted)} patients painted from label maps [{named or 'not recorded'}]")
     if coded:
         parts.append(f"{len(coded)} torsos made by code")
     return " and ".join(parts) + ". Synthetic CT only; no patient's images."
+
+
+def _named(templates: Mapping[str, str]) -> list[str]:
+    """One part per template; its relatives together, since they share its source."""
+    parts: list[str] = []
+    relatives: Counter[str] = Counter()
+    for name, what in templates.items():
+        source = what.partition(SOURCE_FOLLOWS)[2]
+        if source.startswith(RELATIVES):
+            relatives[source] += 1
+        else:
+            parts.append(f"{name} ({what})")
+    return parts + [f"{count} {source}" for source, count in relatives.items()]

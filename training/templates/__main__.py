@@ -13,6 +13,7 @@ GREYS = 32
 EXAMPLES = """examples:
   python -m training.templates build DIR --out anatomy.npz --attribution "TotalSegmentator dataset, CC BY 4.0"
   python -m training.templates build maps/s0001_labels.nii.gz --out anatomy.npz
+  python -m training.templates relatives --template anatomy.npz --count 20 --out relatives
   python -m training.templates preview --template anatomy.npz --cases 12 --out cases.png
 """
 
@@ -20,7 +21,7 @@ EXAMPLES = """examples:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, run, and turn our own errors into exit codes."""
     options = _parser().parse_args(arguments)
-    commands = {"build": _build, "preview": _preview, "benchmark": _benchmark}
+    commands = {"build": _build, "relatives": _relatives, "preview": _preview, "benchmark": _benchmark}
 
     def command() -> int:
         commands[options.command](options)
@@ -42,6 +43,11 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--out", type=Path, required=True)
     build.add_argument("--attribution", default="", help="source and licence; kept in the file")
     build.add_argument("--step-mm", type=float, default=1.5, help="the finest step kept")
+    relatives = commands.add_parser("relatives", help="the same anatomy, other organs and vessels")
+    relatives.add_argument("--template", type=Path, required=True, metavar="FILE")
+    relatives.add_argument("--out", type=Path, required=True, help="a folder")
+    relatives.add_argument("--count", type=int, default=20)
+    relatives.add_argument("--seed", type=int, default=1)
     preview = commands.add_parser("preview", help="painted cases as one PNG")
     preview.add_argument("--template", type=Path, action="append", required=True, metavar="FILE")
     preview.add_argument("--out", type=Path, required=True)
@@ -67,6 +73,32 @@ def _build(options: argparse.Namespace) -> None:
     template.write(options.out)
     names = " ".join(str(name) for name in template.body_names)
     sys.stdout.write(f"{options.out}: {template.frame.shape}, {names}\n")
+
+
+def _relatives(options: argparse.Namespace) -> None:
+    from dataclasses import replace
+
+    import numpy as np
+
+    from training.origins import RELATIVES, template_in_words
+    from training.templates.relatives import relative_of, sample_relative
+    from training.templates.template import Template
+
+    if options.count < 1:
+        raise ConfigurationInvalid(
+            found=f"{options.count} relatives",
+            wanted="one or more",
+            advice="See python -m training.templates relatives --help.",
+        )
+    template = Template.read(options.template)
+    source = np.array(f"{RELATIVES}{template_in_words(options.template)}")
+    for number in range(options.count):
+        plan = sample_relative(template, np.random.default_rng((options.seed, number)))
+        path = options.out / f"{options.template.stem}-{options.seed}-{number:02d}.npz"
+        replace(relative_of(template, plan), source=source).write(path)
+        aorta = f"aorta parts at {plan.arteries_part_mm:.0f} mm"
+        sys.stdout.write(f"{path} ({number + 1} of {options.count}): {aorta}\n")
+        sys.stdout.flush()
 
 
 def _preview(options: argparse.Namespace) -> None:

@@ -56,10 +56,10 @@ def template_of(maps: NamedMap, attribution: str, finest_mm: float = FINEST_MM) 
         step_mm=np.array(step_mm),
         frame=frame,
         viscera=viscera,
-        depth=_depth(viscera, step_mm),
-        frame_depth=_depth(frame, step_mm),
+        depth=depth_of(viscera, step_mm),
+        frame_depth=depth_of(frame, step_mm),
         parts=parts,
-        parts_depth=_depth(parts, step_mm),
+        parts_depth=depth_of(parts, step_mm),
         centre_xy_mm=centre,
         hull_mm=hull,
         cavity_mm=cavity,
@@ -114,7 +114,7 @@ def _rib12_mm(parts: Codes, bodies: list[Body], step_mm: float) -> npt.NDArray[n
     return np.array([max(-x.min(), 0.0), max(x.max(), 0.0)]) if len(x) else np.zeros(2)
 
 
-def _depth(codes: Codes, step_mm: float) -> Codes:
+def depth_of(codes: Codes, step_mm: float) -> Codes:
     """Distance to the border of the own code: the surface lies half a voxel outside the outermost centres."""
     depth = np.zeros(codes.shape, np.uint8)
     boxes = ndimage.find_objects(codes)
