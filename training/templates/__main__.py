@@ -21,7 +21,12 @@ EXAMPLES = """examples:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, run, and turn our own errors into exit codes."""
     options = _parser().parse_args(arguments)
-    commands = {"build": _build, "relatives": _relatives, "preview": _preview, "benchmark": _benchmark}
+    commands = {
+        "build": _build,
+        "relatives": _relatives,
+        "preview": _preview,
+        "benchmark": _benchmark,
+    }
 
     def command() -> int:
         commands[options.command](options)

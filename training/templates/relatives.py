@@ -138,11 +138,12 @@ def _scaled(mask: Mask, scale: Sequence[float], anchor: Sequence[float]) -> tupl
     low = np.clip(low, 0, None).astype(int)
     high = np.minimum(high, mask.shape).astype(int)
     box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    # Output index o of the box lies at still + (o + low - still) / factor of the whole.
+    # Output index o of the box lies at still + (o + low - still) / factor of the whole; beyond its own box an organ ends
+    # half a voxel after the last one.
     resized = ndimage.affine_transform(
-        mask[found].astype(np.float32),
+        np.pad(mask[found], 1).astype(np.float32),
         1 / factor,
-        still + (low - still) / factor - first,
+        still + (low - still) / factor - first + 1,
         output_shape=tuple(int(b - a) for a, b in zip(low, high, strict=True)),
         order=1,
     )

@@ -1,0 +1,192 @@
+"""Relatives of a template: organs of the size asked for, vessels that part where asked, everything else as it was."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.unit.training.templates.tiny_torso import STEP_MM, tiny_template
+from training.origins import anatomies_in_words, record_templates
+from training.synthetic.labels import Tissue
+from training.templates.__main__ import main
+from training.templates.build import depth_of
+from training.templates.relatives import (
+    COURSED,
+    GIVE_WAY,
+    KIDNEY_ML,
+    PARTING_LEVEL,
+    USUAL_ML,
+    RelativePlan,
+    _height_mm,
+    relative_of,
+    sample_relative,
+)
+from training.templates.template import Template
+
+TEMPLATE = tiny_template()
+CUBE_ML = STEP_MM**3 / 1000
+SAME = RelativePlan(
+    scale={},
+    anchor={},
+    grown_mm={},
+    arteries_part_mm=36 * STEP_MM,
+    veins_part_mm=36 * STEP_MM,
+)
+"""The tiny torso's aorta and vena cava begin at slice 36."""
+
+
+def lowest_slice(viscera: np.ndarray, tissue: Tissue) -> int:
+    return int(np.flatnonzero((viscera == tissue).any(axis=(1, 2)))[0])
+
+
+def volume_ml(viscera: np.ndarray, tissue: Tissue) -> float:
+    return float((viscera == tissue).sum()) * CUBE_ML
+
+
+def test_a_plan_that_changes_nothing_leaves_the_template_as_it_is() -> None:
+    same = relative_of(TEMPLATE, SAME)
+
+    assert (same.viscera == TEMPLATE.viscera).all()
+    assert (same.depth == TEMPLATE.depth).all()
+
+
+@pytest.mark.parametrize("factor", [0.8, 1.3])
+def test_an_organ_gets_the_size_asked_for(factor: float) -> None:
+    plan = replace(
+        SAME,
+        scale={Tissue.SPLEEN: (factor, 1.0, 1.0)},
+        anchor={Tissue.SPLEEN: (0.0, 0.0, 0.0)},
+    )
+    found = relative_of(TEMPLATE, plan).viscera
+
+    wanted = volume_ml(TEMPLATE.viscera, Tissue.SPLEEN) * factor
+    assert volume_ml(found, Tissue.SPLEEN) == pytest.approx(wanted, rel=0.12)
+
+
+def test_the_anchor_stays() -> None:
+    """At the lower end of the organ: it grows upwards alone."""
+    plan = replace(
+        SAME,
+        scale={Tissue.SPLEEN: (1.3, 1.0, 1.0)},
+        anchor={Tissue.SPLEEN: (-1.0, 0.0, 0.0)},
+    )
+    found = relative_of(TEMPLATE, plan).viscera
+
+    before = np.flatnonzero((TEMPLATE.viscera == Tissue.SPLEEN).any(axis=(1, 2)))
+    after = np.flatnonzero((found == Tissue.SPLEEN).any(axis=(1, 2)))
+    assert after[0] == before[0]
+    assert after[-1] >= before[-1] + 3
+
+
+def test_an_organ_takes_the_place_of_what_gives_way_and_of_nothing_else() -> None:
+    plan = replace(
+        SAME,
+        scale={Tissue.SPLEEN: (1.5, 1.5, 1.5)},
+        anchor={Tissue.SPLEEN: (0.0, 0.0, 0.9)},
+    )
+    found = relative_of(TEMPLATE, plan).viscera
+
+    taken = (found == Tissue.SPLEEN) & (TEMPLATE.viscera != Tissue.SPLEEN)
+    assert np.isin(TEMPLATE.viscera[taken], GIVE_WAY).all()
+    assert taken.sum() > 20
+    assert volume_ml(found, Tissue.STOMACH_CONTENT) == volume_ml(
+        TEMPLATE.viscera, Tissue.STOMACH_CONTENT
+    )
+
+
+@pytest.mark.parametrize("lower_by", [-4, 5])
+def test_vessels_part_where_asked(lower_by: int) -> None:
+    plan = replace(
+        SAME,
+        arteries_part_mm=(36 - lower_by) * STEP_MM,
+        veins_part_mm=(36 - lower_by + 1) * STEP_MM,
+    )
+    found = relative_of(TEMPLATE, plan).viscera
+
+    assert lowest_slice(found, Tissue.AORTA) == pytest.approx(36 - lower_by, abs=1)
+    assert lowest_slice(found, Tissue.INFERIOR_VENA_CAVA) == pytest.approx(37 - lower_by, abs=1)
+    above = round(_height_mm(TEMPLATE, 1.6) / STEP_MM) + 1
+    assert (found[above:] == TEMPLATE.viscera[above:]).all()
+    others = ~np.isin(TEMPLATE.viscera, COURSED) & (TEMPLATE.viscera > 0)
+    kept = others & ~np.isin(found, COURSED)
+    assert (found[kept] == TEMPLATE.viscera[kept]).all()
+
+
+def test_a_vessel_grows_and_shrinks() -> None:
+    sizes = []
+    for by_mm in (-STEP_MM, 0.0, STEP_MM):
+        found = relative_of(TEMPLATE, replace(SAME, grown_mm={Tissue.AORTA: by_mm}))
+        sizes.append(volume_ml(found.viscera, Tissue.AORTA))
+
+    assert sizes[0] < 0.5 * sizes[1] < 0.3 * sizes[2]
+
+
+def test_depth_is_that_of_the_new_organs() -> None:
+    plan = sample_relative(TEMPLATE, np.random.default_rng(3))
+    relative = relative_of(TEMPLATE, plan)
+
+    assert (relative.depth == depth_of(relative.viscera, STEP_MM)).all()
+    assert relative.frame is TEMPLATE.frame
+
+
+def test_plans_are_spread_and_a_seed_gives_one() -> None:
+    plans = [sample_relative(TEMPLATE, np.random.default_rng(seed)) for seed in range(40)]
+    again = sample_relative(TEMPLATE, np.random.default_rng(0))
+
+    assert plans[0] == again
+    heights = np.array([plan.arteries_part_mm for plan in plans])
+    assert heights.std() > 0.3 * PARTING_LEVEL[1] * 7 * STEP_MM
+    assert all(plan.veins_part_mm <= plan.arteries_part_mm for plan in plans)
+    assert {Tissue.SPLEEN, Tissue.KIDNEY_LEFT} <= set(plans[0].scale)
+    assert Tissue.PANCREAS not in plans[0].scale, "the tiny torso has none"
+
+
+def test_kidneys_of_one_body_are_much_alike() -> None:
+    template = tiny_template()
+    ratios = []
+    for seed in range(40):
+        scale = sample_relative(template, np.random.default_rng(seed)).scale
+        right, left = (
+            float(np.prod(scale[side])) for side in (Tissue.KIDNEY_RIGHT, Tissue.KIDNEY_LEFT)
+        )
+        ratios.append(right / left)
+
+    assert 0.85 < float(np.median(ratios)) < 1.18
+    assert max(ratios) < 2.0
+
+
+def test_ranges_are_those_of_adults() -> None:
+    for low, high in (*USUAL_ML.values(), KIDNEY_ML):
+        assert 0 < low < high
+
+
+def test_the_command_writes_files_that_say_whose_relatives_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    TEMPLATE.write(tmp_path / "tiny.npz")
+    order = ["relatives", "--template", str(tmp_path / "tiny.npz"), "--out", str(tmp_path / "out")]
+
+    assert main([*order, "--count", "2", "--seed", "7"]) == 0
+
+    written = sorted((tmp_path / "out").iterdir())
+    assert [path.name for path in written] == ["tiny-7-00.npz", "tiny-7-01.npz"]
+    sources = {str(Template.read(path).source) for path in written}
+    assert len(sources) == 1
+    assert sources.pop().startswith("relatives of tiny (sha256 ")
+    assert "2 of 2" in capsys.readouterr().out
+    assert main([*order, "--count", "0"]) == 2
+
+
+def test_relatives_are_told_together(tmp_path: Path) -> None:
+    for name in ("a-1-00", "a-1-01"):
+        replace(TEMPLATE, source=np.array("relatives of a (sha256 1; me)")).write(
+            tmp_path / f"{name}.npz"
+        )
+    TEMPLATE.write(tmp_path / "a.npz")
+    record_templates(tmp_path / "pool", sorted(tmp_path.glob("*.npz")))
+
+    told = anatomies_in_words(tmp_path / "pool", [Path("000001-painted-0.npz")])
+
+    assert "; 2 relatives of a (sha256 1; me)]" in told
+    assert told.count("sha256") == 2
