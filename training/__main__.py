@@ -113,6 +113,12 @@ def _parser() -> argparse.ArgumentParser:
         "--configs", type=Path, default=CONFIGS, help="folder of the three configurations"
     )
     _add_templates(everything)
+    everything.add_argument(
+        "--relatives",
+        type=int,
+        default=10,
+        help="made of each template first: other organs and vessels (10 seconds each; 0: none)",
+    )
     add_going_on(everything)
 
     speed = commands.add_parser("paint-speed", help="patients and paintings per second, in torch")
@@ -184,6 +190,7 @@ def _all(options: argparse.Namespace) -> None:
             configs=options.configs,
             most_anatomies=options.most_anatomies,
             templates=tuple(options.template),
+            relatives=options.relatives,
         )
     )
     for name, path in checkpoints.items():

@@ -42,6 +42,8 @@ class Everything:
     """Ends the growth: 16 MB each, on disk and on the accelerator."""
     templates: tuple[Path, ...] = ()
     """Anatomies to paint from, beside the procedural torso."""
+    relatives: int = 0
+    """Made of each template before the pool is filled: the same anatomy, other organs and vessels."""
 
 
 def train_everything(order: Everything) -> dict[str, Path]:
@@ -74,15 +76,16 @@ def _fill_pool(order: Everything, pool: Path) -> list[subprocess.Popen[bytes]]:
     """
     if order.workers < 1:
         return []
+    templates = (*order.templates, *relatives_of(order))
     crews: dict[str, int] = {}
-    if order.templates:
+    if templates:
         crews["templates"] = max(1, round(order.workers * PAINTED_SHARE))
     others = order.workers - sum(crews.values())
     if others > 0 or not crews:
         torso_workers = max(1, round(others * 2 / 3))
         crews |= {"torso": torso_workers, "slices": max(1, others - torso_workers)}
     arguments = ["--out", str(pool), "--seed", str(order.seed), "--seconds", str(order.seconds)]
-    for template in order.templates:
+    for template in templates:
         arguments += ["--template", str(template)]
     processes = []
     for kind, workers in crews.items():
@@ -91,6 +94,29 @@ def _fill_pool(order: Everything, pool: Path) -> list[subprocess.Popen[bytes]]:
             size = ["--count", str(missing), "--workers", str(workers)]
             processes.append(_python("pool", "--kind", kind, *size, *arguments))
     return processes
+
+
+def relatives_of(order: Everything) -> tuple[Path, ...]:
+    """Of all templates, one process each; those that are there stay. Raises InferenceFailed."""
+    if order.relatives == 0 or not order.templates:
+        return ()
+    folder = order.out / "relatives"
+    options = ["--out", str(folder), "--count", str(order.relatives), "--seed", str(order.seed)]
+    command = [sys.executable, "-m", "training.templates", "relatives"]
+    makers = [
+        subprocess.Popen(
+            [*command, f"--template={template}", *options],
+        )
+        for template in order.templates
+    ]
+    statuses = [maker.wait() for maker in makers]
+    if any(statuses):
+        raise InferenceFailed(
+            found="a template without relatives",
+            wanted="a file of python -m training.templates build",
+            advice="The message stands above; --relatives 0 does without.",
+        )
+    return tuple(sorted(folder.glob("*.npz")))
 
 
 def _made(pool: Path, kind: str) -> int:

@@ -98,8 +98,10 @@ def _relatives(options: argparse.Namespace) -> None:
     template = Template.read(options.template)
     source = np.array(f"{RELATIVES}{template_in_words(options.template)}")
     for number in range(options.count):
-        plan = sample_relative(template, np.random.default_rng((options.seed, number)))
         path = options.out / f"{options.template.stem}-{options.seed}-{number:02d}.npz"
+        if path.is_file() and Template.read(path).source == source:
+            continue
+        plan = sample_relative(template, np.random.default_rng((options.seed, number)))
         replace(relative_of(template, plan), source=source).write(path)
         aorta = f"aorta parts at {plan.arteries_part_mm:.0f} mm"
         sys.stdout.write(f"{path} ({number + 1} of {options.count}): {aorta}\n")

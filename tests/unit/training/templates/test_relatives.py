@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from inference.domain.errors import InferenceFailed
 from tests.unit.training.templates.tiny_torso import STEP_MM, tiny_template
+from training.all_models import Everything, relatives_of
 from training.origins import anatomies_in_words, record_templates
 from training.synthetic.labels import Tissue
 from training.templates.__main__ import main
@@ -190,3 +192,30 @@ def test_relatives_are_told_together(tmp_path: Path) -> None:
 
     assert "; 2 relatives of a (sha256 1; me)]" in told
     assert told.count("sha256") == 2
+
+
+def test_a_training_of_everything_makes_relatives_once(tmp_path: Path) -> None:
+    TEMPLATE.write(tmp_path / "tiny.npz")
+    order = Everything(
+        out=tmp_path / "runs",
+        seconds=1.0,
+        pool_seconds=0.0,
+        workers=1,
+        seed=4,
+        planned_seconds=None,
+        resume=False,
+        code_revision="",
+        configs=tmp_path,
+        most_anatomies=1,
+        templates=(tmp_path / "tiny.npz",),
+        relatives=2,
+    )
+    first = relatives_of(order)
+    made = [path.stat().st_mtime_ns for path in first]
+
+    assert [path.name for path in first] == ["tiny-4-00.npz", "tiny-4-01.npz"]
+    assert relatives_of(order) == first
+    assert [path.stat().st_mtime_ns for path in first] == made
+    assert relatives_of(replace(order, relatives=0)) == ()
+    with pytest.raises(InferenceFailed, match="without relatives"):
+        relatives_of(replace(order, templates=(tmp_path / "none.npz",)))
