@@ -34,6 +34,11 @@ USUAL_ML = {
 KIDNEY_ML = (70.0, 220.0)
 KIDNEYS_DIFFER = 0.1
 """Spread of the logarithm of a kidney's volume about the pair's."""
+SINUS_MM = (0.0, 13.0)
+"""Gaps of a kidney up to twice as broad are filled: wasted kidneys are thin shells about much fat, others are solid."""
+LIFTED_MM = {Tissue.SPLEEN: 20.0, Tissue.GALLBLADDER: 15.0}
+KIDNEYS_LIFTED_MM, KIDNEY_LIFTED_MM = 20.0, 10.0
+"""How much higher or lower than in the template an organ lies at most; kidneys as a pair, and each one beside that."""
 LINEAR = (0.7, 1.5)
 """Beyond these a map's form is no model of so small or large an organ."""
 SIDES_DIFFER = 0.1
@@ -75,6 +80,9 @@ class RelativePlan:
     """z, y, x."""
     anchor: dict[Tissue, tuple[float, float, float]]
     """The point that stays, in half breadths from the middle."""
+    lifted_mm: dict[Tissue, float]
+    sinus_mm: float
+    """Half the breadth of the gaps that are filled in kidneys."""
     grown_mm: dict[Tissue, float]
     arteries_part_mm: float
     """Template height."""
@@ -88,9 +96,11 @@ def sample_relative(template: Template, rng: np.random.Generator) -> RelativePla
     wanted = {organ: _evenly_in_log(rng, limits) for organ, limits in USUAL_ML.items()}
     for kidney in KIDNEYS:
         wanted[kidney] = pair_ml * float(np.exp(rng.normal(0, KIDNEYS_DIFFER)))
+    sinus_mm = float(rng.uniform(*SINUS_MM))
     scale, anchor = {}, {}
     for organ, volume_ml in wanted.items():
-        own_ml = float((template.viscera == organ).sum()) * cube_ml
+        mask = _filled(template.viscera == organ, organ, sinus_mm / float(template.step_mm))
+        own_ml = float(mask.sum()) * cube_ml
         if own_ml == 0:
             continue
         sides = np.exp(rng.normal(0, SIDES_DIFFER, 3))
@@ -102,6 +112,8 @@ def sample_relative(template: Template, rng: np.random.Generator) -> RelativePla
     return RelativePlan(
         scale=scale,
         anchor=anchor,
+        lifted_mm=_lifted_mm(rng),
+        sinus_mm=sinus_mm,
         grown_mm={vessel: float(rng.uniform(*limits)) for vessel, limits in GROWN_MM.items()},
         arteries_part_mm=arteries_mm,
         veins_part_mm=arteries_mm - float(rng.uniform(*VEINS_LOWER_MM)),
@@ -111,23 +123,48 @@ def sample_relative(template: Template, rng: np.random.Generator) -> RelativePla
 def relative_of(template: Template, plan: RelativePlan) -> Template:
     """The template with its viscera changed; frame, spine and wall are the same."""
     viscera = template.viscera.copy()
+    step_mm = float(template.step_mm)
     for organ in plan.scale:
-        mask = viscera == organ
-        viscera[mask] = Tissue.AIR
-        box, grown = _scaled(mask, plan.scale[organ], plan.anchor[organ])
+        mask = _filled(viscera == organ, organ, plan.sinus_mm / step_mm)
+        viscera[viscera == organ] = Tissue.AIR
+        lift = round(plan.lifted_mm.get(organ, 0.0) / step_mm)
+        box, grown = _scaled(mask, plan.scale[organ], plan.anchor[organ], lift)
         _set(viscera[box], grown, organ)
     _run_vessels_anew(viscera, template, plan)
     for vessel, by_mm in plan.grown_mm.items():
-        _grow(viscera, vessel, by_mm / float(template.step_mm))
-    return replace(template, viscera=viscera, depth=depth_of(viscera, float(template.step_mm)))
+        _grow(viscera, vessel, by_mm / step_mm)
+    return replace(template, viscera=viscera, depth=depth_of(viscera, step_mm))
 
 
 def _set(viscera: Codes, mask: Mask, tissue: Tissue) -> None:
     viscera[mask & np.isin(viscera, GIVE_WAY)] = tissue
 
 
-def _scaled(mask: Mask, scale: Sequence[float], anchor: Sequence[float]) -> tuple[Box, Mask]:
-    """The mask resized about its anchor, and the box it lies in."""
+def _lifted_mm(rng: np.random.Generator) -> dict[Tissue, float]:
+    lifted = {organ: float(rng.uniform(-most, most)) for organ, most in LIFTED_MM.items()}
+    pair = rng.uniform(-KIDNEYS_LIFTED_MM, KIDNEYS_LIFTED_MM)
+    return lifted | {
+        kidney: float(pair + rng.uniform(-KIDNEY_LIFTED_MM, KIDNEY_LIFTED_MM)) for kidney in KIDNEYS
+    }
+
+
+def _filled(mask: Mask, organ: Tissue, reach: float) -> Mask:
+    """A kidney without its narrower gaps, of which none is deeper than the reach in voxels; other organs as they are."""
+    found = ndimage.find_objects(mask.astype(np.uint8))
+    if organ not in KIDNEYS or reach == 0 or not found:
+        return mask
+    border = int(np.ceil(reach)) + 1
+    near = ndimage.distance_transform_edt(~np.pad(mask[found[0]], border)) <= reach
+    closed = ndimage.distance_transform_edt(near) > reach
+    filled = mask.copy()
+    filled[found[0]] |= closed[border:-border, border:-border, border:-border]
+    return filled
+
+
+def _scaled(
+    mask: Mask, scale: Sequence[float], anchor: Sequence[float], lift: int
+) -> tuple[Box, Mask]:
+    """The mask resized about its anchor and moved along z, and the box it lies in."""
     found = ndimage.find_objects(mask.astype(np.uint8))[0]
     first = np.array([s.start for s in found], float)
     half = (np.array([s.stop for s in found]) - first - 1) / 2
@@ -135,15 +172,17 @@ def _scaled(mask: Mask, scale: Sequence[float], anchor: Sequence[float]) -> tupl
     factor = np.asarray(scale)
     low = np.floor(still + (first - still) * factor) - 1
     high = np.ceil(still + (first + 2 * half - still) * factor) + 2
+    moved = np.array([lift, 0, 0])
+    still, low, high = still + moved, low + moved, high + moved
     low = np.clip(low, 0, None).astype(int)
-    high = np.minimum(high, mask.shape).astype(int)
+    high = np.maximum(np.minimum(high, mask.shape), low).astype(int)
     box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
     # Output index o of the box lies at still + (o + low - still) / factor of the whole; beyond its own box an organ ends
     # half a voxel after the last one.
     resized = ndimage.affine_transform(
         np.pad(mask[found], 1).astype(np.float32),
         1 / factor,
-        still + (low - still) / factor - first + 1,
+        still - moved + (low - still) / factor - first + 1,
         output_shape=tuple(int(b - a) for a, b in zip(low, high, strict=True)),
         order=1,
     )
