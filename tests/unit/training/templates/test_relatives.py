@@ -221,3 +221,42 @@ def test_a_training_of_everything_makes_relatives_once(tmp_path: Path) -> None:
     assert relatives_of(replace(order, relatives=0)) == ()
     with pytest.raises(InferenceFailed, match="without relatives"):
         relatives_of(replace(order, templates=(tmp_path / "none.npz",)))
+
+
+@pytest.mark.parametrize("lifted_mm", [STEP_MM, 2 * STEP_MM])
+def test_an_organ_is_lifted(lifted_mm: float) -> None:
+    plan = replace(
+        SAME,
+        scale={Tissue.SPLEEN: (1.0, 1.0, 1.0)},
+        anchor={Tissue.SPLEEN: (0.0, 0.0, 0.0)},
+        lifted_mm={Tissue.SPLEEN: lifted_mm},
+    )
+    found = relative_of(TEMPLATE, plan).viscera
+
+    before = lowest_slice(TEMPLATE.viscera, Tissue.SPLEEN)
+    assert lowest_slice(found, Tissue.SPLEEN) - before == round(lifted_mm / STEP_MM)
+    assert volume_ml(found, Tissue.SPLEEN) == volume_ml(TEMPLATE.viscera, Tissue.SPLEEN)
+
+
+def test_the_gaps_of_kidneys_are_filled_and_their_outside_stays() -> None:
+    hollow = TEMPLATE.viscera.copy()
+    kidney = hollow == Tissue.KIDNEY_LEFT
+    z, y, x = (round(float(middle)) for middle in np.argwhere(kidney).mean(axis=0))
+    gap = np.zeros_like(kidney)
+    gap[z - 3 : z + 3, y - 1 : y + 1, x:] = True
+    hollow[gap & kidney] = 0
+    template = replace(TEMPLATE, viscera=hollow)
+    plan = replace(
+        SAME,
+        scale={Tissue.KIDNEY_LEFT: (1.0, 1.0, 1.0)},
+        anchor={Tissue.KIDNEY_LEFT: (0.0, 0.0, 0.0)},
+    )
+    left = {
+        sinus_mm: relative_of(template, replace(plan, sinus_mm=sinus_mm)).viscera
+        == Tissue.KIDNEY_LEFT
+        for sinus_mm in (0.0, 3 * STEP_MM)
+    }
+
+    assert (left[0.0] == (hollow == Tissue.KIDNEY_LEFT)).all()
+    assert left[3 * STEP_MM].sum() > left[0.0].sum() + 10
+    assert not (left[3 * STEP_MM] & ~kidney).any()
