@@ -5,17 +5,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commands.named_path import named_path
+from inference.engine.providers import DEFAULT_PROVIDERS
 
 if TYPE_CHECKING:
     from inference.engine.acceleration import Acceleration
 
+USUAL = ",".join(DEFAULT_PROVIDERS)
 
-def add_options(command: argparse.ArgumentParser, *, providers: str | None = "cpu") -> None:
+
+def add_options(command: argparse.ArgumentParser, *, providers: str | None = USUAL) -> None:
     """Arguments and help; without providers of its own the command has them from elsewhere."""
     command.add_argument(
         "--providers",
         default=providers,
-        help="execution providers, best first: tensorrt,cuda,openvino,cpu",
+        help=f"execution providers, best first, of tensorrt,cuda,openvino,cpu (usually {USUAL})",
     )
     command.add_argument(
         "--tensorrt-libraries",

@@ -48,7 +48,7 @@ def make_ready(options: argparse.Namespace) -> int:
 
     if options.settings is None:
         acceleration = accelerators.acceleration_of(options)
-        providers = tuple((options.providers or "cpu").split(","))
+        providers = tuple((options.providers or accelerators.USUAL).split(","))
         models: Path = options.models or SHIPPED_MODELS
         names: tuple[str, ...] = (options.profile or "abdomen",)
         kernels = None

@@ -17,8 +17,9 @@ from inference.domain.measurement import (
     Quantity,
     Report,
 )
+from inference.domain.refiner import REFINER_TASK
 from inference.domain.volume import Volume
-from inference.engine.providers import downgrade_flag
+from inference.engine.providers import downgrade_flag, without_openvino
 from inference.find_level import level_absent_flags
 from inference.stages import quality
 from inference.stages.cut_offs import cut_offs_for
@@ -89,8 +90,13 @@ class Asked:
     @property
     def downgrades(self) -> tuple[str, ...]:
         """What the result must say of networks that ran elsewhere than asked for first, each once."""
-        flags = {downgrade_flag(self.providers, use.provider) for use in self.uses}
+        flags = {downgrade_flag(self.asked_of(use), use.provider) for use in self.uses}
         return tuple(sorted(flag for flag in flags if flag))
+
+    def asked_of(self, use: ModelUse) -> tuple[str, ...]:
+        """The providers a network was to run on, best first."""
+        alone = use.task == REFINER_TASK
+        return without_openvino(self.providers) if alone else self.providers
 
 
 def measured_at_level(facts: Facts, found: Findings, asked: Asked) -> Report:

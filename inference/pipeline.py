@@ -45,6 +45,7 @@ from inference.domain.series_choice import considered
 from inference.domain.volume import Volume, canonical, slice_z_mm, source_slice
 from inference.engine.acceleration import PLAIN, Acceleration
 from inference.engine.model_store import SHIPPED_MODELS, level_task, load_predictor, load_refiner
+from inference.engine.providers import DEFAULT_PROVIDERS
 from inference.find_level import find_level, require_level
 from inference.first_measurable import choice_in, try_after_all, try_in_order
 from inference.kernels.patch_plan import PatchPlan
@@ -201,7 +202,7 @@ class Stopwatch:
 
 def load_models(
     profile: Profile,
-    providers: Sequence[str] = ("cpu",),
+    providers: Sequence[str] = DEFAULT_PROVIDERS,
     models_folder: Path = SHIPPED_MODELS,
     acceleration: Acceleration = PLAIN,
 ) -> Models:

@@ -103,7 +103,7 @@ def _settings(site: Site, places: Places) -> str:
         current=places.current,
         data=DATA,
         password=PASSWORD,
-        providers='["cpu"]' if site.extra == "cpu" else '["cuda", "cpu"]',
+        providers='["openvino", "cpu"]' if site.extra == "cpu" else '["cuda", "cpu"]',
     )
 
 

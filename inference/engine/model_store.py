@@ -25,7 +25,13 @@ from inference.engine.onnx_predictor import OnnxPredictor
 from inference.engine.onnx_refiner import OnnxRefiner
 from inference.engine.onnx_session import available_providers
 from inference.engine.openvino_predictor import OpenVinoPredictor
-from inference.engine.providers import choose_providers, prefers_openvino, require_first
+from inference.engine.providers import (
+    DEFAULT_PROVIDERS,
+    choose_providers,
+    prefers_openvino,
+    require_first,
+    without_openvino,
+)
 
 SHIPPED_MODELS = Path(__file__).parent.parent.parent / "models"
 
@@ -81,7 +87,7 @@ def load_predictor(
     name: str,
     task: str,
     folder: Path = SHIPPED_MODELS,
-    providers: Sequence[str] = ("cpu",),
+    providers: Sequence[str] = DEFAULT_PROVIDERS,
     acceleration: Acceleration = PLAIN,
 ) -> Predictor:
     """A model ready to run; raises ModelUnusable when it is broken or made for another task, or ProviderUnavailable."""
@@ -140,7 +146,7 @@ def verified_refiner(name: str, folder: Path = SHIPPED_MODELS) -> RefinerManifes
 def load_refiner(
     refinement: Refinement,
     folder: Path = SHIPPED_MODELS,
-    providers: Sequence[str] = ("cpu",),
+    providers: Sequence[str] = DEFAULT_PROVIDERS,
     acceleration: Acceleration = PLAIN,
 ) -> OnnxRefiner:
     """Ready to redraw the profile's organs; raises ModelUnusable, also where it never learned one of them, or ProviderUnavailable."""
@@ -151,6 +157,7 @@ def load_refiner(
             wanted=f"organs of {', '.join(manifest.structures)}",
             advice="Name others in [refine] of the profile, or train on them.",
         )
+    providers = without_openvino(providers)
     for part in (ENCODER_NAME, DECODER_NAME):
         require_plain_graph(folder / refinement.model / part, manifest.name)
     refiner = OnnxRefiner(folder / refinement.model, manifest, providers, acceleration)

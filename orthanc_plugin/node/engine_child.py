@@ -29,6 +29,7 @@ from orthanc_plugin.node.frames import FrameReader, Message, PipeClosed, write_f
 from orthanc_plugin.node.logs import where
 from orthanc_plugin.node.process_guard import die_with_parent
 
+ON_THE_CPU = {"cpu", "openvino"}
 THREAD_ADDRESS_BYTES = 160 * 1024**2
 """glibc maps two arenas of 64 MiB and a stack for a thread that allocates; hardly any of it is ever touched."""
 
@@ -106,7 +107,7 @@ def _acceleration(told: Message) -> Acceleration:
 def _limit_memory(limit: int, providers: Sequence[str]) -> None:
     """A decoder that takes all there is ends its job, not the machine."""
     # CUDA maps the memory of every GPU and host into the address space: no limit of ours would hold it.
-    if limit and set(providers) <= {"cpu"}:
+    if limit and set(providers) <= ON_THE_CPU:
         limit += (os.cpu_count() or 1) * THREAD_ADDRESS_BYTES
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 

@@ -31,14 +31,14 @@ class PipelineAnalyser:
     @property
     def networks(self) -> tuple[NetworkInUse, ...]:
         """Each with the provider that it runs on."""
-        asked = next(iter(self.models.providers), "")
+        asked = self.models.asked
         return tuple(
             NetworkInUse(
                 name=use.name,
                 version=use.version,
                 sha256=use.sha256,
                 provider=use.provider,
-                asked=asked,
+                asked=next(iter(asked.asked_of(use)), ""),
             )
             for use in self.models.uses
         )

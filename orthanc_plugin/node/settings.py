@@ -7,7 +7,7 @@ from pathlib import Path
 from inference.domain.analysis_profile import UncertainLevel, WithoutLevel
 from inference.domain.report_options import DEFAULT_REPORT, ReportOptions
 from inference.engine.acceleration import Acceleration
-from inference.engine.providers import Downgrade
+from inference.engine.providers import DEFAULT_PROVIDERS, Downgrade
 from orthanc_plugin.inside.disk_space import DiskMarks
 from orthanc_plugin.node.destinations import Destination
 from orthanc_plugin.node.routing_rules import Rule
@@ -103,8 +103,9 @@ class EngineSettings:
     without_level: WithoutLevel | None = None
     """What is done where nothing can be measured at L3 and the profile asks for organs: "organs" delivers them with that
     statement, "reject" rejects the study. Left out: as the profile says ("organs" in all that are shipped)."""
-    providers: Texts = ("cpu",)
-    """Where the networks run, the one wanted most first: tensorrt, cuda, openvino (the CPU, for about half the processor time), cpu."""
+    providers: Texts = DEFAULT_PROVIDERS
+    """Where the networks run, the one wanted most first: tensorrt, cuda, openvino (the CPU, for about half the processor
+    time), cpu (ONNX Runtime's own)."""
     downgrade: Downgrade = Downgrade.WARN
     """What becomes of a network that does not run on the first of `providers`: "warn" runs it on the next one, and results, page and
     doctor say so; "fail" starts no engine, so that jobs wait until somebody has mended it."""

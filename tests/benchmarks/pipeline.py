@@ -116,7 +116,7 @@ def one_run(series_dir: Path, profile: str, models_folder: Path) -> Taken:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
     clock = CpuClock()
     began_s, began_cpu_s = time.perf_counter(), time.process_time()
-    models = load_models(load_profile(profile), ("cpu",), models_folder)
+    models = load_models(load_profile(profile), models_folder=models_folder)
     warm_up(models.loaded)
     loaded_s, loaded_cpu_s = time.perf_counter(), time.process_time()
     identity = RunIdentity(job_key="0" * 64, created=datetime(2024, 1, 10, tzinfo=UTC))
@@ -172,7 +172,7 @@ def table(rows: Mapping[str, Sequence[Taken]], models_mb: Mapping[str, float], s
         "",
         f"A synthetic CT of {slices} slices of {PIXELS} × {PIXELS} ({SPACING_MM[0]:g} × {SPACING_MM[1]:g} mm), uncompressed DICOM on disk,"
         f" page cache warm, to SEGs, SR and pictures on disk; {repeats} fresh processes on {CORES} cores, medians.",
-        f"{platform.machine()}, Python {platform.python_version()}, onnxruntime {version('onnxruntime')}, load {load:.1f}:"
+        f"{platform.machine()}, Python {platform.python_version()}, OpenVINO {version('openvino')}, load {load:.1f}:"
         f" {'shared with other work, wall times are too long' if load > CORES + 0.5 else 'nothing else to do'}."
         " CPU time is that of all threads.",
         "",

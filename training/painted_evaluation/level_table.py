@@ -28,6 +28,7 @@ SLICE_GROUPS_MM = ((0.0, 2.0), (2.0, 3.5), (3.5, 6.0))
 CONFIDENCE_GROUPS = ((0.0, 0.5), (0.5, 0.75), (0.75, 0.9), (0.9, 0.97), (0.97, 1.01))
 NUMBER = re.compile(r"(?<![A-Za-z])[-+−]?\d+(\.\d+)?")
 """Not those of vertebrae."""
+UNUSUAL_COUNTS = {"4 lumbar", "6 lumbar"}
 
 Levels = Sequence[LevelScore]
 
@@ -107,6 +108,7 @@ def level_lines(scores: Sequence[CaseScore]) -> tuple[list[str], list[Gate]]:
         f"| {name} | {value} | {gate.in_words if gate else 'reported'} |"
         for name, (value, gate) in shares.items()
     ]
+    lines += ["", *_tellable_lines(scores, shares)]
     errors = errors_mm(level for level in levels if level.truth is Truth.WHOLE)
     if errors:
         p90 = float(np.percentile(errors, 90))
@@ -118,6 +120,34 @@ def level_lines(scores: Sequence[CaseScore]) -> tuple[list[str], list[Gate]]:
     lines += ["", *_group_lines(scores), "", *_confidence_lines(levels), ""]
     lines += [*_reason_lines(levels), "", *_failure_lines(scores)]
     return lines, [gate for _, gate in shares.values() if gate]
+
+
+def _tellable_lines(
+    scores: Sequence[CaseScore], shares: dict[str, tuple[Share, Gate | None]]
+) -> Iterator[str]:
+    """What is wanted, without the cases in which nobody could count: the gates have them in."""
+    told = [score for score in scores if score.level and can_tell(score)]
+    untold = sum(score.level is not None for score in scores) - len(told)
+    if not untold:
+        return
+    of_told = level_shares([score.level for score in told if score.level is not None])
+    yield (
+        f"In {untold} cases there are four or six lumbar vertebrae and the last one with ribs is not in the field: counted from the sacrum"
+        " they look like five, and L3 cannot be told by anyone. Without them:"
+    )
+    yield ""
+    yield "| L3, where the field can tell | share (95 % interval) |"
+    yield "|---|---|"
+    for name, (_, gate) in shares.items():
+        if gate:
+            yield f"| {name} | {of_told[name][0]} |"
+
+
+def can_tell(score: CaseScore) -> bool:
+    """Whether what lies in the field decides which vertebra is L3: the last ribs do, and so does the sacrum below five."""
+    if score.level is not None and score.level.ends in (Ends.BOTH, Ends.ABOVE):
+        return True
+    return not UNUSUAL_COUNTS & set(score.variants)
 
 
 def errors_mm(levels: Iterable[LevelScore]) -> list[float]:

@@ -110,7 +110,7 @@ class Networks:
             self.models: Models | None = None
             if Part.LEVEL in parts:
                 # Organs are asked apart, so that they are scored where L3 is not in the field, too.
-                self.models = load_models(replace(profile, organ_model=None), ("cpu",), folder)
+                self.models = load_models(replace(profile, organ_model=None), models_folder=folder)
             self.tissue: Predictor | None = None
             if Part.TISSUE in parts:
                 self.tissue = load_predictor(profile.tissue_model, "l3-tissue", folder)

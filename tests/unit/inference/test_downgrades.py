@@ -10,8 +10,11 @@ from pydicom import dcmread
 from inference.dicom.read_sr import statements_from_sr
 from inference.domain.analysis_profile import load_profile
 from inference.domain.errors import ProviderUnavailable
+from inference.domain.measurement import ModelUse
+from inference.domain.refiner import REFINER_TASK
 from inference.engine.acceleration import Acceleration
-from inference.engine.providers import Downgrade
+from inference.engine.providers import DEFAULT_PROVIDERS, Downgrade
+from inference.measure_findings import Asked
 from inference.page.words import Words
 from inference.pipeline import analyse_folder, load_models, silent
 from tests.fuzz.target import IDENTITY, fake_models
@@ -66,3 +69,35 @@ def test_by_default_it_runs_on_what_is_there() -> None:
     models = load_models(load_profile("l3-small"), ("cuda", "cpu"))
 
     assert models.asked.downgrades == (FLAG,)
+
+
+def test_the_default_is_openvino_and_no_downgrade() -> None:
+    models = load_models(load_profile("l3-small"))
+
+    assert models.providers == DEFAULT_PROVIDERS
+    assert {use.provider for use in models.uses} == {"openvino"}
+    assert models.asked.downgrades == ()
+
+
+def test_a_machine_without_openvino_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inference.engine.onnx_session.is_installed", lambda: False)
+
+    models = load_models(load_profile("l3-small"))
+
+    assert models.asked.downgrades == ("computed on cpu although openvino was asked for",)
+
+
+def test_a_network_that_only_onnx_runtime_runs_is_no_downgrade_from_openvino() -> None:
+    uses = [
+        ModelUse(name=task, version="1", sha256="", provider="cpu", task=task)
+        for task in ("organs", REFINER_TASK)
+    ]
+    profile = load_profile("l3-small")
+
+    def downgrades(use: ModelUse, *providers: str) -> tuple[str, ...]:
+        return Asked(profile=profile, uses=(use,), providers=providers).downgrades
+
+    organs, refiner = uses
+    assert downgrades(refiner, "openvino", "cpu") == ()
+    assert downgrades(organs, "openvino", "cpu") != ()
+    assert downgrades(refiner, "cuda", "openvino", "cpu") == (FLAG,)

@@ -11,6 +11,7 @@ from inference.engine.providers import (
     of_onnx_runtime,
     prefers_openvino,
     require_first,
+    without_openvino,
 )
 
 CUDA = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
@@ -54,6 +55,21 @@ def test_a_downgrade_from_tensorrt_names_what_builds_its_engines() -> None:
     assert (
         flag == "computed on cuda although tensorrt was asked for (habitus warm builds its engines)"
     )
+
+
+@pytest.mark.parametrize(
+    ("asked", "left"),
+    [
+        (("openvino", "cpu"), ("cpu",)),
+        (("cuda", "openvino", "cpu"), ("cuda", "cpu")),
+        (("openvino",), ("cpu",)),
+        (("cpu",), ("cpu",)),
+    ],
+)
+def test_a_network_that_onnx_runtime_alone_runs_is_not_asked_for_on_openvino(
+    asked: tuple[str, ...], left: tuple[str, ...]
+) -> None:
+    assert without_openvino(asked) == left
 
 
 def test_a_site_that_wants_no_downgrade_gets_none() -> None:

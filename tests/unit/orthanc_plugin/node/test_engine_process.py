@@ -244,7 +244,13 @@ def test_a_job_that_swells_past_the_limit_costs_itself_and_nothing_else(tmp_path
 
 @pytest.mark.parametrize(
     ("providers", "limit", "is_limited"),
-    [(["cpu"], 1 << 30, True), (["cpu"], 0, False), (["cuda", "cpu"], 1 << 30, False)],
+    [
+        (["cpu"], 1 << 30, True),
+        (["openvino", "cpu"], 1 << 30, True),
+        (["cpu"], 0, False),
+        (["cuda", "cpu"], 1 << 30, False),
+        (["cuda", "openvino", "cpu"], 1 << 30, False),
+    ],
 )
 def test_address_space_is_limited_on_the_cpu_alone(
     providers: list[str], limit: int, is_limited: bool, monkeypatch: pytest.MonkeyPatch

@@ -5,6 +5,7 @@ import pytest
 from tests.unit.training.painted_evaluation.level_scores import case, level
 from training.painted_evaluation.gates import missed
 from training.painted_evaluation.level_table import (
+    can_tell,
     failure,
     groups,
     level_lines,
@@ -122,3 +123,34 @@ def test_a_case_is_in_every_group_it_belongs_to() -> None:
         "fracture": 2,
         "slices of 2 to 3.5 mm": 3,
     }
+
+
+@pytest.mark.parametrize(
+    ("ends", "variants", "told"),
+    [
+        (Ends.BOTH, ("4 lumbar",), True),
+        (Ends.ABOVE, ("6 lumbar",), True),
+        (Ends.BELOW, ("4 lumbar",), False),
+        (Ends.NEITHER, ("6 lumbar", "screws"), False),
+        (Ends.BELOW, ("fracture L1",), True),
+        (Ends.BELOW, (), True),
+    ],
+)
+def test_four_vertebrae_below_ribs_out_of_the_field_look_like_five(
+    ends: Ends, variants: tuple[str, ...], told: bool
+) -> None:
+    assert can_tell(case(level=level(ends=ends), variants=variants)) is told
+
+
+def test_what_nobody_could_count_is_told_apart_and_still_judged() -> None:
+    scores = [
+        case(1, RIGHT),
+        case(2, level(Answer.NOT_IN_FIELD, ends=Ends.BELOW), variants=("4 lumbar",)),
+    ]
+    lines, gates = level_lines(scores)
+    text = "\n".join(lines)
+    assert "In 1 cases there are four or six lumbar vertebrae" in text
+    _, _, told = text.partition("where the field can tell")
+    assert "| within 10 mm, of cases that hold it whole | 100.0% (1 of 1;" in told
+    assert gates[0].value == 0.5
+    assert "the field can tell" not in "\n".join(level_lines(scores[:1])[0])
