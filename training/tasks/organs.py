@@ -1,4 +1,4 @@
-"""Organs: random patches of torsos at 3 mm, cut about the body's middle."""
+"""Organs: random patches of torsos at 4 mm, cut about the body's middle."""
 
 import torch
 from torch import Tensor, nn
