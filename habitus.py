@@ -251,7 +251,7 @@ def run_series(options: argparse.Namespace) -> int:
     report = report_options({"title": options.sr_title, "language": options.language})
     models = load_models(
         profile,
-        tuple(options.providers.split(",")),
+        accelerators.providers_of(options),
         options.models or SHIPPED_MODELS,
         accelerators.acceleration_of(options),
     )

@@ -34,6 +34,11 @@ def add_options(command: argparse.ArgumentParser, *, providers: str | None = USU
     )
 
 
+def providers_of(options: argparse.Namespace) -> tuple[str, ...]:
+    """What --providers names, the best first; blanks between them mean nothing."""
+    return tuple(name.strip() for name in options.providers.split(","))
+
+
 def acceleration_of(options: argparse.Namespace) -> "Acceleration":
     """What the options say."""
     from inference.engine.acceleration import Acceleration

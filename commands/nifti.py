@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from commands.accelerators import acceleration_of
+from commands import accelerators
 
 if TYPE_CHECKING:
     from inference.analyse_nifti import NiftiResults
@@ -28,8 +28,8 @@ def analyse_file(
         )
     models = load_models(
         profile_for(options.profile, options.models),
-        tuple(options.providers.split(",")),
+        accelerators.providers_of(options),
         options.models or SHIPPED_MODELS,
-        acceleration_of(options),
+        accelerators.acceleration_of(options),
     )
     return analyse_nifti(options.series_dir, options.out, models, announce)

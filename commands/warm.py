@@ -48,7 +48,9 @@ def make_ready(options: argparse.Namespace) -> int:
 
     if options.settings is None:
         acceleration = accelerators.acceleration_of(options)
-        providers = tuple((options.providers or accelerators.USUAL).split(","))
+        if options.providers is None:
+            options.providers = accelerators.USUAL
+        providers = accelerators.providers_of(options)
         models: Path = options.models or SHIPPED_MODELS
         names: tuple[str, ...] = (options.profile or "abdomen",)
         kernels = None

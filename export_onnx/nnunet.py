@@ -1,6 +1,7 @@
 """A trained nnU-Net folder → a model folder of the task "organs": habitus import-nnunet, python -m training nnunet export."""
 
 import argparse
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,8 @@ CARD_NAME = "README.md"
 LICENCE = "that of the data it was trained on"
 AS_NNUNET = "labels of a synthetic CT, nnunetv2's predictor and the node"
 """Key of the manifest's parity for the whole way from a scan to its labels."""
+FOLD = re.compile(r"fold_([0-9]+)")
+"""A copy beside it (fold_0_backup) is none."""
 EXAMPLES = """examples:
   habitus import-nnunet nnUNet_results/Dataset701_CT/nnUNetTrainer__nnUNetPlans__3d_fullres --name organs-of-ours
   habitus import-nnunet Dataset291_TotalSegmentator/nnUNetTrainerNoMirroring__nnUNetPlans__3d_fullres --name total-1 --folds 0
@@ -46,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
         trained = TrainedFolder(
             folder=options.trained,
             configuration=options.configuration or _configuration(options.trained),
-            folds=_folds(options.trained, options.folds),
+            folds=finished_folds(options.trained, options.folds),
             orientation=options.orientation,
             mirrors=not options.no_mirroring,
         )
@@ -89,12 +92,10 @@ def _configuration(trained: Path) -> str:
     return trained.resolve().name.rpartition("__")[2]
 
 
-def _folds(trained: Path, asked: str) -> tuple[int, ...]:
+def finished_folds(trained: Path, asked: str) -> tuple[int, ...]:
     """Those that are there, or those that are asked for; raises ConfigurationInvalid."""
-    found = sorted(
-        int(path.parent.name.removeprefix("fold_"))
-        for path in trained.glob("fold_[0-9]*/checkpoint_final.pth")
-    )
+    finished = (path.parent.name for path in trained.glob("fold_*/checkpoint_final.pth"))
+    found = sorted(int(match[1]) for name in finished if (match := FOLD.fullmatch(name)))
     try:
         wanted = found if asked == "all" else sorted({int(number) for number in asked.split(",")})
     except ValueError:

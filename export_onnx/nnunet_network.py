@@ -105,7 +105,7 @@ def _texts(path: Path) -> dict[str, Any]:
         found = f"{path.name} that is no object"
     except OSError as problem:
         found, cause = f"no {path.name} in {path.parent.name:.80}", problem
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         found, cause = f"{path.name}, which is not JSON", problem
     raise UnreadableInput(
         found=found,

@@ -1,5 +1,6 @@
 """What the node needs to run an nnU-Net as nnU-Net does, out of its plans; what it cannot do is refused by name."""
 
+import math
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -30,8 +31,10 @@ def recipe_from(
             f"one of {', '.join(plans.get('configurations', {}))}",
             "Name it by --configuration.",
         )
-    part = planned(plans, configuration).configuration
+    manager = planned(plans, configuration)
+    part = manager.configuration
     _require_usable(part, description)
+    _require_divisible(part["patch_size"], manager.network_arch_init_kwargs["strides"])
     recipe = Recipe(
         spacing_mm=tuple(float(step) for step in part["spacing"]),
         patch=tuple(int(size) for size in part["patch_size"]),
@@ -46,6 +49,18 @@ def recipe_from(
     if faults := recipe.faults():
         raise _refused("; ".join(faults), "usable plans", "Plan with nnU-Net's own planners.")
     return recipe
+
+
+def _require_divisible(patch: Sequence[int], strides: Sequence[Any]) -> None:
+    """The decoder adds up what the encoder halved: a patch that leaves a rest fits nowhere."""
+    for axis, size in enumerate(patch):
+        factor = math.prod(step if isinstance(step, int) else int(step[axis]) for step in strides)
+        if size % factor:
+            raise _refused(
+                f"a patch of {size} voxels along axis {axis} for strides of {factor} in all",
+                f"a multiple of {factor}",
+                "Copy plans.json again, as nnU-Net planned it.",
+            )
 
 
 def planned(plans: Mapping[str, Any], configuration: str) -> Any:

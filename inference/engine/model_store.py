@@ -4,7 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inference.domain.analysis_profile import Profile, Refinement
-from inference.domain.errors import ConfigurationInvalid, ManifestInvalid, ModelUnusable
+from inference.domain.errors import (
+    ConfigurationInvalid,
+    ManifestInvalid,
+    ModelUnusable,
+    ProviderUnavailable,
+)
 from inference.domain.level_calibration import (
     CALIBRATION_NAME,
     LevelCalibration,
@@ -27,6 +32,7 @@ from inference.engine.onnx_session import available_providers
 from inference.engine.openvino_predictor import OpenVinoPredictor
 from inference.engine.providers import (
     DEFAULT_PROVIDERS,
+    OPENVINO,
     choose_providers,
     prefers_openvino,
     require_first,
@@ -112,12 +118,17 @@ def predictor_of(
     """By the engine that is asked for first and is there; raises ModelUnusable or ProviderUnavailable."""
     require_plain_graph(path, manifest.name)
     chosen = choose_providers(providers, available_providers())
-    if prefers_openvino(chosen):
+    if not prefers_openvino(chosen):
+        predictor = OnnxPredictor(path, manifest, providers, acceleration)
+        if not prefers_openvino(chosen, predictor.provider):
+            return predictor
+    try:
         return OpenVinoPredictor(path, manifest)
-    predictor = OnnxPredictor(path, manifest, providers, acceleration)
-    if prefers_openvino(chosen, predictor.provider):
-        return OpenVinoPredictor(path, manifest)
-    return predictor
+    except (ProviderUnavailable, ModelUnusable):
+        if set(chosen) == {OPENVINO}:
+            raise
+    # Whether the file is at fault ONNX Runtime says; results say that OpenVINO did not compute.
+    return OnnxPredictor(path, manifest, without_openvino(providers), acceleration)
 
 
 def refiner_names(folder: Path = SHIPPED_MODELS) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inference.domain.errors import InferenceFailed, ModelUnusable
+from inference.domain.errors import InferenceFailed, ModelUnusable, ProviderUnavailable
 from inference.domain.manifest import ModelManifest
 from inference.engine.contract import finite, require_input, require_shapes
 from inference.engine.openvino_norms import join_norms
@@ -20,6 +20,22 @@ Float = npt.NDArray[np.float32]
 def is_installed() -> bool:
     """Without importing it, which costs memory that ONNX Runtime alone does not need."""
     return importlib.util.find_spec("openvino") is not None
+
+
+def started_core() -> Any:
+    """OpenVINO with its plugin for the CPU; raises ProviderUnavailable."""
+    try:
+        from openvino import Core
+
+        core = Core()
+        core.get_property("CPU", "FULL_DEVICE_NAME")
+    except Exception as exc:
+        raise ProviderUnavailable(
+            found=f"OpenVINO, which does not start here ({type(exc).__name__})",
+            wanted="OpenVINO with its plugin for the CPU",
+            advice="Install it again (make setup), or put cpu first in [engine] providers.",
+        ) from exc
+    return core
 
 
 def cpu_options(threads: int) -> Mapping[str, Any]:
@@ -35,10 +51,8 @@ class OpenVinoPredictor:
     """Runs one model, an example at a time: its kernels are chosen for one shape."""
 
     def __init__(self, model_path: Path, manifest: ModelManifest) -> None:
-        from openvino import Core
-
         self._manifest = manifest
-        core, shape = Core(), [1, *manifest.input.shape[1:]]
+        core, shape = started_core(), [1, *manifest.input.shape[1:]]
         try:
             model = core.read_model(str(model_path))
             require_shapes(
@@ -54,7 +68,7 @@ class OpenVinoPredictor:
             raise ModelUnusable(
                 found=f"{manifest.name}: OpenVINO cannot load it ({type(exc).__name__})",
                 wanted="a model this OpenVINO can run",
-                advice="Take openvino out of [engine] providers, or export the model again.",
+                advice="Put cpu beside openvino in [engine] providers, install OpenVINO again, or export the model again.",
             ) from exc
         self._request = compiled.create_infer_request()
 

@@ -10,7 +10,7 @@ import onnxruntime as ort
 
 from inference.domain.errors import ProviderUnavailable
 from inference.engine.onnx_session import available_providers, load_cuda
-from inference.engine.openvino_predictor import cpu_options
+from inference.engine.openvino_predictor import cpu_options, started_core
 from inference.engine.provider_options import ACCELERATORS, TENSORRT
 from inference.engine.providers import OPENVINO, choose_providers, short_name
 from inference.engine.tensorrt_libraries import load_libraries
@@ -38,9 +38,7 @@ def provider_in_use(asked: str, tensorrt_libraries: Path | None = None) -> str:
 
 
 def _by_openvino(batch: Float) -> tuple[str, Float]:
-    from openvino import Core
-
-    core = Core()
+    core = started_core()
     compiled = core.compile_model(core.read_model(_DOUBLING), "CPU", dict(cpu_options(1)))
     return short_name(OPENVINO), np.asarray(compiled([batch])[0])
 
@@ -56,6 +54,8 @@ def _by_onnx_runtime(chosen: Sequence[str], batch: Float) -> tuple[str, Float]:
 def _tried(asked: str, run: Callable[[], tuple[str, Float]], batch: Float) -> str:
     try:
         used, doubled = run()
+    except ProviderUnavailable:
+        raise
     except Exception as exc:
         raise ProviderUnavailable(
             found=f"{asked}, which does not start here ({type(exc).__name__})",

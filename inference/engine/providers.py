@@ -16,7 +16,7 @@ PROVIDERS = {
 }
 """Short names, in the order they are preferred, and ONNX Runtime's names."""
 DEFAULT_PROVIDERS = ("openvino", "cpu")
-"""OpenVINO computes the same on the CPU for about half the processor time; where it is not installed, results say so."""
+"""OpenVINO gives the same answers but for rounding, for about half the processor time; where it is not there, results say so."""
 
 
 TENSORRT_ADVICE = "habitus warm builds its engines"
@@ -39,12 +39,14 @@ def choose_providers(asked: Sequence[str], available: Sequence[str]) -> tuple[st
             wanted=f"one of {', '.join(PROVIDERS)}",
             advice="Name known providers in --providers or in habitus.toml.",
         )
-    chosen = tuple(PROVIDERS[name] for name in asked if PROVIDERS[name] in available)
+    # ONNX Runtime does not load a network for a provider named twice.
+    wanted = dict.fromkeys(PROVIDERS[name] for name in asked)
+    chosen = tuple(name for name in wanted if name in available)
     if not chosen:
         raise ProviderUnavailable(
-            found=f"this ONNX Runtime offers {', '.join(available) or 'nothing'}",
+            found=f"only {', '.join(available) or 'nothing'} installed",
             wanted=f"one of {', '.join(asked)}",
-            advice="Install the matching onnxruntime package, or allow cpu.",
+            advice="Install what it needs (make setup EXTRA=cpu brings OpenVINO, EXTRA=gpu CUDA), or allow cpu.",
         )
     return chosen
 
@@ -84,8 +86,9 @@ def downgrade_flag(asked: Sequence[str], used: str) -> str | None:
 def require_first(network: str, asked: Sequence[str], used: str, downgrade: Downgrade) -> None:
     """Raises ProviderUnavailable where the site wants no other provider than the first."""
     if downgrade is Downgrade.FAIL and downgrade_flag(asked, used):
+        builds = f"; {TENSORRT_ADVICE}" if asked[0] == "tensorrt" else ""
         raise ProviderUnavailable(
             found=f"{network} on {used}",
             wanted=f'it on {asked[0]}, as downgrade = "fail" says',
-            advice="habitus doctor says what is missing; habitus warm builds TensorRT's engines.",
+            advice=f"habitus doctor says what is missing{builds}.",
         )

@@ -157,8 +157,10 @@ def level_doubt(report: Report, words: Words) -> str:
 
 
 def model_lines(models: Sequence[ModelUse]) -> list[str]:
-    """Name, version and the beginning of the hash of each model."""
-    return [f"{use.name} {use.version} · sha256 {use.sha256[:12]}" for use in models]
+    """Name, version, where it ran and the beginning of the hash of each model."""
+    return [
+        f"{use.name} {use.version} · {use.provider} · sha256 {use.sha256[:12]}" for use in models
+    ]
 
 
 def area_of(report: Report, structure: Structure) -> str:

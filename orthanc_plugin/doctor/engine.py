@@ -14,8 +14,9 @@ from inference.engine.model_store import (
     verified_manifest,
     verified_refiner,
 )
+from inference.engine.onnx_session import available_providers
 from inference.engine.provider_trial import provider_in_use
-from inference.engine.providers import Downgrade, downgrade_flag
+from inference.engine.providers import DEFAULT_PROVIDERS, PROVIDERS, Downgrade, downgrade_flag
 from orthanc_plugin.doctor.accelerators import accelerators
 from orthanc_plugin.doctor.finding import Finding, ill, ill_by, noted, well
 from orthanc_plugin.node.settings import EngineSettings
@@ -85,22 +86,36 @@ def providers(
     """Each provider that is asked for, tried alone (ONNX Runtime falls back to the CPU without a word), and what is left of the order."""
     computing = []
     for name in asked:
-        try:
-            used = in_use(name)
-        except HabitusError as error:
-            yield ill_by(f"provider {name}", error)
-            continue
-        if used == name:
+        finding = _tried(name, in_use)
+        if finding.is_well:
             computing.append(name)
-            yield well(f"provider {name}", "computes")
-        else:
-            yield ill(
-                f"provider {name}",
-                found=f"that {used} computes when {name} is asked for",
-                wanted=f"{name}, as [engine] providers says",
-                advice="Install driver and libraries of the accelerator (make setup EXTRA=gpu), or ask for cpu alone.",
-            )
+        yield finding
     yield from _in_use(asked, computing[0] if computing else "cpu", downgrade)
+
+
+def usual_providers(in_use: Callable[[str], str] = provider_in_use) -> Iterator[Finding]:
+    """Where no settings name others: what of the default is installed, and what that leaves."""
+    available = available_providers()
+    installed = [name for name in DEFAULT_PROVIDERS if PROVIDERS[name] in available]
+    tried = [_tried(name, in_use) for name in installed]
+    yield from tried
+    computing = [name for name, found in zip(installed, tried, strict=True) if found.is_well]
+    yield from _in_use(DEFAULT_PROVIDERS, computing[0] if computing else "none", Downgrade.WARN)
+
+
+def _tried(name: str, in_use: Callable[[str], str]) -> Finding:
+    try:
+        used = in_use(name)
+    except HabitusError as error:
+        return ill_by(f"provider {name}", error)
+    if used == name:
+        return well(f"provider {name}", "computes")
+    return ill(
+        f"provider {name}",
+        found=f"that {used} computes when {name} is asked for",
+        wanted=f"{name}, as [engine] providers says",
+        advice="Install driver and libraries of the accelerator (make setup EXTRA=gpu), or ask for cpu alone.",
+    )
 
 
 def _in_use(asked: Sequence[str], used: str, downgrade: Downgrade) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from inference.domain.errors import ConfigurationInvalid
 from inference.engine.model_store import SHIPPED_MODELS
 from orthanc_plugin.doctor import machine
 from orthanc_plugin.doctor.data_folder import data_folder
-from orthanc_plugin.doctor.engine import engine, models
+from orthanc_plugin.doctor.engine import engine, models, usual_providers
 from orthanc_plugin.doctor.finding import Finding, ill, ill_by, well
 from orthanc_plugin.doctor.orthanc import orthanc
 from orthanc_plugin.doctor.orthanc_file import (
@@ -46,6 +46,7 @@ def findings(installation: Installation) -> Iterator[Finding]:
     if installation.settings_path is None:
         folder = installation.models_folder or SHIPPED_MODELS
         yield from models(folder, profile_names(folder))
+        yield from usual_providers()
         yield machine.orthanc_here(is_needed=True)
         yield machine.isolation()
         yield machine.validators()

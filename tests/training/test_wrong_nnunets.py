@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from export_onnx.nnunet import finished_folds
 from export_onnx.nnunet_network import TrainedFolder, served_network
 from inference.domain.errors import ConfigurationInvalid, HabitusError, UnreadableInput
 from tests.training.trained_nnunet import CONFIGURATION, write_trained
@@ -129,3 +130,29 @@ def test_a_network_of_ct_by_any_name_is_taken(name: str, folder: Path) -> None:
     write_json(description | {"channel_names": {"0": name}}, folder / "dataset.json")
 
     assert served(folder)
+
+
+def test_a_copy_beside_a_fold_is_no_fold(folder: Path) -> None:
+    (folder / "fold_0_backup").mkdir()
+    (folder / "fold_0_backup" / FINAL).symlink_to((folder / "fold_0" / FINAL).resolve())
+    (folder / "fold_²").mkdir()
+    (folder / "fold_²" / FINAL).touch()
+
+    assert finished_folds(folder, "all") == (0, 1)
+
+
+def test_a_patch_that_does_not_fit_the_strides_is_refused(folder: Path) -> None:
+    plans = read_json(folder / "plans.json")
+    part = plans["configurations"][CONFIGURATION]
+    part["patch_size"] = [part["patch_size"][0] + 1, *part["patch_size"][1:]]
+    write_json(plans, folder / "plans.json")
+
+    with pytest.raises(ConfigurationInvalid, match=r"along axis 0 for strides of \d+ in all"):
+        served(folder)
+
+
+def test_plans_of_brackets_are_no_plans(folder: Path) -> None:
+    (folder / "plans.json").write_text("[" * 200_000)
+
+    with pytest.raises(UnreadableInput, match="not JSON"):
+        served(folder)

@@ -102,3 +102,8 @@ def test_a_kernel_folder_that_cannot_be_is_done_without(tmp_path: Path) -> None:
     assert with_kernels_in(tmp_path / "kernels", {}) == {
         KERNELS_VARIABLE: str(tmp_path / "kernels")
     }
+
+
+@pytest.mark.parametrize(("named", "status"), [("", 2), ("nonsense", 2), (" cpu , cpu", 0)])
+def test_providers_are_read_as_by_every_command(named: str, status: int) -> None:
+    assert habitus.main(["warm", "--profile", "l3-small", "--providers", named]) == status

@@ -1,12 +1,16 @@
 """OpenVINO gives ONNX Runtime's answers, and refuses what it refuses."""
 
 import shutil
+import sys
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
-from inference.domain.errors import InferenceFailed, ModelUnusable
+from inference.domain.errors import InferenceFailed, ModelUnusable, ProviderUnavailable
 from inference.engine.model_store import (
     SHIPPED_MODELS,
     load_predictor,
@@ -66,3 +70,57 @@ def test_what_is_not_a_number_is_no_answer() -> None:
 
 def test_it_is_tried_alone_before_anybody_relies_on_it() -> None:
     assert provider_in_use("openvino") == "openvino"
+
+
+def _broken(reason: Callable[[], object]) -> ModuleType:
+    """A package that can be found, whose Core does not start."""
+    module = ModuleType("openvino")
+    module.__spec__ = ModuleSpec("openvino", None)
+    module.Core = reason  # type: ignore[attr-defined]
+    return module
+
+
+def _without_plugin() -> object:
+    class Core:
+        def get_property(self, device: str, _name: str) -> str:
+            raise RuntimeError(f"no plugin for {device}")
+
+    return Core()
+
+
+def _without_library() -> object:
+    raise OSError("libtbb.so.12: cannot open shared object file")
+
+
+@pytest.mark.parametrize("reason", [_without_plugin, _without_library])
+def test_an_openvino_that_does_not_start_is_gone_over(
+    reason: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", _broken(reason))
+
+    assert load_predictor("l3-level", "l3-level").provider == "cpu"
+    with pytest.raises(ProviderUnavailable, match=r"OpenVINO, which does not start.*make setup"):
+        load_predictor("l3-level", "l3-level", providers=("openvino",))
+    with pytest.raises(ProviderUnavailable, match=r"OpenVINO, which does not start.*make setup"):
+        provider_in_use("openvino")
+
+
+def test_an_empty_package_of_its_name_is_no_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = _broken(_without_plugin)
+    del module.Core
+    monkeypatch.setitem(sys.modules, "openvino", module)
+
+    assert load_predictor("l3-level", "l3-level").provider == "cpu"
+
+
+def test_a_network_that_openvino_cannot_load_runs_on_what_is_asked_for_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(_path: Path, _manifest: object) -> object:
+        raise ModelUnusable(found="an operator", wanted="another", advice="")
+
+    monkeypatch.setattr("inference.engine.model_store.OpenVinoPredictor", refused)
+
+    assert load_predictor("l3-level", "l3-level").provider == "cpu"
+    with pytest.raises(ModelUnusable, match="an operator"):
+        load_predictor("l3-level", "l3-level", providers=("openvino",))

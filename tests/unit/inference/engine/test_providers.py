@@ -26,6 +26,7 @@ CUDA = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvi
         (("cpu",), CUDA, CUDA[2:]),
         (("openvino", "cpu"), (*CUDA, OPENVINO), (OPENVINO, CUDA[2])),
         (("openvino", "cpu"), CUDA, CUDA[2:]),
+        (("cpu", "cuda", "cpu"), CUDA, (CUDA[2], CUDA[1])),
     ],
 )
 def test_the_available_ones_are_taken_in_the_order_asked(
@@ -77,6 +78,11 @@ def test_a_site_that_wants_no_downgrade_gets_none() -> None:
     require_first("organs", ("cuda", "cpu"), "cuda", Downgrade.FAIL)
     with pytest.raises(ProviderUnavailable, match="organs on cpu; wanted it on cuda"):
         require_first("organs", ("cuda", "cpu"), "cpu", Downgrade.FAIL)
+    with pytest.raises(ProviderUnavailable) as plain:
+        require_first("organs", ("openvino", "cpu"), "cpu", Downgrade.FAIL)
+    assert "TensorRT" not in str(plain.value)
+    with pytest.raises(ProviderUnavailable, match="habitus warm builds its engines"):
+        require_first("organs", ("tensorrt", "cpu"), "cpu", Downgrade.FAIL)
 
 
 @pytest.mark.parametrize(

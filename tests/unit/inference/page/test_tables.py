@@ -166,4 +166,4 @@ def test_an_area_has_one_digit_and_a_model_the_beginning_of_its_hash() -> None:
     area = muscle(Quantity.AREA, 123.456, Unit.CM2)
 
     assert area_of(report_with(area), Structure.SKELETAL_MUSCLE) == "123.5 cm²"
-    assert model_lines(full_report().models)[1] == "organs 2.0 · sha256 bbbbbbbbbbbb"
+    assert model_lines(full_report().models)[1] == "organs 2.0 · CUDA · sha256 bbbbbbbbbbbb"

@@ -9,7 +9,7 @@ from inference.domain.level_calibration import CALIBRATION_NAME
 from inference.engine.model_store import SHIPPED_MODELS
 from inference.engine.provider_trial import provider_in_use
 from inference.engine.providers import Downgrade
-from orthanc_plugin.doctor.engine import calibrations, engine, providers
+from orthanc_plugin.doctor.engine import calibrations, engine, providers, usual_providers
 from orthanc_plugin.doctor.examination import Installation, findings
 from orthanc_plugin.doctor.finding import Level
 from orthanc_plugin.node.settings import EngineSettings
@@ -95,3 +95,28 @@ def test_a_calibration_that_the_node_would_refuse_is_a_finding(
 
     assert found.level is level
     assert told in found.text
+
+
+def test_without_settings_the_usual_providers_are_tried() -> None:
+    def broken(asked: str) -> str:
+        if asked == "openvino":
+            raise ProviderUnavailable(found="no plugin", wanted="one", advice="")
+        return asked
+
+    well = list(usual_providers(lambda asked: asked))
+    ill = list(usual_providers(broken))
+
+    assert [each.subject for each in well] == ["provider openvino", "provider cpu"]
+    assert [each.level for each in ill] == [Level.FAIL, Level.OK, Level.NOTE]
+    assert "asked for openvino, in use cpu" in ill[-1].text
+
+
+def test_packages_without_openvino_are_noted_and_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inference.engine.onnx_session.is_installed", lambda: False)
+
+    found = list(usual_providers(lambda asked: asked))
+
+    assert [(each.subject, each.level) for each in found] == [
+        ("provider cpu", Level.OK),
+        ("downgrade", Level.NOTE),
+    ]
