@@ -34,6 +34,9 @@ EXAMPLES = """examples:
 
 Then name it in a profile: organ_model = "organs-of-ours". Nothing is downloaded; checkpoints are read as weights and
 numbers alone. Runs in the training environment (make setup-training).
+
+exit status: 0 done · 2 wrong arguments, or a network that the node cannot serve · 4 a folder that is no trained nnU-Net's, or damaged · 6 its answers are
+not nnunetv2's
 """
 
 
