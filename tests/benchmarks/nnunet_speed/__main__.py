@@ -177,7 +177,8 @@ def _dice(one: Any, other: Any) -> float:
 
 def _heading(scan: Path, options: argparse.Namespace) -> str:
     versions = ", ".join(
-        f"{name} {version(name)}" for name in ("nnunetv2", "monai", "torch", "onnxruntime", "openvino", "numba")
+        f"{name} {version(name)}"
+        for name in ("nnunetv2", "monai", "torch", "onnxruntime", "openvino", "numba")
     )
     return f"""# The node against nnunetv2's predictor and MONAI
 
