@@ -203,7 +203,8 @@ def test_everything_is_on_the_page(language: Language) -> None:
     assert shown.count(words["below"]) == 1
     assert shown.count(words["not_below"]) == 1
     for model in report.models:
-        assert any(f"{model.name} {model.version} · sha256 {model.sha256[:12]}" in t for t in shown)
+        used = f"{model.name} {model.version} · {model.provider} · sha256 {model.sha256[:12]}"
+        assert any(used in t for t in shown)
     joined = " ".join(shown)
     for flag in report.flags:
         assert words.sentence(flag) in joined
