@@ -369,7 +369,8 @@ def print_report(report: "Report") -> None:
     for flag in report.flags:
         console.print(f"! {flag}", markup=False, highlight=False)
     spent = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.seconds.items())
-    console.print(f"{spent}. For research use only.", highlight=False)
+    engines = ", ".join(dict.fromkeys(use.provider for use in report.models))
+    console.print(f"{spent}; networks on {engines}. For research use only.", highlight=False)
 
 
 def _certainty(level: "Level") -> str:

@@ -73,6 +73,19 @@ def test_l3_set_by_hand_is_measured_there_and_said(
     assert level["source"].startswith(f"L3 set by hand by {getpass.getuser()} at 20")
 
 
+@pytest.mark.parametrize(("asked", "said"), [((), "openvino"), (("--providers", "cpu"), "cpu")])
+def test_the_numbers_come_with_the_engine_that_computed_them(
+    series: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    asked: tuple[str, ...],
+    said: str,
+) -> None:
+    assert run(series, tmp_path / "out", *asked) == 0
+
+    assert f"networks on {said}." in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize(
     ("options", "status", "words"),
     [
