@@ -76,6 +76,9 @@ def in_fixed_order(structures: Collection[Structure]) -> tuple[Structure, ...]:
     return tuple(structure for structure in (*Structure, *LISTED) if structure in structures)
 
 
+WHOLE = slice(None)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LabelMap:
     """Labels [slice, row, column] on a volume's own grid; 0 is anything else."""
@@ -92,11 +95,12 @@ class LabelMap:
         """Of every slice on the affine's slice axis, in its steps."""
         return places_of(self.slice_places, len(self.labels))
 
-    def mask(self, structure: Structure) -> npt.NDArray[np.bool_]:
-        """Where the structure is."""
-        inside = np.zeros(self.labels.shape, np.bool_)
+    def mask(self, structure: Structure, slices: slice = WHOLE) -> npt.NDArray[np.bool_]:
+        """Where the structure is, on all slices or on some."""
+        labels = self.labels[slices]
+        inside = np.zeros(labels.shape, np.bool_)
         for label, named in self.structures.items():
             if named == structure:
                 # np.isin takes forty times as long, which whole scans notice.
-                inside |= self.labels == label
+                inside |= labels == label
         return inside

@@ -40,18 +40,22 @@ def measure_body_composition(
     found: list[Measurement] = []
     areas: dict[Structure, float] = {}
     weights = slab_weights(volume, level.extent_mm)
+    # A mask of a whole scan takes as long as all the rest.
+    near = [k - 1, k + 1, *np.flatnonzero(weights).tolist()]
+    first, last = max(min(near), 0), max(near) + 1
     for structure in TISSUES:
-        mask = tissues.mask(structure)
-        areas[structure] = float(mask[k].sum()) * pixel_cm2
-        slab_ml = float((mask.sum(axis=(1, 2)) * weights).sum()) * pixel_cm2 / 10.0
+        mask = tissues.mask(structure, slice(first, last))
+        middle = mask[k - first]
+        areas[structure] = float(middle.sum()) * pixel_cm2
+        slab_ml = float((mask.sum(axis=(1, 2)) * weights[first:last]).sum()) * pixel_cm2 / 10.0
         found += [
             _of(structure, Quantity.AREA, areas[structure], Unit.CM2),
             _of(structure, Quantity.VOLUME, slab_ml, Unit.ML),
         ]
-        found += _density(volume.hu[k][mask[k]], structure)
-    muscle = tissues.mask(Structure.SKELETAL_MUSCLE)
-    found += _muscle_quality(volume, muscle[k], k, pixel_cm2, windows)
-    found += _neighbour_areas(muscle, k, pixel_cm2)
+        found += _density(volume.hu[k][middle], structure)
+    muscle = tissues.mask(Structure.SKELETAL_MUSCLE, slice(first, last))
+    found += _muscle_quality(volume, muscle[k - first], k, pixel_cm2, windows)
+    found += _neighbour_areas(muscle, k - first, pixel_cm2)
     found += _fat_summary(areas)
     return tuple(found)
 
