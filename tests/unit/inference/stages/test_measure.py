@@ -1,5 +1,7 @@
 """Numbers from masks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -58,6 +60,37 @@ def test_muscle_is_split_into_low_and_normal_density() -> None:
 
     assert value_of(found, Quantity.LOW_DENSITY_PERCENT, MUSCLE) == pytest.approx(50.0)
     assert value_of(found, Quantity.NORMAL_DENSITY_AREA, MUSCLE) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("k", "below", "above"), [(0, None, 10), (1, 0, 20), (4, 30, 50), (9, 80, None)]
+)
+@pytest.mark.parametrize("thick_mm", [4.0, 24.0])
+def test_neighbours_are_the_slices_next_to_the_level_in_a_thin_slab_and_at_the_ends(
+    k: int, below: int | None, above: int | None, thick_mm: float
+) -> None:
+    volume, tissues, _ = _scene()
+    labels = np.zeros_like(tissues.labels)
+    for n in range(10):
+        # Ten voxels more in each slice.
+        labels[n].reshape(-1)[: 10 * n] = 1
+    z_mm = 100.0 + 5 * k
+    level = Level(
+        slice_index=k,
+        z_mm=z_mm,
+        confidence=1,
+        extent_mm=(z_mm - thick_mm / 2, z_mm + thick_mm / 2),
+    )
+
+    found = measure_body_composition(volume, replace(tissues, labels=labels), level, HuWindows())
+
+    assert value_of(found, Quantity.AREA, MUSCLE) == pytest.approx(10 * k * 0.02)
+    for quantity, voxels in (
+        (Quantity.AREA_SLICE_BELOW, below),
+        (Quantity.AREA_SLICE_ABOVE, above),
+    ):
+        wanted = None if voxels is None else pytest.approx(voxels * 0.02)
+        assert value_of(found, quantity, MUSCLE) == wanted
 
 
 def test_slices_count_by_their_share_of_the_slab() -> None:
