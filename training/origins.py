@@ -5,37 +5,22 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from inference.domain.manifest import sha256_of
-from training.templates.template import Template
+from training.templates.naming import RELATIVES, SOURCE_FOLLOWS, hash_and_source
 
 ORIGINS_NAME = "templates.json"
 PAINTED = "-painted-"
 """Part of the name of every example painted from a template."""
-SHOWN_DIGITS = 16
-SOURCE_FOLLOWS = "; "
-RELATIVES = "relatives of "
-"""Begins the source of a template that was made from another one."""
 
 
 def record_templates(pool: Path, templates: Iterable[Path]) -> None:
     """Add the templates of an order to what the pool knows."""
     known = dict(recorded_templates(pool))
     for path in templates:
-        known[path.stem] = _hash_and_source(path)
+        known[path.stem] = hash_and_source(path)
     if known:
         pool.mkdir(parents=True, exist_ok=True)
         text = json.dumps(known, indent=2, sort_keys=True) + "\n"
         (pool / ORIGINS_NAME).write_text(text, encoding="utf-8")
-
-
-def template_in_words(path: Path) -> str:
-    """Name, hash and source of a template."""
-    return f"{path.stem} ({_hash_and_source(path)})"
-
-
-def _hash_and_source(path: Path) -> str:
-    source = str(Template.read(path).source)
-    return f"sha256 {sha256_of(path)[:SHOWN_DIGITS]}{SOURCE_FOLLOWS}{source}"
 
 
 def recorded_templates(pool: Path) -> Mapping[str, str]:

@@ -85,7 +85,7 @@ def _relatives(options: argparse.Namespace) -> None:
 
     import numpy as np
 
-    from training.origins import RELATIVES, template_in_words
+    from training.templates.naming import RELATIVES, template_in_words
     from training.templates.relatives import relative_of, sample_relative
     from training.templates.template import Template
 

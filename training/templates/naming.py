@@ -1,0 +1,22 @@
+"""How a template is called in what is made from it: name, hash, source and licence."""
+
+from pathlib import Path
+
+from inference.domain.manifest import sha256_of
+from training.templates.template import Template
+
+SHOWN_DIGITS = 16
+SOURCE_FOLLOWS = "; "
+RELATIVES = "relatives of "
+"""Begins the source of a template that was made from another one."""
+
+
+def hash_and_source(path: Path) -> str:
+    """Of a template's file; raises UnreadableInput."""
+    source = str(Template.read(path).source)
+    return f"sha256 {sha256_of(path)[:SHOWN_DIGITS]}{SOURCE_FOLLOWS}{source}"
+
+
+def template_in_words(path: Path) -> str:
+    """Name, hash and source."""
+    return f"{path.stem} ({hash_and_source(path)})"
