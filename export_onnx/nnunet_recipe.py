@@ -34,7 +34,7 @@ def recipe_from(
     manager = planned(plans, configuration)
     part = manager.configuration
     _require_usable(part, description)
-    _require_divisible(part["patch_size"], manager.network_arch_init_kwargs["strides"])
+    _require_divisible(part["patch_size"], manager.network_arch_init_kwargs.get("strides", ()))
     recipe = Recipe(
         spacing_mm=tuple(float(step) for step in part["spacing"]),
         patch=tuple(int(size) for size in part["patch_size"]),
