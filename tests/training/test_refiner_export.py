@@ -16,10 +16,11 @@ from inference.domain.errors import ChecksumMismatch, ConfigurationInvalid, Infe
 from inference.domain.labelmap import Structure
 from inference.domain.refiner import DECODER_NAME
 from inference.domain.volume import Volume
+from inference.engine.acceleration import Acceleration
 from inference.engine.model_store import SHIPPED_MODELS, load_refiner, verified_refiner
 from inference.engine.onnx_refiner import OnnxRefiner
 from inference.engine.onnx_session import session_of
-from inference.engine.providers import CPU
+from inference.engine.providers import CPU, Downgrade
 from inference.engine.trial_networks import trial_networks
 from inference.refine_organs import refine_organs
 from tests.training.tiny_prompted import tiny_config
@@ -88,7 +89,9 @@ def test_a_decoder_of_other_weights_is_no_parity(
 
 def test_the_node_redraws_with_it_and_doubts_it(models: Path) -> None:
     refinement = Refinement(model=NAME, organs=("liver", "spleen"), least_dice=0.0)
-    refiner = load_refiner(refinement, models)
+    # No downgrade from OpenVINO: ONNX Runtime alone runs it.
+    strict_about_engines = Acceleration(downgrade=Downgrade.FAIL)
+    refiner = load_refiner(refinement, models, acceleration=strict_about_engines)
     upright, organs = scene()
     refined, outcomes = refine_organs(upright, organs, refiner, refinement, lambda _share: None)
     assert {outcome.structure for outcome in outcomes} == {Structure.LIVER, Structure.SPLEEN}

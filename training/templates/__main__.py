@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -101,9 +102,10 @@ def _relatives(options: argparse.Namespace) -> None:
         path = options.out / f"{options.template.stem}-{options.seed}-{number:02d}.npz"
         if path.is_file() and Template.read(path).source == source:
             continue
+        began_s = time.monotonic()
         plan = sample_relative(template, np.random.default_rng((options.seed, number)))
         replace(relative_of(template, plan), source=source).write(path)
-        aorta = f"aorta parts at {plan.arteries_part_mm:.0f} mm"
+        aorta = f"aorta parts at {plan.arteries_part_mm:.0f} mm, {time.monotonic() - began_s:.0f} s"
         sys.stdout.write(f"{path} ({number + 1} of {options.count}): {aorta}\n")
         sys.stdout.flush()
 

@@ -202,6 +202,7 @@ def _run_vessels_anew(viscera: Codes, template: Template, plan: RelativePlan) ->
         slices = np.flatnonzero((template.viscera == trunk).any(axis=(1, 2)))
         wanted_mm = plan.arteries_part_mm if tissue in ARTERIES else plan.veins_part_mm
         if len(slices) == 0 or not low_mm < slices[0] * step_mm < high_mm:
+            # A map that ends above its parting has none to move: every height shows itself.
             wanted_mm, parting_mm = low_mm + 1, low_mm + 1
         else:
             parting_mm = float(slices[0]) * step_mm
