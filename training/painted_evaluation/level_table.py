@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from statistics import median
 
 import numpy as np
@@ -30,6 +31,10 @@ NUMBER = re.compile(r"(?<![A-Za-z])[-+−]?\d+(\.\d+)?")
 """Not those of vertebrae."""
 UNUSUAL_COUNTS = {"4 lumbar", "6 lumbar"}
 
+WHERE_TOLD = ", where the field can tell"
+RIGHTLY_DENIED = 'rightly so, of answers "not in the field"'
+"""Judged where the field can tell: three vertebrae up from the sacrum is the right place to look for L3, whoever has four."""
+
 Levels = Sequence[LevelScore]
 
 
@@ -53,19 +58,17 @@ def level_shares(levels: Levels) -> dict[str, tuple[Share, Gate | None]]:
         f"{off}, of all cases": share(levels, _is_silently_wrong),
         f"{off}, of cases that hold it whole": share(whole, _is_silently_wrong),
         '"not in the field", of cases without it': share(absent, _is_denied),
-        'rightly so, of answers "not in the field"': share(
-            denied, lambda level: level.truth is not Truth.WHOLE
-        ),
+        RIGHTLY_DENIED: share(denied, lambda level: level.truth is not Truth.WHOLE),
         "uncertain, of all cases": share(levels, _is(Answer.UNCERTAIN)),
         "uncertain, of cases that hold it whole": share(whole, _is(Answer.UNCERTAIN)),
         "refused, of all cases": share(levels, _is(Answer.REFUSED)),
     }
-    near, _, silent, _, absent_right, denied_right, *_ = counted
+    near, _, silent, _, absent_right, *_ = counted
     wanted = {
         near: (NEAR_SHARE, False),
         silent: (SILENT_SHARE, True),
         absent_right: (NOT_IN_FIELD_SHARE, False),
-        denied_right: (NOT_IN_FIELD_SHARE, False),
+        RIGHTLY_DENIED: (NOT_IN_FIELD_SHARE, False),
     }
     return {
         name: (
@@ -102,13 +105,15 @@ def _is(answer: Answer) -> Callable[[LevelScore], bool]:
 def level_lines(scores: Sequence[CaseScore]) -> tuple[list[str], list[Gate]]:
     """The section on L3, and its gates."""
     levels = [score.level for score in scores if score.level is not None]
+    told = [score.level for score in scores if score.level is not None and can_tell(score)]
     shares = level_shares(levels)
+    told_gate = level_shares(told)[RIGHTLY_DENIED][1] if len(told) < len(levels) else None
+    if told_gate is not None:
+        judged = replace(told_gate, what=f"{told_gate.what}{WHERE_TOLD}")
+        shares[RIGHTLY_DENIED] = (shares[RIGHTLY_DENIED][0], judged)
     lines = ["## L3", "", "| L3 | share (95 % interval) | wanted |", "|---|---|---|"]
-    lines += [
-        f"| {name} | {value} | {gate.in_words if gate else 'reported'} |"
-        for name, (value, gate) in shares.items()
-    ]
-    lines += ["", *_tellable_lines(scores, shares)]
+    lines += [f"| {name} | {value} | {_wanted(gate)} |" for name, (value, gate) in shares.items()]
+    lines += ["", *_tellable_lines(told, len(levels) - len(told))]
     errors = errors_mm(level for level in levels if level.truth is Truth.WHOLE)
     if errors:
         p90 = float(np.percentile(errors, 90))
@@ -122,25 +127,27 @@ def level_lines(scores: Sequence[CaseScore]) -> tuple[list[str], list[Gate]]:
     return lines, [gate for _, gate in shares.values() if gate]
 
 
-def _tellable_lines(
-    scores: Sequence[CaseScore], shares: dict[str, tuple[Share, Gate | None]]
-) -> Iterator[str]:
-    """What is wanted, without the cases in which nobody could count: the gates have them in."""
-    told = [score for score in scores if score.level and can_tell(score)]
-    untold = sum(score.level is not None for score in scores) - len(told)
+def _wanted(gate: Gate | None) -> str:
+    if gate is None:
+        return "reported"
+    is_of_told = gate.what.endswith(WHERE_TOLD)
+    return f"{gate.in_words}{f'{WHERE_TOLD}: below' if is_of_told else ''}"
+
+
+def _tellable_lines(told: Levels, untold: int) -> Iterator[str]:
+    """What is wanted, without the cases in which nobody could count: but for one, the gates have them in."""
     if not untold:
         return
-    of_told = level_shares([score.level for score in told if score.level is not None])
     yield (
         f"In {untold} cases there are four or six lumbar vertebrae and the last one with ribs is not in the field: counted from the sacrum"
         " they look like five, and L3 cannot be told by anyone. Without them:"
     )
     yield ""
-    yield "| L3, where the field can tell | share (95 % interval) |"
-    yield "|---|---|"
-    for name, (_, gate) in shares.items():
+    yield f"| L3{WHERE_TOLD} | share (95 % interval) | wanted |"
+    yield "|---|---|---|"
+    for name, (value, gate) in level_shares(told).items():
         if gate:
-            yield f"| {name} | {of_told[name][0]} |"
+            yield f"| {name} | {value} | {gate.in_words} |"
 
 
 def can_tell(score: CaseScore) -> bool:

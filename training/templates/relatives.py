@@ -4,7 +4,6 @@ A network that learns one map learns its kidneys' volume and where its aorta end
 both differ between people by more than any smooth warp of one of them.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,10 +14,8 @@ from scipy.interpolate import PchipInterpolator
 from training.synthetic.labels import Tissue
 from training.templates.build import depth_of
 from training.templates.course import bed_line
+from training.templates.reshape import Change, Mask, reshaped
 from training.templates.template import Codes, Template
-
-Mask = npt.NDArray[np.bool_]
-Box = tuple[slice, ...]
 
 KIDNEYS = (Tissue.KIDNEY_RIGHT, Tissue.KIDNEY_LEFT)
 USUAL_ML = {
@@ -36,9 +33,28 @@ KIDNEYS_DIFFER = 0.1
 """Spread of the logarithm of a kidney's volume about the pair's."""
 SINUS_MM = (0.0, 13.0)
 """Gaps of a kidney up to twice as broad are filled: wasted kidneys are thin shells about much fat, others are solid."""
-LIFTED_MM = {Tissue.SPLEEN: 20.0, Tissue.GALLBLADDER: 15.0}
-KIDNEYS_LIFTED_MM, KIDNEY_LIFTED_MM = 20.0, 10.0
-"""How much higher or lower than in the template an organ lies at most; kidneys as a pair, and each one beside that."""
+MOVED_MM = {
+    Tissue.KIDNEY_RIGHT: (20.0, 12.0, 14.0),
+    Tissue.KIDNEY_LEFT: (20.0, 12.0, 14.0),
+    Tissue.SPLEEN: (20.0, 12.0, 8.0),
+    Tissue.GALLBLADDER: (15.0, 12.0, 15.0),
+    Tissue.PANCREAS: (10.0, 8.0, 10.0),
+    Tissue.DUODENUM: (10.0, 8.0, 10.0),
+    Tissue.STOMACH_CONTENT: (15.0, 10.0, 10.0),
+    Tissue.ADRENAL_RIGHT: (8.0, 5.0, 6.0),
+    Tissue.ADRENAL_LEFT: (8.0, 5.0, 6.0),
+}
+"""How far an organ lies at most from where the template has it: up or down, to front or back, to a side."""
+KIDNEYS_TOGETHER_MM = 12.0
+"""Both kidneys up or down, beside what each one moves."""
+TURNED_DEG = {
+    Tissue.KIDNEY_RIGHT: (25.0, 12.0, 12.0),
+    Tissue.KIDNEY_LEFT: (25.0, 12.0, 12.0),
+    Tissue.SPLEEN: (10.0, 10.0, 10.0),
+    Tissue.GALLBLADDER: (25.0, 25.0, 25.0),
+    Tissue.PANCREAS: (10.0, 15.0, 5.0),
+}
+"""How far an organ is turned at most about the axes z, y, x."""
 LINEAR = (0.7, 1.5)
 """Beyond these a map's form is no model of so small or large an organ."""
 SIDES_DIFFER = 0.1
@@ -76,11 +92,7 @@ GIVE_WAY = (
 class RelativePlan:
     """What differs from the template."""
 
-    scale: dict[Tissue, tuple[float, float, float]]
-    """z, y, x."""
-    anchor: dict[Tissue, tuple[float, float, float]]
-    """The point that stays, in half breadths from the middle."""
-    lifted_mm: dict[Tissue, float]
+    organs: dict[Tissue, Change]
     sinus_mm: float
     """Half the breadth of the gaps that are filled in kidneys."""
     grown_mm: dict[Tissue, float]
@@ -97,22 +109,18 @@ def sample_relative(template: Template, rng: np.random.Generator) -> RelativePla
     for kidney in KIDNEYS:
         wanted[kidney] = pair_ml * float(np.exp(rng.normal(0, KIDNEYS_DIFFER)))
     sinus_mm = float(rng.uniform(*SINUS_MM))
-    scale, anchor = {}, {}
+    together_mm = float(rng.uniform(-KIDNEYS_TOGETHER_MM, KIDNEYS_TOGETHER_MM))
+    organs = {}
     for organ, volume_ml in wanted.items():
         mask = _filled(template.viscera == organ, organ, sinus_mm / float(template.step_mm))
         own_ml = float(mask.sum()) * cube_ml
         if own_ml == 0:
             continue
-        sides = np.exp(rng.normal(0, SIDES_DIFFER, 3))
-        factors = (volume_ml / own_ml) ** (1 / 3) * sides / sides.prod() ** (1 / 3)
-        scale[organ] = _three(np.clip(factors, *LINEAR))
-        anchor[organ] = _three(rng.uniform(-ANCHOR_SHARE, ANCHOR_SHARE, 3))
+        organs[organ] = _change(rng, organ, (volume_ml / own_ml) ** (1 / 3), together_mm)
     level = float(np.clip(rng.normal(*PARTING_LEVEL), *PARTING_LIMITS))
     arteries_mm = _height_mm(template, level)
     return RelativePlan(
-        scale=scale,
-        anchor=anchor,
-        lifted_mm=_lifted_mm(rng),
+        organs=organs,
         sinus_mm=sinus_mm,
         grown_mm={vessel: float(rng.uniform(*limits)) for vessel, limits in GROWN_MM.items()},
         arteries_part_mm=arteries_mm,
@@ -124,12 +132,11 @@ def relative_of(template: Template, plan: RelativePlan) -> Template:
     """The template with its viscera changed; frame, spine and wall are the same."""
     viscera = template.viscera.copy()
     step_mm = float(template.step_mm)
-    for organ in plan.scale:
+    for organ, change in plan.organs.items():
         mask = _filled(viscera == organ, organ, plan.sinus_mm / step_mm)
         viscera[viscera == organ] = Tissue.AIR
-        lift = round(plan.lifted_mm.get(organ, 0.0) / step_mm)
-        box, grown = _scaled(mask, plan.scale[organ], plan.anchor[organ], lift)
-        _set(viscera[box], grown, organ)
+        box, changed = reshaped(mask, change, step_mm)
+        _set(viscera[box], changed, organ)
     _run_vessels_anew(viscera, template, plan)
     for vessel, by_mm in plan.grown_mm.items():
         _grow(viscera, vessel, by_mm / step_mm)
@@ -140,12 +147,17 @@ def _set(viscera: Codes, mask: Mask, tissue: Tissue) -> None:
     viscera[mask & np.isin(viscera, GIVE_WAY)] = tissue
 
 
-def _lifted_mm(rng: np.random.Generator) -> dict[Tissue, float]:
-    lifted = {organ: float(rng.uniform(-most, most)) for organ, most in LIFTED_MM.items()}
-    pair = rng.uniform(-KIDNEYS_LIFTED_MM, KIDNEYS_LIFTED_MM)
-    return lifted | {
-        kidney: float(pair + rng.uniform(-KIDNEY_LIFTED_MM, KIDNEY_LIFTED_MM)) for kidney in KIDNEYS
-    }
+def _change(rng: np.random.Generator, organ: Tissue, factor: float, together_mm: float) -> Change:
+    sides = np.exp(rng.normal(0, SIDES_DIFFER, 3))
+    moved_mm = np.asarray(MOVED_MM[organ]) * rng.uniform(-1, 1, 3)
+    if organ in KIDNEYS:
+        moved_mm[0] += together_mm
+    return Change(
+        scale=_three(np.clip(factor * sides / sides.prod() ** (1 / 3), *LINEAR)),
+        anchor=_three(rng.uniform(-ANCHOR_SHARE, ANCHOR_SHARE, 3)),
+        moved_mm=_three(moved_mm),
+        turned_deg=_three(np.asarray(TURNED_DEG.get(organ, (0.0,) * 3)) * rng.uniform(-1, 1, 3)),
+    )
 
 
 def _filled(mask: Mask, organ: Tissue, reach: float) -> Mask:
@@ -159,34 +171,6 @@ def _filled(mask: Mask, organ: Tissue, reach: float) -> Mask:
     filled = mask.copy()
     filled[found[0]] |= closed[border:-border, border:-border, border:-border]
     return filled
-
-
-def _scaled(
-    mask: Mask, scale: Sequence[float], anchor: Sequence[float], lift: int
-) -> tuple[Box, Mask]:
-    """The mask resized about its anchor and moved along z, and the box it lies in."""
-    found = ndimage.find_objects(mask.astype(np.uint8))[0]
-    first = np.array([s.start for s in found], float)
-    half = (np.array([s.stop for s in found]) - first - 1) / 2
-    still = first + half * (1 + np.asarray(anchor))
-    factor = np.asarray(scale)
-    low = np.floor(still + (first - still) * factor) - 1
-    high = np.ceil(still + (first + 2 * half - still) * factor) + 2
-    moved = np.array([lift, 0, 0])
-    still, low, high = still + moved, low + moved, high + moved
-    low = np.clip(low, 0, None).astype(int)
-    high = np.maximum(np.minimum(high, mask.shape), low).astype(int)
-    box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    # Output index o of the box lies at still + (o + low - still) / factor of the whole; beyond its own box an organ ends
-    # half a voxel after the last one.
-    resized = ndimage.affine_transform(
-        np.pad(mask[found], 1).astype(np.float32),
-        1 / factor,
-        still - moved + (low - still) / factor - first + 1,
-        output_shape=tuple(int(b - a) for a, b in zip(low, high, strict=True)),
-        order=1,
-    )
-    return box, resized > 0.5
 
 
 def _run_vessels_anew(viscera: Codes, template: Template, plan: RelativePlan) -> None:

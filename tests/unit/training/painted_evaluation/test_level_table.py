@@ -142,15 +142,26 @@ def test_four_vertebrae_below_ribs_out_of_the_field_look_like_five(
     assert can_tell(case(level=level(ends=ends), variants=variants)) is told
 
 
-def test_what_nobody_could_count_is_told_apart_and_still_judged() -> None:
+def test_what_nobody_could_count_is_told_apart() -> None:
+    """The level is judged in it all the same; whether L3 was rightly looked for elsewhere is not."""
+    uncountable = level(Answer.NOT_IN_FIELD, ends=Ends.BELOW)
     scores = [
         case(1, RIGHT),
-        case(2, level(Answer.NOT_IN_FIELD, ends=Ends.BELOW), variants=("4 lumbar",)),
+        case(2, uncountable, variants=("4 lumbar",)),
+        case(3, RIGHTLY_ABSENT),
     ]
     lines, gates = level_lines(scores)
     text = "\n".join(lines)
     assert "In 1 cases there are four or six lumbar vertebrae" in text
-    _, _, told = text.partition("where the field can tell")
+    _, _, told = text.partition("L3, where the field can tell")
     assert "| within 10 mm, of cases that hold it whole | 100.0% (1 of 1;" in told
-    assert gates[0].value == 0.5
-    assert "the field can tell" not in "\n".join(level_lines(scores[:1])[0])
+    assert '"not in the field" | 50.0% (1 of 2; 1.3% to 98.7%) | ≥ 98% holds, where' in text
+    values = {gate.what: gate.value for gate in gates}
+    assert values["L3 within 10 mm, of cases that hold it whole"] == 0.5
+    assert values['L3 rightly so, of answers "not in the field", where the field can tell'] == 1.0
+
+
+def test_where_every_field_can_tell_nothing_is_told_apart() -> None:
+    lines, gates = level_lines([case(1, RIGHT), case(2, LOST)])
+    assert "the field can tell" not in "\n".join(lines)
+    assert [gate.value for gate in gates if "rightly" in gate.what] == [0.0]

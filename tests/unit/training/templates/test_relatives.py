@@ -16,20 +16,21 @@ from training.templates.build import depth_of
 from training.templates.relatives import (
     COURSED,
     GIVE_WAY,
+    MOVED_MM,
     PARTING_LEVEL,
+    TURNED_DEG,
     RelativePlan,
     _height_mm,
     relative_of,
     sample_relative,
 )
+from training.templates.reshape import Change
 from training.templates.template import Template
 
 TEMPLATE = tiny_template()
 CUBE_ML = STEP_MM**3 / 1000
 SAME = RelativePlan(
-    scale={},
-    anchor={},
-    lifted_mm={},
+    organs={},
     sinus_mm=0.0,
     grown_mm={},
     arteries_part_mm=36 * STEP_MM,
@@ -57,8 +58,7 @@ def test_a_plan_that_changes_nothing_leaves_the_template_as_it_is() -> None:
 def test_an_organ_gets_the_size_asked_for(factor: float) -> None:
     plan = replace(
         SAME,
-        scale={Tissue.SPLEEN: (factor, 1.0, 1.0)},
-        anchor={Tissue.SPLEEN: (0.0, 0.0, 0.0)},
+        organs={Tissue.SPLEEN: Change(scale=(factor, 1.0, 1.0), anchor=(0.0, 0.0, 0.0))},
     )
     found = relative_of(TEMPLATE, plan).viscera
 
@@ -70,8 +70,7 @@ def test_the_anchor_stays() -> None:
     """At the lower end of the organ: it grows upwards alone."""
     plan = replace(
         SAME,
-        scale={Tissue.SPLEEN: (1.3, 1.0, 1.0)},
-        anchor={Tissue.SPLEEN: (-1.0, 0.0, 0.0)},
+        organs={Tissue.SPLEEN: Change(scale=(1.3, 1.0, 1.0), anchor=(-1.0, 0.0, 0.0))},
     )
     found = relative_of(TEMPLATE, plan).viscera
 
@@ -84,8 +83,7 @@ def test_the_anchor_stays() -> None:
 def test_an_organ_takes_the_place_of_what_gives_way_and_of_nothing_else() -> None:
     plan = replace(
         SAME,
-        scale={Tissue.SPLEEN: (1.5, 1.5, 1.5)},
-        anchor={Tissue.SPLEEN: (0.0, 0.0, 0.9)},
+        organs={Tissue.SPLEEN: Change(scale=(1.5, 1.5, 1.5), anchor=(0.0, 0.0, 0.9))},
     )
     found = relative_of(TEMPLATE, plan).viscera
 
@@ -140,22 +138,37 @@ def test_plans_are_spread_and_a_seed_gives_one() -> None:
     heights = np.array([plan.arteries_part_mm for plan in plans])
     assert heights.std() > 0.3 * PARTING_LEVEL[1] * 7 * STEP_MM
     assert all(plan.veins_part_mm <= plan.arteries_part_mm for plan in plans)
-    assert {Tissue.SPLEEN, Tissue.KIDNEY_LEFT} <= set(plans[0].scale)
-    assert Tissue.PANCREAS not in plans[0].scale, "the tiny torso has none"
+    assert {Tissue.SPLEEN, Tissue.KIDNEY_LEFT} <= set(plans[0].organs)
+    assert Tissue.PANCREAS not in plans[0].organs, "the tiny torso has none"
 
 
 def test_kidneys_of_one_body_are_much_alike() -> None:
     template = tiny_template()
     ratios = []
     for seed in range(40):
-        scale = sample_relative(template, np.random.default_rng(seed)).scale
+        organs = sample_relative(template, np.random.default_rng(seed)).organs
         right, left = (
-            float(np.prod(scale[side])) for side in (Tissue.KIDNEY_RIGHT, Tissue.KIDNEY_LEFT)
+            float(np.prod(organs[side].scale)) for side in (Tissue.KIDNEY_RIGHT, Tissue.KIDNEY_LEFT)
         )
         ratios.append(right / left)
 
     assert 0.85 < float(np.median(ratios)) < 1.18
     assert max(ratios) < 2.0
+
+
+def test_organs_move_every_way_and_kidneys_up_and_down_together() -> None:
+    plans = [sample_relative(TEMPLATE, np.random.default_rng(seed)).organs for seed in range(300)]
+    right, left = (
+        np.array([organs[side].moved_mm for organs in plans])
+        for side in (Tissue.KIDNEY_RIGHT, Tissue.KIDNEY_LEFT)
+    )
+
+    assert (left.std(axis=0) > 0.4 * np.array(MOVED_MM[Tissue.KIDNEY_LEFT])).all()
+    assert np.corrcoef(right[:, 0], left[:, 0])[0, 1] > 0.15
+    assert np.abs(np.corrcoef(right[:, 2], left[:, 2])[0, 1]) < 0.15
+    turned = np.array([organs[Tissue.KIDNEY_LEFT].turned_deg for organs in plans])
+    assert (np.abs(turned) <= TURNED_DEG[Tissue.KIDNEY_LEFT]).all()
+    assert (turned.std(axis=0) > 4).all()
 
 
 def test_the_command_writes_files_that_say_whose_relatives_they_are(
@@ -216,21 +229,6 @@ def test_a_training_of_everything_makes_relatives_once(tmp_path: Path) -> None:
         relatives_of(replace(order, templates=(tmp_path / "none.npz",)))
 
 
-@pytest.mark.parametrize("lifted_mm", [STEP_MM, 2 * STEP_MM])
-def test_an_organ_is_lifted(lifted_mm: float) -> None:
-    plan = replace(
-        SAME,
-        scale={Tissue.SPLEEN: (1.0, 1.0, 1.0)},
-        anchor={Tissue.SPLEEN: (0.0, 0.0, 0.0)},
-        lifted_mm={Tissue.SPLEEN: lifted_mm},
-    )
-    found = relative_of(TEMPLATE, plan).viscera
-
-    before = lowest_slice(TEMPLATE.viscera, Tissue.SPLEEN)
-    assert lowest_slice(found, Tissue.SPLEEN) - before == round(lifted_mm / STEP_MM)
-    assert volume_ml(found, Tissue.SPLEEN) == volume_ml(TEMPLATE.viscera, Tissue.SPLEEN)
-
-
 def test_the_gaps_of_kidneys_are_filled_and_their_outside_stays() -> None:
     hollow = TEMPLATE.viscera.copy()
     kidney = hollow == Tissue.KIDNEY_LEFT
@@ -241,8 +239,7 @@ def test_the_gaps_of_kidneys_are_filled_and_their_outside_stays() -> None:
     template = replace(TEMPLATE, viscera=hollow)
     plan = replace(
         SAME,
-        scale={Tissue.KIDNEY_LEFT: (1.0, 1.0, 1.0)},
-        anchor={Tissue.KIDNEY_LEFT: (0.0, 0.0, 0.0)},
+        organs={Tissue.KIDNEY_LEFT: Change(scale=(1.0, 1.0, 1.0), anchor=(0.0, 0.0, 0.0))},
     )
     left = {
         sinus_mm: relative_of(template, replace(plan, sinus_mm=sinus_mm)).viscera
