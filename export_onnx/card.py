@@ -1,5 +1,6 @@
 """README.md of a model folder: what the model is, in English and Korean; every number comes from files of the repository."""
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ OF_EXAMPLES_KEPT_BACK = (
     "Scores on kept-back examples of the same synthetic kind, which say nothing about patients"
 )
 OF_PATIENTS_KEPT_BACK = "Scores on patients of the same data kept back while it learned; the checkpoint was chosen by them, so they flatter it"
+AVERAGED_RUN = re.compile(r" ?\(\d+\) (?=\d+ steps: )")
+BEFORE = " Before: "
 TEXTS = Path(__file__).parent / "card_texts.toml"
 
 
@@ -85,13 +88,33 @@ def _training(history: History) -> str:
     kept_back = OF_PATIENTS_KEPT_BACK if history.data_hash else OF_EXAMPLES_KEPT_BACK
     return f"""## Training
 
-{history.training_data}
+{_told_by_run(history.training_data)}
 {history.step} steps in {history.elapsed_s:.0f} s, code {history.code_revision[:12]}. The configuration, its seed and these scores lie in
 the checkpoint itself. {kept_back}:
 
 | score | value |
 |---|---|
 {scores}"""
+
+
+def _told_by_run(training_data: str) -> str:
+    """What the weights come from, the last first; what several averaged runs began with stands once."""
+    intro, *runs = AVERAGED_RUN.split(training_data)
+    if not runs:
+        first, *before = intro.split(BEFORE)
+        return "\n\nBefore, the last first:\n\n".join(
+            [first, *([_bullets(before) + "\n"] if before else [])]
+        )
+    lines, told = [intro.strip(), ""], dict[str, int]()
+    for number, run in enumerate(runs, start=1):
+        lines.append(f"{number}. {run.split(BEFORE)[0].strip()}")
+        for stage in map(str.strip, run.split(BEFORE)[1:]):
+            if stage in told:
+                lines.append(f"   - before: as run {told[stage]} from here on")
+                break
+            told[stage] = number
+            lines.append(f"   - before: {stage}")
+    return "\n".join([*lines, ""])
 
 
 def _seen(ours: Mapping[str, Any]) -> list[str]:

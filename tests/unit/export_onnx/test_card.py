@@ -1,5 +1,6 @@
 """Model cards: what they say comes from files, and stays what the files say."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,13 +8,17 @@ import pytest
 from export_onnx.card import CARD_NAME, card_of, model_card, section
 from export_onnx.orders import MANIFEST_NAME, is_shipped
 from inference.domain.errors import UnreadableInput
-from inference.domain.manifest import manifest_from_json
+from inference.domain.manifest import ModelManifest, manifest_from_json
 from inference.engine.model_store import SHIPPED_MODELS, model_names
 from training.checkpoint_header import History, read_history
 
 HISTORY = History(
     step=12, elapsed_s=3.0, code_revision="c0ffee", training_data="boxes.", metrics={"dice": 0.5}
 )
+
+
+def organs_manifest() -> ModelManifest:
+    return manifest_from_json((SHIPPED_MODELS / "organs" / MANIFEST_NAME).read_text())
 
 
 @pytest.mark.parametrize("name", model_names())
@@ -25,9 +30,7 @@ def test_the_card_of_a_shipped_model_says_what_its_files_say(name: str) -> None:
 
 
 def test_a_model_of_a_user_gets_no_figures_and_no_failures_of_ours() -> None:
-    manifest = manifest_from_json((SHIPPED_MODELS / "organs" / MANIFEST_NAME).read_text())
-
-    card = model_card(manifest, HISTORY, is_shipped=False)
+    card = model_card(organs_manifest(), HISTORY, is_shipped=False)
 
     assert not any(ours in card for ours in ("## Figures", "## Failures", "![", "s0327"))
     assert "boxes.\n12 steps in 3 s, code c0ffee" in card
@@ -57,3 +60,25 @@ def test_a_file_without_history_is_told(tmp_path: Path, content: bytes) -> None:
 
     with pytest.raises(UnreadableInput, match=r"no history in checkpoint\.safetensors"):
         read_history(path)
+
+
+def test_what_averaged_runs_began_with_stands_once() -> None:
+    chain = "40 scans. Started from the weights of 9 earlier steps. Before: 7 boxes."
+    told = f"Mean of the weights of 2 runs. (1) 30 steps: {chain} (2) 20 steps: 50 scans. Before: {chain}"
+
+    card = model_card(organs_manifest(), replace(HISTORY, training_data=told), is_shipped=False)
+
+    assert (
+        "1. 30 steps: 40 scans. Started from the weights of 9 earlier steps.\n   - before: 7 boxes.\n"
+        "2. 20 steps: 50 scans.\n"
+        "   - before: 40 scans. Started from the weights of 9 earlier steps.\n"
+        "   - before: as run 1 from here on\n"
+    ) in card
+
+
+def test_what_one_run_began_with_stands_below_it() -> None:
+    told = "40 scans. Before: 7 boxes. Before: 3 balls."
+
+    card = model_card(organs_manifest(), replace(HISTORY, training_data=told), is_shipped=False)
+
+    assert "40 scans.\n\nBefore, the last first:\n\n- 7 boxes.\n- 3 balls.\n" in card
