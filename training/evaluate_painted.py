@@ -22,6 +22,7 @@ from training.painted_evaluation.picture import case_picture
 from training.painted_evaluation.run import Networks, Settings, evaluated
 from training.painted_evaluation.scores import CaseScore
 from training.painted_evaluation.tables import page
+from training.templates.naming import anatomies_of
 from training.templates.template import Template
 
 CASES = 200
@@ -64,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, help="file for the table, or for the picture")
     parser.add_argument("--lines", type=Path, help="file of scores, a line each")
+    parser.add_argument(
+        "--seen", action="store_true", help="networks may have been trained on the templates"
+    )
     parser.add_argument("--no-gates", action="store_true", help="exit status 0 whatever is missed")
     parser.add_argument("--picture", type=int, metavar="SEED", help="draw this case only")
     return parser
@@ -127,7 +131,23 @@ def _settings(options: argparse.Namespace) -> Settings:
             wanted="l3-level and l3-tissue, l3-tissue, or organs",
             advice="Name a models folder with --models.",
         )
+    if options.picture is None and not options.seen:
+        _require_unseen(settings)
     return settings
+
+
+def _require_unseen(settings: Settings) -> None:
+    """Figures on an anatomy that a network was taught say nothing about any other."""
+    for name in settings.networks:
+        manifest = verified_manifest(name, settings.models)
+        for path in settings.templates:
+            if any(one in manifest.training_data for one in anatomies_of(path)):
+                raise ConfigurationInvalid(
+                    found=f"{name} {manifest.version}, which was trained on {path.stem}",
+                    wanted="anatomies that none of the networks was trained on",
+                    advice="Name networks that never saw it with --models (ours lie in training/left_out), or other parts with --only;"
+                    " --seen looks all the same.",
+                )
 
 
 def _draw(options: argparse.Namespace, settings: Settings) -> int:

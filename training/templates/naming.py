@@ -1,5 +1,6 @@
 """How a template is called in what is made from it: name, hash, source and licence."""
 
+import re
 from pathlib import Path
 
 from inference.domain.manifest import sha256_of
@@ -9,6 +10,8 @@ SHOWN_DIGITS = 16
 SOURCE_FOLLOWS = "; "
 RELATIVES = "relatives of "
 """Begins the source of a template that was made from another one."""
+
+HASH = re.compile(rf"sha256 [0-9a-f]{{{SHOWN_DIGITS}}}")
 
 
 def hash_and_source(path: Path) -> str:
@@ -20,3 +23,8 @@ def hash_and_source(path: Path) -> str:
 def template_in_words(path: Path) -> str:
     """Name, hash and source."""
     return f"{path.stem} ({hash_and_source(path)})"
+
+
+def anatomies_of(path: Path) -> frozenset[str]:
+    """Hashes of a template, and of the one it is a relative of, as what a network saw names them; raises UnreadableInput."""
+    return frozenset(HASH.findall(hash_and_source(path)))

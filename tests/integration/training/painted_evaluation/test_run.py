@@ -1,5 +1,6 @@
 """An evaluation that was stopped goes on; scores of other models are never mixed in."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from training.painted_evaluation.picture import TRUE_LINE, case_picture
 from training.painted_evaluation.run import Networks, Settings, evaluated, kept_scores, score_case
 from training.painted_evaluation.scores import CaseScore
 from training.templates.case import make_painted_case
+from training.templates.naming import template_in_words
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +147,29 @@ def test_cases_from_the_command_line(template: Path, tmp_path: Path) -> None:
     with Image.open(picture) as image:
         assert image.mode == "RGB"
         assert image.width > image.height > 50
+
+
+@pytest.mark.parametrize("is_relative", [False, True])
+def test_an_anatomy_that_a_network_was_taught_is_no_test_of_it(
+    template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], *, is_relative: bool
+) -> None:
+    models = tmp_path / "models"
+    shutil.copytree(SHIPPED_MODELS / "l3-tissue", models / "l3-tissue")
+    evaluated_on = tmp_path / "other.npz"
+    source = f"relatives of {template_in_words(template)}" if is_relative else "elsewhere"
+    replace(tiny_template(), source=np.array(source)).write(evaluated_on)
+    call = ["--template", str(evaluated_on), "--models", str(models), "--only", "tissue"]
+    call += ["--voxels", "100000", "--cases", "1", "--workers", "1", "--no-gates"]
+    call += ["--lines", str(tmp_path / "lines.jsonl")]
+    taught = template if is_relative else evaluated_on
+    manifest = models / "l3-tissue" / "manifest.json"
+    told = json.loads(manifest.read_text())
+    told["training_data"] = f"9 patients painted from label maps [{template_in_words(taught)}]"
+    manifest.write_text(json.dumps(told))
+
+    assert main(call) == ConfigurationInvalid.exit_status
+    assert "which was trained on other" in capsys.readouterr().err
+    assert main([*call, "--seen"]) == 0
 
 
 def test_every_part_of_a_case_is_scored_and_drawn(settings: Settings) -> None:
