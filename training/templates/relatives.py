@@ -75,6 +75,13 @@ PARTING_LEVEL = (-1.25, 0.6)
 """Of the aorta, mean and spread in vertebrae below L3: mostly on L4, now and then on L3 or L5."""
 PARTING_LIMITS = (-2.4, 0.3)
 VEINS_LOWER_MM = (0.0, 20.0)
+ASIDE_MM = {
+    Tissue.AORTA: ((-8.0, 2.0), (-6.0, 14.0)),
+    Tissue.INFERIOR_VENA_CAVA: ((-8.0, 2.0), (-10.0, 6.0)),
+}
+"""How far a vessel bends out of its course, to the back and to the left."""
+BENT_AT = (0.35, 0.75)
+"""Where it does so most, as a share of the height within which vessels run anew."""
 FIXED_LEVELS = (-4.5, 1.6)
 """Within these the vessels run anew: from the pelvis to the renal veins."""
 GIVE_WAY = (
@@ -99,6 +106,9 @@ class RelativePlan:
     arteries_part_mm: float
     """Template height."""
     veins_part_mm: float
+    aside_mm: dict[Tissue, tuple[float, float]]
+    """y, x: of a trunk and its branches."""
+    bent_at: float
 
 
 def sample_relative(template: Template, rng: np.random.Generator) -> RelativePlan:
@@ -125,6 +135,11 @@ def sample_relative(template: Template, rng: np.random.Generator) -> RelativePla
         grown_mm={vessel: float(rng.uniform(*limits)) for vessel, limits in GROWN_MM.items()},
         arteries_part_mm=arteries_mm,
         veins_part_mm=arteries_mm - float(rng.uniform(*VEINS_LOWER_MM)),
+        aside_mm={
+            trunk: (float(rng.uniform(*back)), float(rng.uniform(*left)))
+            for trunk, (back, left) in ASIDE_MM.items()
+        },
+        bent_at=float(rng.uniform(*BENT_AT)),
     )
 
 
@@ -174,15 +189,18 @@ def _filled(mask: Mask, organ: Tissue, reach: float) -> Mask:
 
 
 def _run_vessels_anew(viscera: Codes, template: Template, plan: RelativePlan) -> None:
-    """Every height shows the vessels of another one, moved along with the spine's front."""
+    """Every height shows the vessels of another one, moved along with the spine's front and aside."""
     step_mm = float(template.step_mm)
     low_mm, high_mm = (_height_mm(template, level) for level in FIXED_LEVELS)
     first, last = max(0, round(low_mm / step_mm)), round(high_mm / step_mm)
     old, bed = viscera[first:last].copy(), bed_line(template)
     heights_mm = np.arange(first, last) * step_mm
     viscera[first:last][np.isin(old, COURSED)] = Tissue.AIR
+    bend_mm = low_mm + plan.bent_at * (high_mm - low_mm)
+    bent = PchipInterpolator([low_mm, bend_mm, high_mm], [0.0, 1.0, 0.0])
     for tissue in COURSED:
         trunk = Tissue.AORTA if tissue in ARTERIES else Tissue.INFERIOR_VENA_CAVA
+        aside_mm = np.array(plan.aside_mm.get(trunk, (0.0, 0.0)))[::-1]
         slices = np.flatnonzero((template.viscera == trunk).any(axis=(1, 2)))
         wanted_mm = plan.arteries_part_mm if tissue in ARTERIES else plan.veins_part_mm
         if len(slices) == 0 or not low_mm < slices[0] * step_mm < high_mm:
@@ -194,7 +212,8 @@ def _run_vessels_anew(viscera: Codes, template: Template, plan: RelativePlan) ->
         mask = old == tissue
         for z, at_mm in enumerate(heights_mm):
             from_mm = float(np.clip(source_mm(at_mm), heights_mm[0], heights_mm[-1]))
-            shift = (bed(at_mm) - bed(from_mm)) / step_mm
+            aside = float(bent(np.clip(at_mm, low_mm, high_mm))) * aside_mm
+            shift = (bed(at_mm) - bed(from_mm) + aside) / step_mm
             plane = mask[round(from_mm / step_mm) - first]
             moved = ndimage.shift(plane.astype(np.float32), shift[::-1], order=1) > 0.5
             _set(viscera[first + z], moved, tissue)

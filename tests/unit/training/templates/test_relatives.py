@@ -15,6 +15,7 @@ from training.templates.__main__ import main
 from training.templates.build import depth_of
 from training.templates.relatives import (
     COURSED,
+    FIXED_LEVELS,
     GIVE_WAY,
     MOVED_MM,
     PARTING_LEVEL,
@@ -35,6 +36,8 @@ SAME = RelativePlan(
     grown_mm={},
     arteries_part_mm=36 * STEP_MM,
     veins_part_mm=36 * STEP_MM,
+    aside_mm={},
+    bent_at=0.5,
 )
 """The tiny torso's aorta and vena cava begin at slice 36."""
 
@@ -111,6 +114,27 @@ def test_vessels_part_where_asked(lower_by: int) -> None:
     others = ~np.isin(TEMPLATE.viscera, COURSED) & (TEMPLATE.viscera > 0)
     kept = others & ~np.isin(found, COURSED)
     assert (found[kept] == TEMPLATE.viscera[kept]).all()
+
+
+def test_a_vessel_bends_aside_and_its_ends_stay() -> None:
+    """To the left and to the front, most in the middle of where vessels run anew; the vena cava stays."""
+    aside_mm = (-2 * STEP_MM, 3 * STEP_MM)
+    plan = replace(SAME, aside_mm={Tissue.AORTA: aside_mm})
+    found = relative_of(TEMPLATE, plan).viscera
+
+    middle, top = (
+        round(_height_mm(TEMPLATE, level) / STEP_MM) for level in (sum(FIXED_LEVELS) / 2, 1.6)
+    )
+    slices = [z for z in range(middle - 6, top) if (TEMPLATE.viscera[z] == Tissue.AORTA).any()]
+    moved = {
+        z: np.argwhere(found[z] == Tissue.AORTA).mean(axis=0)
+        - np.argwhere(TEMPLATE.viscera[z] == Tissue.AORTA).mean(axis=0)
+        for z in slices
+    }
+    assert moved[slices[0]] == pytest.approx((-2, 3), abs=0.7)
+    assert moved[top - 1] == pytest.approx((0, 0), abs=0.3)
+    veins = found == Tissue.INFERIOR_VENA_CAVA
+    assert (veins == (TEMPLATE.viscera == Tissue.INFERIOR_VENA_CAVA)).all()
 
 
 def test_a_vessel_grows_and_shrinks() -> None:
