@@ -12,6 +12,10 @@ ROOT = Path(__file__).parent.parent
 TRAINING_PYTHON = ROOT / ".venv-train" / "bin" / "python"
 
 
+def add_options(command: argparse.ArgumentParser) -> None:
+    """None here: its own parser, in the training environment, has them."""
+
+
 def run(options: argparse.Namespace) -> int:
     """habitus import-nnunet"""
     if not TRAINING_PYTHON.is_file():
