@@ -63,7 +63,7 @@ from inference.nifti.label_names import LABEL_NAMES, names_to_json
 from inference.page.picture_page import lettering
 from inference.page.write_pictures import write_pictures
 from inference.refine_organs import refine_organs
-from inference.segment_organs import asked_flags, segment_organs
+from inference.segment_organs import Patching, asked_flags, require_same_organs, segment_organs
 from inference.stages.choose_series import choice_flags
 from inference.stages.level_by_hand import spine_by_hand
 from inference.stages.measure import (
@@ -101,6 +101,8 @@ class Models:
     level: Predictor
     tissue: Predictor
     organs: Predictor | None
+    fine_organs: Predictor | None = None
+    """Asked beside the first on a finer grid."""
     providers: tuple[str, ...]
     """As asked for, best first."""
     spine: Predictor | None = None
@@ -113,7 +115,8 @@ class Models:
     @property
     def loaded(self) -> tuple[Predictor, ...]:
         """Those that are there."""
-        return tuple(p for p in (self.level, self.spine, self.tissue, self.organs) if p is not None)
+        organs = (self.organs, self.fine_organs)
+        return tuple(p for p in (self.level, self.spine, self.tissue, *organs) if p is not None)
 
     @property
     def asked(self) -> Asked:
@@ -213,6 +216,10 @@ def load_models(
 
     level = load(profile.level_model, level_task(profile, models_folder))
     spine = load(profile.spine_model, "l3-spine") if profile.spine_model else None
+    organs = load(profile.organ_model, "organs") if profile.organ_model else None
+    fine_organs = load(profile.fine_organ_model, "organs") if profile.fine_organ_model else None
+    if organs is not None and fine_organs is not None:
+        require_same_organs(organs.manifest, fine_organs.manifest)
     return Models(
         profile=profile,
         level=level,
@@ -223,7 +230,8 @@ def load_models(
             spine.manifest.onnx_sha256 if spine is not None else None,
         ),
         tissue=load(profile.tissue_model, "l3-tissue"),
-        organs=load(profile.organ_model, "organs") if profile.organ_model else None,
+        organs=organs,
+        fine_organs=fine_organs,
         providers=tuple(providers),
         refiner=load_refiner(profile.refine, models_folder, providers, acceleration)
         if profile.refine
@@ -344,8 +352,8 @@ def _organs_in(upright: Volume, models: Models, clock: Stopwatch) -> OrgansSeen 
             models.organs,
             profile.organ_grid_shifts,
             clock.progress,
-            profile.organ_patches,
-            plans.append,
+            Patching(patches=profile.organ_patches, told=plans.append),
+            models.fine_organs,
         )
     seen = OrgansSeen(
         labels=organs,

@@ -1,13 +1,16 @@
 """Organ labels from one low-resolution 3D network, asked on one or more grids."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from inference.domain.analysis_profile import OrganPatches
+from inference.domain.errors import ModelUnusable
 from inference.domain.labelmap import LabelMap
+from inference.domain.manifest import ModelManifest
 from inference.domain.nnunet_recipe import Recipe
 from inference.domain.predictor import Predictor
 from inference.domain.volume import Volume, flip
@@ -35,33 +38,63 @@ def untold(_plan: PatchPlan) -> None:
     """A plan of patches that nobody wants to know."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patching:
+    """How patches are laid, and who hears of each plan of them before its first patch."""
+
+    patches: OrganPatches = OrganPatches.EXACT
+    told: Callable[[PatchPlan], None] = untold
+
+
+AS_TESTED = Patching()
+
+
 def segment_organs(
     upright: Volume,
     predictor: Predictor,
     grid_shifts: Sequence[float],
     progress: Callable[[str, float], None],
-    patches: OrganPatches = OrganPatches.EXACT,
-    told: Callable[[PatchPlan], None] = untold,
+    patching: Patching = AS_TESTED,
+    fine: Predictor | None = None,
 ) -> LabelMap:
     """Organ labels on the volume's grid: by the recipe of an nnU-Net where the network has one, else by our own stages.
 
     At 4 mm the rim decides a small organ's Dice, and it depends on where the grid happens to lie: the answers
-    on grids moved by the given parts of a voxel are added up. `told` is called with each plan of patches before its first patch.
+    on grids moved by the given parts of a voxel are added up, and with them that of a second network on its own, finer grid.
     """
     if predictor.manifest.recipe is not None:
-        return _as_nnunet(upright, predictor, predictor.manifest.recipe, patches, progress, told)
+        return _as_nnunet(upright, predictor, predictor.manifest.recipe, progress, patching)
+    asked = [(predictor, shift) for shift in grid_shifts]
+    if fine is not None:
+        asked.append((fine, 0.0))
     looks = []
-    for number, shift in enumerate(grid_shifts):
-        done = number / len(grid_shifts)
+    for number, (network, shift) in enumerate(asked):
+        done = number / len(asked)
 
         def report(fraction: float, done: float = done) -> None:
-            progress("organs", 0.9 * (done + fraction / len(grid_shifts)))
+            progress("organs", 0.9 * (done + fraction / len(asked)))
 
-        looks.append(_look(upright, predictor, shift, report, told))
+        looks.append(_look(upright, network, shift, report, patching.told))
     structures = predictor.manifest.structures()
     solid = [label for label, structure in structures.items() if structure in SOLID]
     labels = labels_from_logits(looks, upright, solid)
     return organ_map(labels, upright, structures)
+
+
+def require_same_organs(first: ModelManifest, fine: ModelManifest) -> None:
+    """Logits of two networks can be added up where each channel means the same; raises ModelUnusable."""
+    if first.recipe is not None or fine.recipe is not None:
+        raise ModelUnusable(
+            found=f"{first.name} and {fine.name}, one of them trained by nnU-Net",
+            wanted="two networks of our own training, whose logits can be added up",
+            advice="Take fine_organ_model out of the profile.",
+        )
+    if first.output.labels != fine.output.labels:
+        raise ModelUnusable(
+            found=f"{fine.name} with other organs than {first.name}, or in another order",
+            wanted=f"{', '.join(first.output.labels)}",
+            advice="Take fine_organ_model out of the profile, or train it on the same labels.",
+        )
 
 
 def asked_flags(predictor: Predictor, patches: OrganPatches) -> tuple[str, ...]:
@@ -89,9 +122,8 @@ def _as_nnunet(
     upright: Volume,
     predictor: Predictor,
     recipe: Recipe,
-    patches: OrganPatches,
     progress: Callable[[str, float], None],
-    told: Callable[[PatchPlan], None],
+    patching: Patching,
 ) -> LabelMap:
     """What its own predictor gives; only specks and far pieces are dropped, as of any organ."""
     from inference.nnunet.labels import labels_of
@@ -106,7 +138,7 @@ def _as_nnunet(
         recipe,
         predictor.predict,
         lambda share: progress("organs", 0.9 * share),
-        asking_for(patches, turned, upright.spacing_mm, told),
+        asking_for(patching.patches, turned, upright.spacing_mm, patching.told),
     )
     labels = flip(found, recipe.flips)
     if upright.slice_places is not None:

@@ -1,6 +1,7 @@
 """Synthetic cases turned into training examples with the node's own preprocessing; importable without torch."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Protocol
 
@@ -11,7 +12,6 @@ from inference.domain.volume import Volume, index_at
 from inference.stages.grids import body_centre_mm, body_mask, resample
 from inference.stages.projections import LANDMARKS, ROW_MM, project
 from training.samples import ProjectionSample, SliceSample, TorsoSample
-from training.specification import ORGANS
 from training.synthetic.labels import COMPARTMENT_LUT, ORGAN_LUT
 
 TORSO_STEP_MM = (3.0, 3.0, 3.0)
@@ -43,21 +43,46 @@ def torso_sample(
     tissue_labels: npt.NDArray[np.uint8],
     vertebrae: Mapping[str, VertebralBody],
 ) -> TorsoSample:
-    """A torso on the organ network's grid, reduced as the node reduces a scan, with labels, middle and landmarks."""
-    coarse = resample(volume, ORGANS.spacing_mm)
-    centre_mm = body_centre_mm(body_mask(coarse.hu), coarse.affine_lps)
-    tissues = nearest_labels(tissue_labels, volume, coarse)
+    """A torso on its own grid, with labels, middle and landmarks."""
+    centre_mm = body_centre_mm(body_mask(volume.hu), volume.affine_lps)
     return TorsoSample(
-        hu=np.rint(coarse.hu).astype(np.int16),
-        labels=ORGAN_LUT[tissues],
-        tissues=tissues,
-        body_centre=index_at(coarse.affine_lps, centre_mm).astype(np.float32),
+        hu=np.rint(volume.hu).astype(np.int16),
+        labels=ORGAN_LUT[tissue_labels],
+        tissues=tissue_labels,
+        body_centre=index_at(volume.affine_lps, centre_mm).astype(np.float32),
         landmarks=np.stack(
             [
-                index_at(coarse.affine_lps, landmark_lps_mm(name, vertebrae)).astype(np.float32)
+                index_at(volume.affine_lps, landmark_lps_mm(name, vertebrae)).astype(np.float32)
                 for name in LANDMARKS
             ]
         ),
+        step_mm=np.array(volume.spacing_mm, np.float32),
+    )
+
+
+def at_step(torso: TorsoSample, step_mm: Sequence[float]) -> TorsoSample:
+    """On a task's grid, reduced as the node reduces a scan."""
+    own = tuple(float(step) for step in torso.step_mm)
+    if np.allclose(own, step_mm):
+        return torso
+    volume = Volume(hu=torso.hu, affine_lps=np.diag([*own, 1.0])[[2, 1, 0, 3]])
+    coarse = resample(volume, tuple(step_mm))
+
+    def placed(index: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        at_mm = (volume.affine_lps[:3, :3] @ index.T).T + volume.affine_lps[:3, 3]
+        there = [index_at(coarse.affine_lps, one) for one in np.atleast_2d(at_mm)]
+        return np.stack(there).astype(np.float32).reshape(index.shape)
+
+    return replace(
+        torso,
+        hu=np.rint(coarse.hu).astype(np.int16),
+        labels=nearest_labels(torso.labels, volume, coarse),
+        tissues=nearest_labels(torso.tissues, volume, coarse)
+        if torso.tissues.size
+        else torso.tissues,
+        body_centre=placed(torso.body_centre),
+        landmarks=placed(torso.landmarks) if torso.landmarks.size else torso.landmarks,
+        step_mm=np.array(coarse.spacing_mm, np.float32),
     )
 
 

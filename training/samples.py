@@ -17,6 +17,11 @@ def _unknown() -> npt.NDArray[np.float32]:
     return np.zeros((0, 3), np.float32)
 
 
+def _four_mm() -> npt.NDArray[np.float32]:
+    """Of pools that do not say."""
+    return np.full(3, 4.0, np.float32)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Sample:
     """Arrays that belong together; the file holds one array per field."""
@@ -40,7 +45,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TorsoSample(Sample):
-    """A torso at the organ network's step."""
+    """A torso at the pool's step, from which each task makes its own."""
 
     hu: npt.NDArray[np.int16]
     """[slice, row, column], canonical order."""
@@ -52,6 +57,8 @@ class TorsoSample(Sample):
     """Fine tissue per voxel, so that the torso can be painted anew; empty in pools that lack it."""
     landmarks: npt.NDArray[np.float32] = field(default_factory=_unknown)
     """Index (slice, row, column) of each landmark of the L3 locator, in the field or not; NaN where the anatomy has none."""
+    step_mm: npt.NDArray[np.float32] = field(default_factory=_four_mm)
+    """Of slices, rows and columns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

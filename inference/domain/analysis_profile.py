@@ -114,6 +114,8 @@ class Profile:
     """None: organs are not segmented."""
     organ_grid_shifts: tuple[float, ...] = (0.0, 0.5)
     """Where the organ network is asked: grids moved by so many voxels; one grid takes half the time of two."""
+    fine_organ_model: str | None = None
+    """A second network of the same organs on a finer grid: what both say is added up; None: the one is asked alone."""
     organ_patches: OrganPatches = OrganPatches.EXACT
     """Of a network that nnU-Net trained; our own are asked as they were tested."""
     tables: tuple[str, ...] = ("kr-kim-2021",)
@@ -149,6 +151,13 @@ class Profile:
                 advice="Name organ_model in the profile, or take [refine] out.",
             )
 
+        if self.fine_organ_model is not None and self.organ_model is None:
+            raise ConfigurationInvalid(
+                found=f"{self.name}: fine_organ_model without organ_model",
+                wanted="a network beside which it is asked",
+                advice="Name organ_model in the profile; a fine network alone is named there.",
+            )
+
     @property
     def content_hash(self) -> str:
         """Hex digest of everything that changes a result."""
@@ -158,7 +167,8 @@ class Profile:
     @property
     def models(self) -> tuple[str, ...]:
         """Names of the models this profile runs."""
-        named = (self.level_model, self.spine_model, self.tissue_model, self.organ_model)
+        organs = (self.organ_model, self.fine_organ_model)
+        named = (self.level_model, self.spine_model, self.tissue_model, *organs)
         return tuple(name for name in named if name)
 
 

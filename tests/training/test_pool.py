@@ -1,16 +1,19 @@
 """Pools: whole files, true landmarks, the node's own preprocessing, seeds that stay on their side."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from inference.domain.errors import ConfigurationInvalid
 from inference.domain.volume import Volume, affine_from_axes
 from inference.stages.projections import LANDMARKS
 from tests.unit.training.templates.tiny_torso import tiny_template
+from training.config import load_config
 from training.pool import FIRST_UNSEEN_SEED, PoolOrder, make_pools, write_torso
-from training.pool_samples import landmark_lps_mm, projection_sample, random_field
+from training.pool_samples import at_step, landmark_lps_mm, projection_sample, random_field
 from training.samples import (
     ProjectionSample,
     SliceSample,
@@ -19,8 +22,12 @@ from training.samples import (
     sample_files,
     seed_of,
 )
+from training.source import Source
 from training.specification import ORGANS, TISSUE
 from training.synthetic.spine import Vertebra
+from training.tasks.organs import OrganTask
+
+CONFIGS = Path(__file__).parents[2] / "training" / "configs"
 
 VERTEBRAE = {
     "L2": Vertebra(z_low_mm=20.0, z_high_mm=45.0, centre_lps_mm=(0.0, 0.0, 32.0)),
@@ -168,3 +175,68 @@ def test_painted_patients_lie_beside_the_procedural_ones(tmp_path: Path) -> None
     assert set(np.unique(slices.labels)) == {0, 1, 2, 3}
     rows = ProjectionSample.read(sample_files(tmp_path, ProjectionSample)[0]).landmark_rows
     assert np.isfinite(rows).all() or np.isnan(rows[LANDMARKS.index("L5")])
+
+
+def marked_torso() -> TorsoSample:
+    """At 3 mm, with an organ, a bright body and a landmark in its middle; one landmark is nowhere."""
+    hu = np.full((40, 36, 44), -100, np.int16)
+    labels = np.zeros(hu.shape, np.uint8)
+    labels[10:30, 8:24, 6:30] = 1
+    hu[18:22, 22:30, 18:26] = 700
+    return TorsoSample(
+        hu=hu,
+        labels=labels,
+        tissues=labels,
+        body_centre=np.array([19.5, 17.5, 21.5], np.float32),
+        landmarks=np.array([[19.5, 25.5, 21.5], [np.nan] * 3], np.float32),
+        step_mm=np.full(3, 3.0, np.float32),
+    )
+
+
+def test_a_torso_is_brought_onto_the_grid_of_a_task() -> None:
+    fine = marked_torso()
+
+    coarse = at_step(fine, (4.0, 4.0, 4.0))
+
+    assert coarse.hu.shape == tuple(round(n * 3 / 4) for n in fine.hu.shape)
+    volumes = [float((one.labels == 1).sum() * one.step_mm.prod()) for one in (fine, coarse)]
+    assert volumes[1] == pytest.approx(volumes[0], rel=0.1)
+    assert (coarse.tissues == coarse.labels).all()
+    bright = np.argwhere(coarse.hu > 300).mean(axis=0)
+    assert coarse.landmarks[0] == pytest.approx(bright, abs=0.3)
+    assert np.isnan(coarse.landmarks[1]).all()
+    middle = (np.array(coarse.hu.shape) - 1) / 2
+    assert coarse.body_centre == pytest.approx(middle, abs=0.3)
+
+
+def test_a_torso_that_lies_on_the_grid_is_taken_as_it_is() -> None:
+    fine = marked_torso()
+
+    assert at_step(fine, (3.0, 3.0, 3.0)) is fine
+
+
+def test_pools_that_do_not_say_their_step_are_of_four_millimetres(tmp_path: Path) -> None:
+    fine = marked_torso()
+    np.savez(tmp_path / "old.npz", hu=fine.hu, labels=fine.labels, body_centre=fine.body_centre)
+
+    old = TorsoSample.read(tmp_path / "old.npz")
+
+    assert (old.step_mm == 4.0).all()
+    assert at_step(old, (4.0, 4.0, 4.0)) is old
+    assert at_step(old, (8.0, 8.0, 8.0)).landmarks.size == 0
+
+
+@pytest.mark.parametrize("step_mm", [3.0, 4.0])
+def test_organs_learn_on_the_grid_of_their_configuration(tmp_path: Path, step_mm: float) -> None:
+    for seed in range(8):
+        marked_torso().write(tmp_path / "torso" / f"{seed:06d}.npz")
+    config = replace(
+        load_config(CONFIGS / "organs.toml"),
+        input_shape=(16, 16, 16),
+        spacing_mm=(step_mm,) * 3,
+        validation_share=0.3,
+    )
+    task = OrganTask(config, Source(folder=tmp_path), torch.device("cpu"))
+    task.grow()
+
+    assert task._store.training[0]["hu"].shape[0] == round(40 * 3 / step_mm)

@@ -70,7 +70,7 @@ def _organs(volume: Volume, networks: Networks) -> LabelMap | None:
     if networks.organs is None:
         return None
     shifts = networks.profile.organ_grid_shifts
-    return segment_organs(volume, networks.organs, shifts, silent)
+    return segment_organs(volume, networks.organs, shifts, silent, fine=networks.fine_organs)
 
 
 def _over(picture: Rgb, found: Labels, true: Labels, structures: Mapping[int, Structure]) -> Rgb:

@@ -66,11 +66,10 @@ class Settings:
         """Names of those that the parts ask."""
         profile, parts = self.profile, self.possible
         if Part.LEVEL in parts:
-            profile = profile if Part.ORGANS in parts else replace(profile, organ_model=None)
-            return profile.models
+            return (profile if Part.ORGANS in parts else without_organs(profile)).models
         tissue = (profile.tissue_model,) if Part.TISSUE in parts else ()
-        organs = (profile.organ_model,) if Part.ORGANS in parts and profile.organ_model else ()
-        return (*tissue, *organs)
+        both = (profile.organ_model, profile.fine_organ_model) if Part.ORGANS in parts else ()
+        return (*tissue, *(name for name in both if name))
 
     def identity(self) -> dict[str, Any]:
         """Scores of two runs may be put together where this is the same."""
@@ -100,6 +99,11 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def without_organs(profile: Profile) -> Profile:
+    """The profile that asks for body composition alone."""
+    return replace(profile, organ_model=None, fine_organ_model=None)
+
+
 class Networks:
     """Those that the wanted parts need, on one core."""
 
@@ -110,13 +114,16 @@ class Networks:
             self.models: Models | None = None
             if Part.LEVEL in parts:
                 # Organs are asked apart, so that they are scored where L3 is not in the field, too.
-                self.models = load_models(replace(profile, organ_model=None), models_folder=folder)
+                self.models = load_models(without_organs(profile), models_folder=folder)
             self.tissue: Predictor | None = None
             if Part.TISSUE in parts:
                 self.tissue = load_predictor(profile.tissue_model, "l3-tissue", folder)
             self.organs: Predictor | None = None
+            self.fine_organs: Predictor | None = None
             if Part.ORGANS in parts and profile.organ_model:
                 self.organs = load_predictor(profile.organ_model, "organs", folder)
+            if Part.ORGANS in parts and profile.fine_organ_model:
+                self.fine_organs = load_predictor(profile.fine_organ_model, "organs", folder)
 
 
 class one_core:  # noqa: N801 - read as a word of the with statement
@@ -143,7 +150,9 @@ def score_case(case: EvaluatedCase, order: CaseOrder, networks: Networks) -> Cas
     organs = OrganScores(organs={}, invented_ml={}, swapped=(), side_doubts=())
     if networks.organs is not None:
         shifts = networks.profile.organ_grid_shifts
-        found = segment_organs(painted.volume, networks.organs, shifts, silent)
+        found = segment_organs(
+            painted.volume, networks.organs, shifts, silent, fine=networks.fine_organs
+        )
         organs = organ_scores(painted, found)
     return CaseScore(
         seed=order.seed,

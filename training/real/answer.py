@@ -24,7 +24,7 @@ from inference.pipeline import (
 )
 from inference.stages.quality import patient_flags, scan_flags
 
-OPTIONAL_MODELS = ("spine_model", "organ_model")
+OPTIONAL_MODELS = ("spine_model", "organ_model", "fine_organ_model")
 
 
 class Outcome(StrEnum):

@@ -1,6 +1,7 @@
 """L3 in three dimensions: trunks turned, resized and cut to random fields, with a curve per landmark."""
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ from training.augment import (
 )
 from training.config import TrainConfig
 from training.losses import landmark_curves, landmark_loss
+from training.pool_samples import at_step
 from training.samples import TorsoSample
 from training.source import Source
 from training.tasks.level_scores import LevelCount
@@ -42,7 +44,8 @@ class SpineTask:
     def __init__(self, config: TrainConfig, source: Source, device: torch.device) -> None:
         self._config = config
         self._device = device
-        self._store = ExampleStore(source.folder, TorsoSample, config, device)
+        on_our_grid = partial(at_step, step_mm=(TRUNK_STEP_MM,) * 3)
+        self._store = ExampleStore(source.folder, TorsoSample, config, device, on_our_grid)
         self._repainter = Repainter(config.repainted_share, device)
         self._shape = config.input_shape
 

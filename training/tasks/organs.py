@@ -1,4 +1,6 @@
-"""Organs: random patches of torsos at 4 mm, cut about the body's middle."""
+"""Organs: random patches of torsos at the network's step, cut about the body's middle."""
+
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +24,7 @@ from training.augment import (
 )
 from training.config import TrainConfig
 from training.losses import balanced_segmentation_loss
+from training.pool_samples import at_step
 from training.samples import TorsoSample
 from training.source import Source
 from training.specification import ORGANS
@@ -47,7 +50,9 @@ class OrganTask:
     def __init__(self, config: TrainConfig, source: Source, device: torch.device) -> None:
         self._config = config
         self._device = device
-        self._store = ExampleStore(source.folder, TorsoSample, config, device)
+        self._step_mm = config.specification.spacing_mm
+        on_our_grid = partial(at_step, step_mm=self._step_mm)
+        self._store = ExampleStore(source.folder, TorsoSample, config, device, on_our_grid)
         self._repainter = Repainter(config.repainted_share, device)
         self._shape = config.input_shape
         # A rotated and shrunk patch reaches beyond itself; without the margin it would meet air.
@@ -73,11 +78,11 @@ class OrganTask:
         labels = torch.stack([patch for _, patch in patches])
         matrix, shift = random_affine(count, 3, config.augmentation, chance, max_shift=0.5)
         grid = affine_grid(matrix, shift, self._outer, self._shape)
-        bend = config.augmentation.elastic_mm / ORGANS.spacing_mm[0]
+        bend = config.augmentation.elastic_mm / self._step_mm[0]
         grid = elastic_grid(grid, self._outer, bend, chance)
-        swell = config.augmentation.swell_mm / ORGANS.spacing_mm[0]
+        swell = config.augmentation.swell_mm / self._step_mm[0]
         grid = swollen_grid(grid, labels, swell, len(ORGANS.labels), chance)
-        drift = config.augmentation.drift_mm / ORGANS.spacing_mm[0]
+        drift = config.augmentation.drift_mm / self._step_mm[0]
         grid = drifted_grid(grid, labels, drift, len(ORGANS.labels), chance)
         hu, labels = warp_hu(hu, grid), warp_labels(labels, grid)
         hu = vary_hu(hu, config.augmentation, chance)
@@ -105,13 +110,13 @@ class OrganTask:
             centre[0] = float(organ_slices[chance.choice(len(organ_slices), 1)[0]])
         else:
             centre[0] = float(chance.choice(slices, 1)[0])
-        reach = self._config.augmentation.shift_mm / ORGANS.spacing_mm[0]
+        reach = self._config.augmentation.shift_mm / self._step_mm[0]
         offset = chance.host.uniform(-reach, reach, 3).tolist()
         centre = [middle + by for middle, by in zip(centre, offset, strict=True)]
         hu, labels = cut(example, centre, self._outer)
         if self._repainter.takes(example, chance):
             _, tissues = cut(example | {"labels": example["tissues"]}, centre, self._outer)
-            return self._repainter.hu(tissues[0], ORGANS.spacing_mm, chance)[None], labels.to(
+            return self._repainter.hu(tissues[0], self._step_mm, chance)[None], labels.to(
                 self._device
             )
         return hu.to(self._device), labels.to(self._device)

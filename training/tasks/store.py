@@ -1,9 +1,10 @@
 """A pool's examples as tensors, kept on the accelerator while they fit; takes in what the pool gains during training."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,11 +22,21 @@ IMAGE_NDIM = 3
 Example = dict[str, Tensor]
 
 
+def as_it_is(sample: Sample) -> Sample:
+    """A pool's example that a task takes unchanged."""
+    return sample
+
+
 class ExampleStore:
     """Training and validation examples of one kind; one file may hold several."""
 
     def __init__(
-        self, pool: Path, kind: type[Sample], config: TrainConfig, device: torch.device
+        self,
+        pool: Path,
+        kind: type[Sample],
+        config: TrainConfig,
+        device: torch.device,
+        prepare: Callable[[Any], Sample] = as_it_is,
     ) -> None:
         self.training: list[Example] = []
         self.validation: list[Example] = []
@@ -33,6 +44,7 @@ class ExampleStore:
         self._kind = kind
         self._config = config
         self._device = device
+        self._prepare = prepare
         self._seen: set[Path] = set()
 
     def grow(self) -> None:
@@ -40,7 +52,7 @@ class ExampleStore:
         fresh = [path for path in sample_files(self._pool, self._kind) if path not in self._seen]
         self._seen.update(fresh)
         with ThreadPoolExecutor(READERS) as readers:
-            for path, sample in zip(fresh, readers.map(self._kind.read, fresh), strict=True):
+            for path, sample in zip(fresh, readers.map(self._read, fresh), strict=True):
                 self._add(path, sample)
         for part, examples in (("training", self.training), ("validation", self.validation)):
             if not examples:
@@ -49,6 +61,9 @@ class ExampleStore:
                     wanted=f"a pool of {self._kind.__name__} files with both parts",
                     advice="Make a larger pool: python -m training pool --help.",
                 )
+
+    def _read(self, path: Path) -> Sample:
+        return self._prepare(self._kind.read(path))
 
     def origin(self) -> str:
         """What the training examples were made from, in a sentence."""

@@ -15,7 +15,7 @@ from inference.kernels.patch_plan import HALF, THREE_QUARTERS, PatchPlan, plan_p
 from inference.measure_findings import Facts
 from inference.nnunet.grids import nonzero_box, scan_grid
 from inference.pipeline import Stopwatch, analyse_organs, silent
-from inference.segment_organs import FAST_FLAG, body_field, segment_organs
+from inference.segment_organs import FAST_FLAG, Patching, body_field, segment_organs
 from tests.fuzz.target import fake_models
 from tests.unit.inference.nnunet.test_organs_by_recipe import network
 from tests.unit.inference.nnunet.test_recipe_in_manifest import RECIPE
@@ -40,7 +40,11 @@ def labelled(
 ) -> tuple[LabelMap, PatchPlan]:
     plans: list[PatchPlan] = []
     found = segment_organs(
-        patient, predictor, (0.0,), lambda _stage, _share: None, patches, plans.append
+        patient,
+        predictor,
+        (0.0,),
+        lambda _stage, _share: None,
+        Patching(patches=patches, told=plans.append),
     )
     (plan,) = plans
     return found, plan

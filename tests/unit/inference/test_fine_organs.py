@@ -1,0 +1,104 @@
+"""Organs by two networks: what both say is added up, and results name both."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from inference.domain.analysis_profile import profile_from_toml
+from inference.domain.errors import ConfigurationInvalid, ModelUnusable
+from inference.domain.labelmap import Structure
+from inference.domain.measurement import Patient
+from inference.domain.volume import Volume, affine_from_axes
+from inference.measure_findings import Facts
+from inference.pipeline import Stopwatch, analyse_volume, silent
+from inference.segment_organs import require_same_organs, segment_organs
+from tests.unit.inference.fake_predictors import FakePredictor, Float, make_manifest
+from tests.unit.inference.nnunet.test_recipe_in_manifest import RECIPE
+from tests.unit.training.real.phantom import models, volume
+
+LABELS = ("background", "pancreas")
+STEPS = (2.0, 2.0, 2.0)
+BLOCK = (slice(8, 20), slice(10, 26), slice(8, 20))
+
+
+def network(in_block: float, spacing_mm: float = 2.0) -> FakePredictor:
+    """Speaks for the pancreas in the bright block by so many logits, and against it elsewhere."""
+    manifest = make_manifest(labels=LABELS)
+    spec = replace(manifest.input, spacing_mm=(spacing_mm,) * 3)
+
+    def logits(batch: Float) -> Float:
+        pancreas = np.where(batch[:, 0] > 0.4, in_block, -9.0)
+        return np.stack([np.zeros_like(pancreas), pancreas], axis=1).astype(np.float32)
+
+    return FakePredictor(replace(manifest, input=spec), logits)
+
+
+def body() -> Volume:
+    hu = np.full((30, 40, 44), 100, np.int16)
+    hu[BLOCK] = 700
+    return Volume(hu=hu, affine_lps=affine_from_axes((-48.0, -44.0, 0.0), np.eye(3)[::-1], STEPS))
+
+
+@pytest.mark.parametrize(("first", "fine", "is_found"), [(2.0, -1.0, True), (1.0, -2.0, False)])
+def test_the_stronger_opinion_holds(first: float, fine: float, *, is_found: bool) -> None:
+    shares: list[float] = []
+    organs = segment_organs(
+        body(), network(first), (0.0,), lambda _, share: shares.append(share), fine=network(fine)
+    )
+
+    found = organs.mask(Structure.PANCREAS)
+    assert found[BLOCK].all() == is_found
+    assert found.any() == is_found
+    assert shares == sorted(shares)
+    assert 0.4 < shares[len(shares) // 2] <= shares[-1] <= 0.9
+
+
+def test_each_is_asked_on_its_own_grid() -> None:
+    """Twice on 4 mm, once on 2 mm: eight times the voxels of one look at 4 mm."""
+    first, fine = network(1.0, 4.0), network(1.0, 2.0)
+
+    segment_organs(body(), first, (0.0, 0.5), silent, fine=fine)
+
+    patches = [sum(shape[0] for shape in one.shapes) for one in (first, fine)]
+    assert patches[1] > 2 * patches[0]
+
+
+def test_networks_of_other_organs_are_not_added_up() -> None:
+    ours = make_manifest(labels=LABELS)
+    for other in (
+        make_manifest(labels=("background", "liver")),
+        replace(ours, recipe=RECIPE),
+    ):
+        with pytest.raises(ModelUnusable, match="fine_organ_model"):
+            require_same_organs(ours, other)
+    require_same_organs(ours, make_manifest(labels=LABELS))
+
+
+def test_a_profile_names_it_beside_the_first() -> None:
+    base = 'description = "mine"\nlevel_model = "l"\ntissue_model = "t"\n'
+    fine = 'fine_organ_model = "finer"\n'
+
+    assert profile_from_toml(f'{base}organ_model = "o"\n{fine}', "mine").models == (
+        "l",
+        "t",
+        "o",
+        "finer",
+    )
+    with pytest.raises(ConfigurationInvalid, match="fine_organ_model without organ_model"):
+        profile_from_toml(base + fine, "mine")
+
+
+def test_results_name_both_networks() -> None:
+    one = models()
+    organs = one.organs
+    assert organs is not None
+    finer = FakePredictor(replace(organs.manifest, name="finer"), organs.predict)
+    two = replace(one, fine_organs=finer)
+
+    report = analyse_volume(
+        volume(), Facts(patient=Patient(), contrast="none"), two, Stopwatch(silent)
+    ).report
+
+    assert [use.name for use in report.models if use.task == "organs"] == ["fake", "finer"]
+    assert len(report.organ_patches) == 3
