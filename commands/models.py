@@ -2,7 +2,16 @@
 
 import argparse
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from inference.domain.manifest import ModelManifest
+    from inference.domain.refiner import RefinerManifest
+
+EARLIER = " Started from the weights"
+"""What follows of a training's history is on the model's card."""
 
 
 def add_options(models: argparse.ArgumentParser) -> None:
@@ -13,47 +22,50 @@ def add_options(models: argparse.ArgumentParser) -> None:
 def list_models(options: argparse.Namespace) -> int:
     """habitus models"""
     from inference.domain.errors import ModelUnusable
-    from inference.engine.model_store import SHIPPED_MODELS, model_names, verified_manifest
+    from inference.engine import model_store as store
 
-    folder = options.models or SHIPPED_MODELS
-    earlier = " Started from the weights"
-    status = 0
-    for name in model_names(folder):
-        try:
-            manifest = verified_manifest(name, folder)
-        except ModelUnusable as error:
-            sys.stdout.write(f"{name:12} UNUSABLE: {error}\n")
-            status = error.exit_status
-            continue
-        sys.stdout.write(
-            f"{name:12} {manifest.version:8} {manifest.task:10} {manifest.parameters / 1e6:.2f} M parameters  "
-            f"sha256 {manifest.onnx_sha256[:12]}  "
-            f"trained on: {manifest.training_data.partition(earlier)[0]}\n"
-        )
-    status = max(status, _list_refiners(folder), _list_calibrations(folder))
-    if not model_names(folder):
+    folder = options.models or store.SHIPPED_MODELS
+    names = store.model_names(folder)
+    status = max(
+        _listed(names, lambda name: _line(store.verified_manifest(name, folder))),
+        _listed(
+            store.refiner_names(folder),
+            lambda name: _refiner_line(store.verified_refiner(name, folder)),
+        ),
+        _list_calibrations(folder),
+    )
+    if not names:
         raise ModelUnusable(found=f"no model in {folder}", wanted="models", advice="Run make onnx.")
     return status
 
 
-def _list_refiners(folder: Path) -> int:
-    """Networks that redraw organs slice by slice."""
+def _listed(names: Iterable[str], line_of: Callable[[str], str]) -> int:
+    """A line for each; the exit status of the last that is broken, or 0."""
     from inference.domain.errors import ModelUnusable
-    from inference.engine.model_store import refiner_names, verified_refiner
 
     status = 0
-    for name in refiner_names(folder):
+    for name in names:
         try:
-            manifest = verified_refiner(name, folder)
+            line = line_of(name)
         except ModelUnusable as error:
-            sys.stdout.write(f"{name:12} UNUSABLE: {error}\n")
-            status = error.exit_status
-            continue
-        sys.stdout.write(
-            f"{name:12} {manifest.version:8} {manifest.task:10} {manifest.parameters / 1e6:.2f} M parameters  "
-            f"sha256 {manifest.sha256[:12]}  trained on: {manifest.training_data}\n"
-        )
+            line, status = f"UNUSABLE: {error}", error.exit_status
+        sys.stdout.write(f"{name:12} {line}\n")
     return status
+
+
+def _line(manifest: "ModelManifest") -> str:
+    return _in_words(manifest, manifest.onnx_sha256)
+
+
+def _refiner_line(manifest: "RefinerManifest") -> str:
+    return _in_words(manifest, manifest.sha256)
+
+
+def _in_words(manifest: "ModelManifest | RefinerManifest", sha256: str) -> str:
+    return (
+        f"{manifest.version:8} {manifest.task:10} {manifest.parameters / 1e6:.2f} M parameters  "
+        f"sha256 {sha256[:12]}  trained on: {manifest.training_data.partition(EARLIER)[0]}"
+    )
 
 
 def _list_calibrations(folder: Path) -> int:
