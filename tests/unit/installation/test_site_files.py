@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from inference.engine.providers import DEFAULT_PROVIDERS
-from installation.places import Places
-from installation.site_files import SETTINGS, Site, make_site_files
+from installation.places import SETTINGS, Places
+from installation.site_files import Site, make_site_files
 
 
 @pytest.mark.parametrize(
