@@ -358,7 +358,8 @@ def test_an_environment_that_is_not_complete_is_told_in_words(
     def lacks(_: object) -> int:
         raise ModuleNotFoundError(name="pydantic")
 
-    monkeypatch.setattr("commands.doctor.diagnose", lacks)
+    doctor = ("doctor", lacks, lambda _parser: None, "as it is where packages are missing")
+    monkeypatch.setattr(habitus, "SUB_COMMANDS", (doctor,))
 
     assert habitus.main(["doctor"]) == 1
     assert "without pydantic" in capsys.readouterr().err
