@@ -20,8 +20,7 @@ from training.templates.template import Codes, Template
 KIDNEYS = (Tissue.KIDNEY_RIGHT, Tissue.KIDNEY_LEFT)
 USUAL_ML = {
     Tissue.SPLEEN: (90.0, 420.0),
-    Tissue.STOMACH_CONTENT: (90.0, 450.0),
-    Tissue.GALLBLADDER: (8.0, 80.0),
+    Tissue.GALLBLADDER: (12.0, 70.0),
     Tissue.PANCREAS: (45.0, 120.0),
     Tissue.DUODENUM: (35.0, 90.0),
     Tissue.ADRENAL_RIGHT: (2.2, 6.5),
@@ -37,10 +36,9 @@ MOVED_MM = {
     Tissue.KIDNEY_RIGHT: (20.0, 12.0, 14.0),
     Tissue.KIDNEY_LEFT: (20.0, 12.0, 14.0),
     Tissue.SPLEEN: (20.0, 12.0, 8.0),
-    Tissue.GALLBLADDER: (15.0, 12.0, 15.0),
+    Tissue.GALLBLADDER: (10.0, 8.0, 8.0),
     Tissue.PANCREAS: (10.0, 8.0, 10.0),
     Tissue.DUODENUM: (10.0, 8.0, 10.0),
-    Tissue.STOMACH_CONTENT: (15.0, 10.0, 10.0),
     Tissue.ADRENAL_RIGHT: (8.0, 5.0, 6.0),
     Tissue.ADRENAL_LEFT: (8.0, 5.0, 6.0),
 }
