@@ -100,12 +100,12 @@ the checkpoint itself. {kept_back}:
 def _told_by_run(training_data: str) -> str:
     """What the weights come from, the last first; what several averaged runs began with stands once."""
     intro, *runs = AVERAGED_RUN.split(training_data)
+    first, *before = map(str.strip, intro.split(BEFORE))
+    if before:
+        first = f"{first}\n\nBefore, the last first:\n\n{_bullets(before)}\n"
     if not runs:
-        first, *before = intro.split(BEFORE)
-        return "\n\nBefore, the last first:\n\n".join(
-            [first, *([_bullets(before) + "\n"] if before else [])]
-        )
-    lines, told = [intro.strip(), ""], dict[str, int]()
+        return first
+    lines, told = [first, ""], dict[str, int]()
     for number, run in enumerate(runs, start=1):
         lines.append(f"{number}. {run.split(BEFORE)[0].strip()}")
         for stage in map(str.strip, run.split(BEFORE)[1:]):

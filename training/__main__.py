@@ -107,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     everything.add_argument("--seed", type=int, default=0)
     everything.add_argument(
-        "--most-anatomies", type=int, default=1600, help="the pool stops growing there (16 MB each)"
+        "--most-anatomies", type=int, default=1600, help="the pool stops growing there (20 MB each)"
     )
     everything.add_argument(
         "--configs", type=Path, default=CONFIGS, help="folder of the three configurations"

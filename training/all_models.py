@@ -39,7 +39,7 @@ class Everything:
     code_revision: str
     configs: Path
     most_anatomies: int
-    """Ends the growth: 16 MB each, on disk and on the accelerator."""
+    """Ends the growth: about 20 MB each on disk."""
     templates: tuple[Path, ...] = ()
     """Anatomies to paint from, beside the procedural torso."""
     relatives: int = 0

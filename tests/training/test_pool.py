@@ -25,6 +25,7 @@ from training.samples import (
 from training.source import Source
 from training.specification import ORGANS, TISSUE
 from training.synthetic.spine import Vertebra
+from training.tasks.l3_spine import SpineTask
 from training.tasks.organs import OrganTask
 
 CONFIGS = Path(__file__).parents[2] / "training" / "configs"
@@ -240,3 +241,13 @@ def test_organs_learn_on_the_grid_of_their_configuration(tmp_path: Path, step_mm
     task.grow()
 
     assert task._store.training[0]["hu"].shape[0] == round(40 * 3 / step_mm)
+
+
+def test_the_spine_is_learned_on_the_grid_that_the_node_shows(tmp_path: Path) -> None:
+    for seed in range(8):
+        marked_torso().write(tmp_path / "torso" / f"{seed:06d}.npz")
+    config = replace(load_config(CONFIGS / "l3_spine.toml"), validation_share=0.3)
+    task = SpineTask(config, Source(folder=tmp_path), torch.device("cpu"))
+    task.grow()
+
+    assert task._store.training[0]["step_mm"].tolist() == [4.0, 4.0, 4.0]

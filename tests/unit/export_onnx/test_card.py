@@ -77,8 +77,13 @@ def test_what_averaged_runs_began_with_stands_once() -> None:
 
 
 def test_what_one_run_began_with_stands_below_it() -> None:
-    told = "40 scans. Before: 7 boxes. Before: 3 balls."
+    mean = "Mean of the weights of 2 runs. (1) 30 steps: 3 balls. (2) 20 steps: 4 balls."
+    told = f"40 scans. Before: 7 boxes. Before: {mean}"
 
     card = model_card(organs_manifest(), replace(HISTORY, training_data=told), is_shipped=False)
 
-    assert "40 scans.\n\nBefore, the last first:\n\n- 7 boxes.\n- 3 balls.\n" in card
+    assert (
+        "40 scans.\n\nBefore, the last first:\n\n- 7 boxes.\n- Mean of the weights of 2 runs.\n"
+        in card
+    )
+    assert "\n1. 30 steps: 3 balls.\n2. 20 steps: 4 balls.\n" in card

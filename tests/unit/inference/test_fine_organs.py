@@ -1,17 +1,21 @@
 """Organs by two networks: what both say is added up, and results name both."""
 
+import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from inference.domain.analysis_profile import profile_from_toml
+from inference.domain.analysis_profile import load_profile, profile_from_toml
 from inference.domain.errors import ConfigurationInvalid, ModelUnusable
 from inference.domain.labelmap import Structure
 from inference.domain.measurement import Patient
 from inference.domain.volume import Volume, affine_from_axes
+from inference.engine.model_store import SHIPPED_MODELS
 from inference.measure_findings import Facts
-from inference.pipeline import Stopwatch, analyse_volume, silent
+from inference.pipeline import Stopwatch, analyse_volume, load_models, silent
 from inference.segment_organs import require_same_organs, segment_organs
 from tests.unit.inference.fake_predictors import FakePredictor, Float, make_manifest
 from tests.unit.inference.nnunet.test_recipe_in_manifest import RECIPE
@@ -102,3 +106,16 @@ def test_results_name_both_networks() -> None:
 
     assert [use.name for use in report.models if use.task == "organs"] == ["fake", "finer"]
     assert len(report.organ_patches) == 3
+
+
+def test_a_profile_of_networks_that_cannot_be_added_up_is_not_loaded(tmp_path: Path) -> None:
+    for name in ("l3-level", "l3-spine", "l3-tissue", "organs"):
+        (tmp_path / name).symlink_to(SHIPPED_MODELS / name)
+    shutil.copytree(SHIPPED_MODELS / "organs", tmp_path / "finer")
+    told = json.loads((tmp_path / "finer" / "manifest.json").read_text())
+    told["name"] = "finer"
+    told["output"]["labels"][1:3] = reversed(told["output"]["labels"][1:3])
+    (tmp_path / "finer" / "manifest.json").write_text(json.dumps(told))
+
+    with pytest.raises(ModelUnusable, match="finer with other organs"):
+        load_models(replace(load_profile("abdomen"), fine_organ_model="finer"), ("cpu",), tmp_path)
