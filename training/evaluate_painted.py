@@ -145,7 +145,7 @@ def _require_unseen(settings: Settings) -> None:
                 raise ConfigurationInvalid(
                     found=f"{name} {manifest.version}, which was trained on {path.stem}",
                     wanted="anatomies that none of the networks was trained on",
-                    advice="Name networks that never saw it with --models (ours lie in training/left_out), or other parts with --only;"
+                    advice="Name networks that never saw it with --models, another anatomy with --template, or other parts with --only;"
                     " --seen looks all the same.",
                 )
 

@@ -27,6 +27,8 @@ KIDNEYS = (
 RENAL_CORTEX_MM = 6.5
 CALCIFIED_MM = 2.6
 LEAST_ROOM_MM = 5.0
+BLOWN_UP = (-1.7, -0.5)
+"""Of a field of spread 1: below this, without and with much gas, a length of colon holds nothing else, at any depth."""
 BONY = tuple(CORTEX_MM)
 
 
@@ -129,7 +131,9 @@ def _bowel(spot: Spot, shown: Array, body: BodyPlan, fields: list[Array]) -> Non
     lumen = (labels == int(Tissue.BOWEL_CONTENT)) | (labels == int(Tissue.FAECES))
     surface = -95 + 70 * body.bowel_gas + 28 * slow
     gas = lumen & (spot.y_mm < surface)
-    labels[gas & (colon | (fields[0] > 0.9))] = int(Tissue.BOWEL_GAS)
+    blown_up = colon & (slow < BLOWN_UP[0] + (BLOWN_UP[1] - BLOWN_UP[0]) * body.bowel_gas)
+    gas = (gas & (colon | (fields[0] > 0.9))) | (lumen & blown_up)
+    labels[gas] = int(Tissue.BOWEL_GAS)
 
 
 def _mesentery(spot: Spot, body: BodyPlan, fields: list[Array]) -> None:

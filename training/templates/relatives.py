@@ -21,7 +21,7 @@ KIDNEYS = (Tissue.KIDNEY_RIGHT, Tissue.KIDNEY_LEFT)
 USUAL_ML = {
     Tissue.SPLEEN: (90.0, 420.0),
     Tissue.GALLBLADDER: (12.0, 70.0),
-    Tissue.PANCREAS: (45.0, 120.0),
+    Tissue.PANCREAS: (20.0, 120.0),
     Tissue.DUODENUM: (35.0, 90.0),
     Tissue.ADRENAL_RIGHT: (2.2, 6.5),
     Tissue.ADRENAL_LEFT: (2.2, 6.5),
@@ -74,10 +74,10 @@ PARTING_LEVEL = (-1.25, 0.6)
 PARTING_LIMITS = (-2.4, 0.3)
 VEINS_LOWER_MM = (0.0, 20.0)
 ASIDE_MM = {
-    Tissue.AORTA: ((-8.0, 2.0), (-6.0, 14.0)),
-    Tissue.INFERIOR_VENA_CAVA: ((-8.0, 2.0), (-10.0, 6.0)),
+    Tissue.AORTA: ((-12.0, 2.0), (-8.0, 26.0)),
+    Tissue.INFERIOR_VENA_CAVA: ((-10.0, 2.0), (-14.0, 8.0)),
 }
-"""How far a vessel bends out of its course, to the back and to the left."""
+"""How far a vessel bends out of its course, to the back and to the left: an old aorta is long and lies before the psoas."""
 BENT_AT = (0.35, 0.75)
 """Where it does so most, as a share of the height within which vessels run anew."""
 FIXED_LEVELS = (-4.5, 1.6)

@@ -10,6 +10,7 @@ from tests.unit.training.templates.tiny_torso import STEP_MM as TEMPLATE_STEP_MM
 from tests.unit.training.templates.tiny_torso import tiny_template
 from training.synthetic.labels import Labels, Tissue
 from training.synthetic.torso import Grid
+from training.templates import contents
 from training.templates.body_plan import BodyPlan, sample_body
 from training.templates.geometry import label_map
 from training.templates.patient import Patient, assembled, patient_of
@@ -288,3 +289,42 @@ def test_the_same_seed_gives_the_same_patient() -> None:
     assert first.spine == again.spine
     assert first.vertebrae == again.vertebrae
     assert first.body != other.body
+
+
+def bowel(seed: int, gas: float) -> dict[Tissue, int]:
+    """Voxels of what the bowel of a patient holds."""
+    body, spine = plans(seed)
+    whole = assembled(tiny_template(), replace(body, bowel_gas=gas, bowel_shrink_mm=2.0), spine)
+    low, high = whole.reach_mm
+    grid = Grid(
+        shape=(round((high - low) / 4.0), 70, 90),
+        spacing_mm=(4.0,) * 3,
+        origin_lps_mm=(-178.0, -138.0, low),
+    )
+    labels = label_map(whole, grid)
+    held = (Tissue.FAECES, Tissue.BOWEL_CONTENT, Tissue.BOWEL_GAS, Tissue.BOWEL_WALL)
+    return {tissue: int((labels == tissue).sum()) for tissue in held}
+
+
+def test_a_length_of_colon_that_is_blown_up_holds_gas_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(contents, "BLOWN_UP", (9.0, 9.0))
+    everywhere = bowel(3, 0.0)
+    monkeypatch.setattr(contents, "BLOWN_UP", (-9.0, -9.0))
+    nowhere = bowel(3, 0.0)
+
+    assert nowhere[Tissue.FAECES] > 0
+    assert everywhere[Tissue.FAECES] == 0
+    assert everywhere[Tissue.BOWEL_CONTENT] > 0, "the small bowel is none of it"
+    assert everywhere[Tissue.BOWEL_WALL] == nowhere[Tissue.BOWEL_WALL]
+
+
+def test_colons_with_much_gas_are_blown_up_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    def added(gas: float) -> int:
+        with monkeypatch.context() as patch:
+            patch.setattr(contents, "BLOWN_UP", (-9.0, -9.0))
+            without = sum(bowel(seed, gas)[Tissue.BOWEL_GAS] for seed in range(4))
+        return sum(bowel(seed, gas)[Tissue.BOWEL_GAS] for seed in range(4)) - without
+
+    assert added(1.0) > 2 * added(0.0) >= 0
