@@ -1,6 +1,7 @@
 """habitus models"""
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 EARLIER = " Started from the weights"
 """What follows of a training's history is on the model's card."""
+AVERAGED_RUN = re.compile(r"(?=\(\d+\) \d+ steps: )")
 
 
 def add_options(models: argparse.ArgumentParser) -> None:
@@ -64,8 +66,14 @@ def _refiner_line(manifest: "RefinerManifest") -> str:
 def _in_words(manifest: "ModelManifest | RefinerManifest", sha256: str) -> str:
     return (
         f"{manifest.version:8} {manifest.task:10} {manifest.parameters / 1e6:.2f} M parameters  "
-        f"sha256 {sha256[:12]}  trained on: {manifest.training_data.partition(EARLIER)[0]}"
+        f"sha256 {sha256[:12]}  trained on: {_last_runs(manifest.training_data)}"
     )
+
+
+def _last_runs(training_data: str) -> str:
+    """Without what the run, or each one of a mean, began with."""
+    runs = AVERAGED_RUN.split(training_data)
+    return " ".join(run.partition(EARLIER)[0].strip() for run in runs)
 
 
 def _list_calibrations(folder: Path) -> int:

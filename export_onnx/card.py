@@ -84,12 +84,20 @@ def _facts(manifest: ModelManifest) -> str:
 
 
 def _training(history: History) -> str:
+    told = _told_by_run(history.training_data)
+    code = f"code {history.code_revision[:12]}. The configuration"
+    if not history.metrics:
+        return f"""## Training
+
+{told}
+{history.step} steps in the last run, {history.elapsed_s:.0f} s in all of them together, {code} and its seed lie in
+the checkpoint itself. A mean is not scored on kept-back examples: what it can do stands below."""
     scores = "\n".join(f"| {name} | {value:.4f} |" for name, value in history.metrics.items())
     kept_back = OF_PATIENTS_KEPT_BACK if history.data_hash else OF_EXAMPLES_KEPT_BACK
     return f"""## Training
 
-{_told_by_run(history.training_data)}
-{history.step} steps in {history.elapsed_s:.0f} s, code {history.code_revision[:12]}. The configuration, its seed and these scores lie in
+{told}
+{history.step} steps in {history.elapsed_s:.0f} s, {code}, its seed and these scores lie in
 the checkpoint itself. {kept_back}:
 
 | score | value |

@@ -163,7 +163,8 @@ def slice_sample(
 def slice_levels_mm(
     vertebrae: Mapping[str, VertebralBody], rng: np.random.Generator
 ) -> list[float]:
-    """Random levels from T11 to S1: one in each of equal parts, so that every region is met."""
-    low, high = vertebrae["S1"].z_low_mm, vertebrae["T11"].z_high_mm
+    """Random levels from T11, or T12 where a map ends there, to S1: one in each of equal parts, so that every region is met."""
+    highest = "T11" if "T11" in vertebrae else "T12"
+    low, high = vertebrae["S1"].z_low_mm, vertebrae[highest].z_high_mm
     parts = np.linspace(low, high, SLICES_PER_ANATOMY + 1)
     return [float(rng.uniform(a, b)) for a, b in pairwise(parts)]

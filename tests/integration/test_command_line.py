@@ -16,6 +16,7 @@ from pydicom.uid import MRImageStorage
 
 import habitus
 from commands import import_nnunet
+from commands.models import _last_runs
 from training.synthetic.demo_series import write_demo_series
 
 ROOT = Path(__file__).parents[2]
@@ -237,6 +238,14 @@ def test_models_and_doctor_find_everything_in_order(capsys: pytest.CaptureFixtur
     assert {"l3-level", "l3-tissue", "organs"} <= set(listed.split())
     habitus.main(["doctor"])
     assert "onnxruntime" in capsys.readouterr().out
+
+
+def test_models_tell_every_run_of_a_mean_and_nothing_of_what_came_before() -> None:
+    earlier = "Started from the weights of 3 earlier steps. Before: 7 scans."
+    told = _last_runs(f"Mean of 2. (1) 4 steps: 8 scans. {earlier} (2) 5 steps: 9 scans. {earlier}")
+
+    assert told == "Mean of 2. (1) 4 steps: 8 scans. (2) 5 steps: 9 scans."
+    assert _last_runs(f"8 scans. {earlier}") == "8 scans."
 
 
 def test_help_is_quick_and_has_examples() -> None:

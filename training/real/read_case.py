@@ -12,6 +12,7 @@ from pydicom.uid import UID, CTImageStorage
 from inference.dicom.ct_series import CtSeries
 from inference.dicom.identity import derive_uid
 from inference.dicom.quiet import quietly
+from inference.dicom.read_file import has_dicom_mark
 from inference.dicom.read_series import load_series
 from inference.dicom.survey import survey_folder
 from inference.domain.analysis_profile import LossyPolicy, Profile
@@ -40,9 +41,24 @@ def read_case(path: Path, name: str, profile: Profile, known: KnownCase | None) 
     try:
         if nifti is not None:
             return _from_nifti(nifti, name, known)
+        _require_a_named_ct(path)
         return _from_dicom(path, name, profile, known)
     except HabitusError as refusal:
         return RealCase(name=name, volume=None, rejection=refusal, known=known)
+
+
+def _require_a_named_ct(path: Path) -> None:
+    """NIfTI files may be anything: which one is the CT is told by its name alone."""
+    if not path.is_dir():
+        return
+    files = [file for file in path.iterdir() if file.is_file()]
+    volumes = [file for file in files if file.name.endswith((".nii", ".nii.gz"))]
+    if volumes and not any(has_dicom_mark(file) for file in files):
+        raise UnreadableInput(
+            found=f"{len(volumes)} NIfTI file{'s' * (len(volumes) > 1)}, none of them called {CT_NAMES[0]}",
+            wanted=f"the CT as {' or '.join(CT_NAMES)}, its labels as {MERGED_LABELS[0]} or in {LABEL_FOLDER}/",
+            advice="Rename the file that holds the CT (docs/validation.md).",
+        )
 
 
 def _from_nifti(path: Path, name: str, known: KnownCase | None) -> RealCase:

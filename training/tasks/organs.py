@@ -32,14 +32,16 @@ from training.tasks.repaint import Repainter
 from training.tasks.scores import DiceCount
 from training.tasks.store import Example, ExampleStore
 
-ABDOMEN_SHARE = 0.8
-"""Part of the patches about a level that holds an organ; the others come from anywhere in the torso."""
+ABDOMEN_SHARE, PARTING_SHARE = 0.7, 0.15
+"""Parts of the patches about a level that holds an organ, and about the aorta's lower end, which fields of the pelvis show
+with hardly an organ beside it; the others come from anywhere in the torso."""
 THROUGH_THE_CHEST = (Structure.AORTA, Structure.INFERIOR_VENA_CAVA, Structure.ESOPHAGUS)
 ABDOMINAL = [
     channel
     for channel, label in enumerate(ORGANS.labels)
     if channel > 0 and label not in THROUGH_THE_CHEST
 ]
+AORTA = ORGANS.labels.index(Structure.AORTA.value)
 SHORTEST_FIELD = (0.25, 0.7, 0.7)
 """Part of the patch along z, y and x that a short or narrow scan still fills."""
 
@@ -106,8 +108,11 @@ class OrganTask:
         centre = self._middle(example)
         slices = example["hu"].shape[0]
         organ_slices = _organ_slices(example)
-        if len(organ_slices) and chance.host.random() < ABDOMEN_SHARE:
+        about = chance.host.random()
+        if len(organ_slices) and about < ABDOMEN_SHARE:
             centre[0] = float(organ_slices[chance.choice(len(organ_slices), 1)[0]])
+        elif about > 1 - PARTING_SHARE:
+            centre[0] = _parting(example)
         else:
             centre[0] = float(chance.choice(slices, 1)[0])
         reach = self._config.augmentation.shift_mm / self._step_mm[0]
@@ -139,6 +144,16 @@ def _organ_slices(example: Example) -> list[int]:
         example["organ_slices"] = present.nonzero()[:, 0].cpu()
     slices: list[int] = example["organ_slices"].tolist()
     return slices
+
+
+def _parting(example: Example) -> float:
+    """The lowest slice of the aorta, or of the torso where it has none; found once per torso."""
+    if "parting" not in example:
+        present = (example["labels"] == AORTA).flatten(1).any(1).nonzero()[:, 0]
+        example["parting"] = (
+            present[:1].cpu() if len(present) else torch.zeros(1, dtype=torch.int64)
+        )
+    return float(example["parting"][0])
 
 
 def cut(example: Example, centre: list[float], shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:

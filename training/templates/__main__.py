@@ -73,8 +73,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _build(options: argparse.Namespace) -> None:
-    from training.templates.build import build
+    from training.templates.build import COARSEST_MM, build
 
+    if not 0 < options.step_mm <= COARSEST_MM:
+        raise ConfigurationInvalid(
+            found=f"a step of {options.step_mm:g} mm",
+            wanted=f"a step above 0, up to {COARSEST_MM:g} mm",
+            advice="Leave --step-mm out: 1.5 mm is what the shipped networks were taught with.",
+        )
     template = build(options.source, options.attribution, options.step_mm)
     template.write(options.out)
     names = " ".join(str(name) for name in template.body_names)
@@ -90,10 +96,10 @@ def _relatives(options: argparse.Namespace) -> None:
     from training.templates.relatives import relative_of, sample_relative
     from training.templates.template import Template
 
-    if options.count < 1:
+    if options.count < 1 or options.seed < 0:
         raise ConfigurationInvalid(
-            found=f"{options.count} relatives",
-            wanted="one or more",
+            found=f"{options.count} relatives from seed {options.seed}",
+            wanted="one or more, from a seed that is not negative",
             advice="See python -m training.templates relatives --help.",
         )
     template = Template.read(options.template)
@@ -118,10 +124,10 @@ def _preview(options: argparse.Namespace) -> None:
     from training.templates.spine_plan import USUAL, VARIANTS
     from training.templates.template import Template
 
-    if options.cases < 1 or options.columns < 1:
+    if options.cases < 1 or options.columns < 1 or options.seed < 0:
         raise ConfigurationInvalid(
-            found=f"{options.cases} cases in {options.columns} columns",
-            wanted="one and more of each",
+            found=f"{options.cases} cases from seed {options.seed} in {options.columns} columns",
+            wanted="one and more of each, from a seed that is not negative",
             advice="See python -m training.templates preview --help.",
         )
     templates = [Template.read(path) for path in options.template]

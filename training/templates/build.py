@@ -4,17 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from inference.domain.errors import UnreadableInput
 from inference.domain.volume import spacing_mm
+from training.templates.crura import with_crura
+from training.templates.depth import depth_of
 from training.templates.fillings import fill_back, fill_bed, fill_chest, fill_pelvis
 from training.templates.hull import cavity_of, hull_of, ribbed_of
 from training.templates.map_names import Layer, meaning_of
 from training.templates.maps import NamedMap, read_maps
 from training.templates.template import (
     CANAL_CODE,
-    DEPTH_STEPS_PER_MM,
     FIRST_RIB_CODE,
     Codes,
     Template,
@@ -52,27 +52,29 @@ def template_of(maps: NamedMap, attribution: str, finest_mm: float = FINEST_MM) 
     fill_chest(frame, viscera, known, step_mm)
     fill_pelvis(frame, known, step_mm)
     fill_bed(frame, spine, step_mm)
-    return Template(
-        step_mm=np.array(step_mm),
-        frame=frame,
-        viscera=viscera,
-        depth=depth_of(viscera, step_mm),
-        frame_depth=depth_of(frame, step_mm),
-        parts=parts,
-        parts_depth=depth_of(parts, step_mm),
-        centre_xy_mm=centre,
-        hull_mm=hull,
-        cavity_mm=cavity,
-        ribbed=ribbed_of(frame, centre, hull, step_mm),
-        rib12_mm=_rib12_mm(parts, bodies, step_mm),
-        body_names=np.array([body.name for body in bodies]),
-        body_centre_mm=np.stack([body.centre_mm for body in bodies]),
-        body_height_mm=np.array([body.height_mm for body in bodies]),
-        body_canal_mm=np.array([body.canal_mm for body in bodies]),
-        body_box_mm=np.stack([body.box_mm for body in bodies]),
-        s1_mm=s1_mm,
-        s1_height_mm=np.array(s1_height_mm),
-        source=np.array(attribution),
+    return with_crura(
+        Template(
+            step_mm=np.array(step_mm),
+            frame=frame,
+            viscera=viscera,
+            depth=depth_of(viscera, step_mm),
+            frame_depth=depth_of(frame, step_mm),
+            parts=parts,
+            parts_depth=depth_of(parts, step_mm),
+            centre_xy_mm=centre,
+            hull_mm=hull,
+            cavity_mm=cavity,
+            ribbed=ribbed_of(frame, centre, hull, step_mm),
+            rib12_mm=_rib12_mm(parts, bodies, step_mm),
+            body_names=np.array([body.name for body in bodies]),
+            body_centre_mm=np.stack([body.centre_mm for body in bodies]),
+            body_height_mm=np.array([body.height_mm for body in bodies]),
+            body_canal_mm=np.array([body.canal_mm for body in bodies]),
+            body_box_mm=np.stack([body.box_mm for body in bodies]),
+            s1_mm=s1_mm,
+            s1_height_mm=np.array(s1_height_mm),
+            source=np.array(attribution),
+        )
     )
 
 
@@ -112,22 +114,3 @@ def _rib12_mm(parts: Codes, bodies: list[Body], step_mm: float) -> npt.NDArray[n
     t12 = next(body for body in bodies if body.name == "T12")
     x = np.nonzero(parts == FIRST_RIB_CODE + 12)[2] * step_mm - t12.centre_mm[0]
     return np.array([max(-x.min(), 0.0), max(x.max(), 0.0)]) if len(x) else np.zeros(2)
-
-
-def depth_of(codes: Codes, step_mm: float) -> Codes:
-    """Distance to the border of the own code: the surface lies half a voxel outside the outermost centres."""
-    depth = np.zeros(codes.shape, np.uint8)
-    boxes = ndimage.find_objects(codes)
-    for code, box in enumerate(boxes, start=1):
-        if not box:
-            continue
-        wide = tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in box)
-        inside = codes[wide] == code
-        # At the map's two ends an organ goes on: only a true border makes it shallow.
-        padded = np.pad(
-            np.pad(inside, ((1, 1), (0, 0), (0, 0)), mode="edge"), ((0, 0), (1, 1), (1, 1))
-        )
-        far = ndimage.distance_transform_edt(padded)[1:-1, 1:-1, 1:-1]
-        mm = np.clip((far - 0.5) * step_mm * DEPTH_STEPS_PER_MM, 0, 255)
-        depth[wide] = np.where(inside, mm, depth[wide])
-    return depth

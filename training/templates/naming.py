@@ -26,5 +26,8 @@ def template_in_words(path: Path) -> str:
 
 
 def anatomies_of(path: Path) -> frozenset[str]:
-    """Hashes of a template, and of the one it is a relative of, as what a network saw names them; raises UnreadableInput."""
-    return frozenset(HASH.findall(hash_and_source(path)))
+    """What a network that saw it says it saw: hashes of a template and of the one it is a relative of, and its name.
+
+    A map that is built again, at another step say, has another hash: the name is left. Raises UnreadableInput.
+    """
+    return frozenset(HASH.findall(hash_and_source(path))) | {f"{path.stem} (sha256 "}

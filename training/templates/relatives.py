@@ -12,8 +12,8 @@ from scipy import ndimage
 from scipy.interpolate import PchipInterpolator
 
 from training.synthetic.labels import Tissue
-from training.templates.build import depth_of
 from training.templates.course import bed_line
+from training.templates.crura import Crura, with_crura
 from training.templates.reshape import Change, Mask, reshaped
 from training.templates.template import Codes, Template
 
@@ -80,6 +80,7 @@ ASIDE_MM = {
 """How far a vessel bends out of its course, to the back and to the left: an old aorta is long and lies before the psoas."""
 BENT_AT = (0.35, 0.75)
 """Where it does so most, as a share of the height within which vessels run anew."""
+CRURA_THICK, CRURA_GAP_MM = (0.5, 1.5), (0.0, 2.5)
 FIXED_LEVELS = (-4.5, 1.6)
 """Within these the vessels run anew: from the pelvis to the renal veins."""
 GIVE_WAY = (
@@ -107,6 +108,7 @@ class RelativePlan:
     aside_mm: dict[Tissue, tuple[float, float]]
     """y, x: of a trunk and its branches."""
     bent_at: float
+    crura: Crura
 
 
 def sample_relative(template: Template, rng: np.random.Generator) -> RelativePlan:
@@ -138,6 +140,9 @@ def sample_relative(template: Template, rng: np.random.Generator) -> RelativePla
             for trunk, (back, left) in ASIDE_MM.items()
         },
         bent_at=float(rng.uniform(*BENT_AT)),
+        crura=Crura(
+            thickness=float(rng.uniform(*CRURA_THICK)), gap_mm=float(rng.uniform(*CRURA_GAP_MM))
+        ),
     )
 
 
@@ -153,7 +158,7 @@ def relative_of(template: Template, plan: RelativePlan) -> Template:
     _run_vessels_anew(viscera, template, plan)
     for vessel, by_mm in plan.grown_mm.items():
         _grow(viscera, vessel, by_mm / step_mm)
-    return replace(template, viscera=viscera, depth=depth_of(viscera, step_mm))
+    return with_crura(replace(template, viscera=viscera), plan.crura)
 
 
 def _set(viscera: Codes, mask: Mask, tissue: Tissue) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +50,7 @@ def bodies_of(
             found.append(body)
     found = [
         body
-        for body, below in zip(found, [*found[1:], None], strict=True)
+        for body, below in zip_longest(found, found[1:])
         if _is_whole(body, below, len(numbers), step_mm)
     ]
     missing = [name for name in NEEDED if name not in {body.name for body in found}]

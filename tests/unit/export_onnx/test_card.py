@@ -37,6 +37,13 @@ def test_a_model_of_a_user_gets_no_figures_and_no_failures_of_ours() -> None:
     assert "요약" in card
 
 
+def test_a_mean_says_the_time_of_all_its_runs_and_shows_no_empty_table() -> None:
+    card = model_card(organs_manifest(), replace(HISTORY, metrics={}), is_shipped=False)
+
+    assert "12 steps in the last run, 3 s in all of them together, code c0ffee" in card
+    assert "| score | value |" not in card
+
+
 def test_only_folders_of_the_repository_are_shipped(tmp_path: Path) -> None:
     assert is_shipped(SHIPPED_MODELS / "organs")
     assert not is_shipped(SHIPPED_MODELS / "my-organs")

@@ -149,19 +149,26 @@ def test_cases_from_the_command_line(template: Path, tmp_path: Path) -> None:
         assert image.width > image.height > 50
 
 
-@pytest.mark.parametrize("is_relative", [False, True])
+@pytest.mark.parametrize("taught_as", ["itself", "what it is a relative of", "built otherwise"])
 def test_an_anatomy_that_a_network_was_taught_is_no_test_of_it(
-    template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], *, is_relative: bool
+    template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], taught_as: str
 ) -> None:
     models = tmp_path / "models"
     shutil.copytree(SHIPPED_MODELS / "l3-tissue", models / "l3-tissue")
     evaluated_on = tmp_path / "other.npz"
+    is_relative = taught_as == "what it is a relative of"
     source = f"relatives of {template_in_words(template)}" if is_relative else "elsewhere"
     replace(tiny_template(), source=np.array(source)).write(evaluated_on)
+    built_otherwise = tmp_path / "otherwise" / evaluated_on.name
+    replace(tiny_template(), source=np.array("again")).write(built_otherwise)
     call = ["--template", str(evaluated_on), "--models", str(models), "--only", "tissue"]
     call += ["--voxels", "100000", "--cases", "1", "--workers", "1", "--no-gates"]
     call += ["--lines", str(tmp_path / "lines.jsonl")]
-    taught = template if is_relative else evaluated_on
+    taught = {
+        "itself": evaluated_on,
+        "what it is a relative of": template,
+        "built otherwise": built_otherwise,
+    }[taught_as]
     manifest = models / "l3-tissue" / "manifest.json"
     told = json.loads(manifest.read_text())
     told["training_data"] = f"9 patients painted from label maps [{template_in_words(taught)}]"

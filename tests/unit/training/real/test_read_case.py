@@ -83,6 +83,16 @@ def test_what_the_node_refuses_is_told_with_its_code(tmp_path: Path) -> None:
     assert case.rejection.reason_code == "too-few-slices"
 
 
+def test_a_ct_under_another_name_is_asked_for_by_its_own(tmp_path: Path) -> None:
+    (tmp_path / "image.nii.gz").write_bytes(b"not looked into")
+
+    case = read(tmp_path)
+
+    assert isinstance(case.rejection, UnreadableInput)
+    assert "1 NIfTI file, none of them called ct.nii.gz" in str(case.rejection)
+    assert "Rename the file" in case.rejection.advice
+
+
 def test_images_without_identity_are_refused_and_looked_at(tmp_path: Path) -> None:
     datasets = small_datasets()
     for dataset in datasets:

@@ -15,9 +15,11 @@ from tests.unit.training.templates.tiny_torso import (
     numbers,
     tiny_template,
 )
+from training.pool_samples import slice_levels_mm
 from training.synthetic.labels import Tissue
 from training.templates.build import build, template_of
 from training.templates.maps import NamedMap
+from training.templates.patient import patient_of
 from training.templates.template import ANGLES, CANAL_CODE, Template
 
 REAL = os.environ.get("HABITUS_REAL_CT")
@@ -43,6 +45,22 @@ def test_every_body_is_measured_between_its_end_plates() -> None:
         assert template.body_height_mm[place] == pytest.approx((last - first) * STEP_MM)
     first, last = body_slices("S1")
     assert template.s1_mm[2] == pytest.approx((first + last - 1) / 2 * STEP_MM)
+
+
+def test_a_map_without_any_vertebra_is_told_what_it_lacks() -> None:
+    _, names = numbers()
+
+    with pytest.raises(UnreadableInput, match="without a whole T12"):
+        template_of(without(*names.values()), "")
+
+
+def test_slices_are_painted_up_to_t12_where_a_map_ends_there() -> None:
+    whole = patient_of(tiny_template(), 1).vertebrae
+    short = {name: body for name, body in whole.items() if name not in ("T10", "T11")}
+
+    highest = [max(slice_levels_mm(bodies, np.random.default_rng(1))) for bodies in (short, whole)]
+
+    assert highest[0] <= whole["T12"].z_high_mm < highest[1]
 
 
 def test_s1_is_read_off_the_sacrum_where_the_map_has_no_label_for_it() -> None:

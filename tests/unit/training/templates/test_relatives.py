@@ -12,7 +12,8 @@ from training.all_models import Everything, relatives_of
 from training.origins import anatomies_in_words, record_templates
 from training.synthetic.labels import Tissue
 from training.templates.__main__ import main
-from training.templates.build import depth_of
+from training.templates.crura import Crura
+from training.templates.depth import depth_of
 from training.templates.relatives import (
     COURSED,
     FIXED_LEVELS,
@@ -38,6 +39,7 @@ SAME = RelativePlan(
     veins_part_mm=36 * STEP_MM,
     aside_mm={},
     bent_at=0.5,
+    crura=Crura(),
 )
 """The tiny torso's aorta and vena cava begin at slice 36."""
 
@@ -210,6 +212,7 @@ def test_the_command_writes_files_that_say_whose_relatives_they_are(
     assert sources.pop().startswith("relatives of tiny (sha256 ")
     assert "2 of 2" in capsys.readouterr().out
     assert main([*order, "--count", "0"]) == 2
+    assert main([*order, "--count", "1", "--seed", "-1"]) == 2
 
 
 def test_relatives_are_told_together(tmp_path: Path) -> None:
@@ -274,3 +277,15 @@ def test_the_gaps_of_kidneys_are_filled_and_their_outside_stays() -> None:
     assert (left[0.0] == (hollow == Tissue.KIDNEY_LEFT)).all()
     assert left[3 * STEP_MM].sum() > left[0.0].sum() + 10
     assert not (left[3 * STEP_MM] & ~kidney).any()
+
+
+def test_crura_differ_from_relative_to_relative() -> None:
+    plans = [sample_relative(TEMPLATE, np.random.default_rng(seed)) for seed in range(4)]
+    thin, thick = (
+        relative_of(TEMPLATE, replace(SAME, crura=Crura(thickness=thickness)))
+        for thickness in (0.5, 3.0)
+    )
+
+    assert len({plan.crura.thickness for plan in plans}) == 4
+    assert len({plan.crura.gap_mm for plan in plans}) == 4
+    assert 0 < (thin.viscera == Tissue.DIAPHRAGM).sum() < (thick.viscera == Tissue.DIAPHRAGM).sum()
