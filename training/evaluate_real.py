@@ -186,7 +186,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     missed = [check for check in all_checks(results) if not check.holds]
     for check in missed:
         sys.stderr.write(f"NOT AS WANTED: {check.case}: {check.must}; did: {check.did}\n")
-    sys.stderr.write(f"{outputs.page}\n")
+    refused = sum(result.case.volume is None for result in results)
+    in_part = sum(bool(result.case.trouble) for result in results)
+    sys.stderr.write(
+        f"{len(results)} cases, {refused} refused, {in_part} whose reference is not all used: {outputs.page}\n"
+    )
     return 1 if missed and not options.no_gates else 0
 
 

@@ -20,12 +20,13 @@ from inference.domain.errors import HabitusError, UnreadableInput
 from inference.domain.volume import Volume, canonical
 from inference.first_measurable import choice_in, try_in_order
 from inference.measure_findings import Facts
-from training.label_names import plain
+from training.label_names import our_name, plain
 from training.nifti import IMAGE_NAMES, nifti_volume, read_nifti
 from training.real.case import RealCase
 from training.real.known_cases import KnownCase
 from training.real.level_reference import labelled_z_mm, stated_level, stated_z_mm
-from training.real.reference import Mask, Reference, on_grid, remembered
+from training.real.names import misspelt
+from training.real.reference import Mask, Reference, on_grid, remembered, require_all_labelled
 from training.real.reference_seg import reference_from_segs, segmentations_in
 from training.templates.maps import read_maps
 
@@ -33,6 +34,7 @@ CT_NAMES = ("ct.nii.gz", "ct.nii")
 LABEL_FOLDER = "labels"
 MERGED_LABELS = ("labels.nii.gz", "labels.nii")
 NO_UIDS = "empty-uids"
+SAME_VERTEBRA_MM = 15.0
 
 
 def read_case(path: Path, name: str, profile: Profile, known: KnownCase | None) -> RealCase:
@@ -139,13 +141,19 @@ def with_references(
                 f"found {len(reference.readers)} masks of names that are not known; wanted names as in "
                 "report.json. See docs/validation.md."
             )
+        trouble += misspelt(reference.readers)
         if (l3 := reference.l3) is not None:
             z_mm = labelled_z_mm(l3, reference.canal, case.volume)
     except HabitusError as problem:
         trouble.append(str(problem))
     try:
         if (statement := stated_level(folder)) is not None:
-            z_mm = stated_z_mm(statement, stored, series)
+            labelled_mm, z_mm = z_mm, stated_z_mm(statement, stored, series)
+            if labelled_mm is not None and abs(labelled_mm - z_mm) > SAME_VERTEBRA_MM:
+                trouble.append(
+                    f"found L3 stated {abs(labelled_mm - z_mm):.0f} mm from its label; wanted one "
+                    "place. The statement is taken."
+                )
     except HabitusError as problem:
         trouble.append(str(problem))
     return replace(
@@ -173,7 +181,15 @@ def _single_masks(folder: Path, volume: Volume) -> dict[str, Callable[[], Mask]]
     def reader(path: Path) -> Callable[[], Mask]:
         def read() -> Mask:
             mask = read_nifti(path)
-            return on_grid(mask.hu > 0.5, mask.affine_lps, volume)
+            marked = mask.hu > 0.5
+            require_all_labelled(marked.shape, mask.affine_lps, volume)
+            if not marked.any():
+                raise UnreadableInput(
+                    found=f"a mask of {our_name(path.name.partition('.')[0]) or 'something'} that marks nothing",
+                    wanted="a mask of what is there",
+                    advice="Leave the file out where the organ is not in the CT: nothing is compared then.",
+                )
+            return on_grid(marked, mask.affine_lps, volume)
 
         return remembered(read)
 
@@ -186,6 +202,7 @@ def _single_masks(folder: Path, volume: Volume) -> dict[str, Callable[[], Mask]]
 def merged_reference(path: Path, volume: Volume) -> Reference:
     """A label map with its table of names beside it, one label per voxel."""
     named = read_maps(path)
+    require_all_labelled(named.numbers.shape, named.affine_lps, volume)
     present = set(np.unique(named.numbers).tolist())
     if not present & set(named.names):
         raise UnreadableInput(

@@ -14,6 +14,9 @@ from training.label_names import structure_named
 from training.real.names import CANAL_NAMES, L3_NAMES, RIB_PREFIXES, is_known
 
 Mask = npt.NDArray[np.bool_]
+SAMPLES = 11
+"""Places along each axis of a CT that are looked at."""
+LABELLED_SHARE = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -97,6 +100,23 @@ def remembered(reader: Callable[[], Mask]) -> Callable[[], Mask]:
         return np.unpackbits(bits, count=int(np.prod(shape))).view(np.bool_).reshape(shape)
 
     return read
+
+
+def require_all_labelled(shape: tuple[int, ...], affine_lps: Affine, volume: Volume) -> None:
+    """Where a mask's grid ends within the CT nobody knows what lies beyond; raises UnreadableInput."""
+    sampled = [np.linspace(0, n - 1, SAMPLES) for n in volume.shape]
+    sampled[0] = np.interp(sampled[0], np.arange(volume.shape[0]), volume.places)
+    places = np.stack(np.meshgrid(*sampled, indexing="ij")).reshape(3, -1)
+    to_mask = np.linalg.inv(affine_lps) @ volume.affine_lps
+    at = to_mask[:3, :3] @ places + to_mask[:3, 3:]
+    inside = (at > -1) & (at < np.array(shape)[:, None])
+    share = float(inside.all(axis=0).mean())
+    if 0 < share < LABELLED_SHARE:
+        raise UnreadableInput(
+            found=f"labels whose grid covers {100 * share:.0f} % of the CT",
+            wanted="labels of all of the CT",
+            advice="Write them on the grid of that CT, or crop the CT alike.",
+        )
 
 
 def on_grid(mask: Mask, affine_lps: Affine, volume: Volume) -> Mask:

@@ -44,6 +44,53 @@ def test_a_stated_level_wins_over_a_label(tmp_path: Path) -> None:
     assert read(folder).l3_z_mm == pytest.approx(536.0)
 
 
+def test_a_statement_that_contradicts_the_label_is_named(tmp_path: Path) -> None:
+    folder = write_case(tmp_path / "one")
+    (folder / "l3.txt").write_text(f"z_mm {l3_z_mm() - 10:.1f}")
+    assert read(folder).trouble == ""
+    (folder / "l3.txt").write_text("slice 12")
+
+    assert "mm from its label" in read(folder).trouble
+
+
+def test_a_mask_that_marks_nothing_is_not_compared(tmp_path: Path) -> None:
+    folder = write_case(tmp_path / "one")
+    save_nifti(np.zeros_like(masks()["liver"], np.uint8), folder / "labels" / "spleen.nii.gz")
+
+    kept, problems = read(folder).reference.without_unreadable()
+
+    assert kept.of(Structure.SPLEEN) is None
+    assert kept.of(Structure.LIVER) is not None
+    assert len(problems) == 1
+    assert "a mask of spleen that marks nothing" in problems[0]
+
+
+def test_labels_of_part_of_the_ct_are_not_compared(tmp_path: Path) -> None:
+    folder = write_case(tmp_path / "one")
+    rows = masks()["liver"].shape[1]
+    kept, _ = read(folder).reference.without_unreadable()
+    assert kept.of(Structure.LIVER) is not None
+    image = nibabel.load(folder / "labels" / "liver.nii.gz")
+    part = np.asarray(image.dataobj)[:, : rows // 2]
+    nibabel.save(nibabel.Nifti1Image(part, image.affine), folder / "labels" / "liver.nii.gz")
+
+    kept, problems = read(folder).reference.without_unreadable()
+
+    assert kept.of(Structure.LIVER) is None
+    assert "covers 5" in problems[0]
+
+
+def test_a_name_that_is_almost_ours_is_named_and_others_are_left_alone(tmp_path: Path) -> None:
+    folder = write_case(tmp_path / "one")
+    for name in ("stomac", "lung_upper_lobe_left", "patient"):
+        save_nifti(masks()["liver"].astype(np.uint8), folder / "labels" / f"{name}.nii.gz")
+
+    trouble = read(folder).trouble
+
+    assert "almost stomach" in trouble
+    assert trouble.count("almost") == 1
+
+
 def test_a_merged_label_map_is_read_with_its_table(tmp_path: Path) -> None:
     folder = write_case(tmp_path / "one", with_labels=False)
     merged = masks()["liver"].astype(np.uint8) * 7 + masks()["subcutaneous_fat"].astype(np.uint8)
