@@ -59,13 +59,13 @@ def add_options(run: argparse.ArgumentParser) -> None:
         "--l3-z-mm",
         type=float,
         metavar="Z",
-        help="set L3 by hand: patient z in mm of the middle of the vertebral body",
+        help="set L3 by hand (DICOM only): patient z in mm of the middle of the vertebral body",
     )
     by_hand.add_argument(
         "--l3-slice",
         type=int,
         metavar="N",
-        help="set L3 by hand: the slice through its middle, by Instance Number (or frame)",
+        help="set L3 by hand (DICOM only): the slice through its middle, by Instance Number (or frame)",
     )
     run.add_argument("--language", default="en", help="of the picture page: en (default) or ko")
     run.add_argument("--json", action="store_true", help="print the report as JSON")

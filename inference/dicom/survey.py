@@ -101,7 +101,7 @@ def survey_folder(folder: Path) -> Survey:
         raise UnreadableInput(
             found=f"{len(candidates)} files, none of them DICOM",
             wanted=_A_FOLDER,
-            advice="Export the series as DICOM files (PS3.10).",
+            advice="Export the series as DICOM files (PS3.10); a NIfTI file is named itself, not its folder.",
         )
     if not series:
         _raise_nothing_to_choose(len(damaged))

@@ -21,6 +21,13 @@ KEPT_FRACTION = 0.25
 """Pieces smaller than this share of an organ's largest piece are dropped."""
 FARTHEST_MM = 30.0
 """Along the body, from an organ's largest piece: a full bladder was called liver."""
+BESIDE = {
+    Structure.ADRENAL_RIGHT: (Structure.LIVER, Structure.KIDNEY_RIGHT),
+    Structure.ADRENAL_LEFT: (Structure.SPLEEN, Structure.KIDNEY_LEFT),
+    Structure.GALLBLADDER: (Structure.LIVER,),
+}
+"""Where any of these is found, a piece of the small organ lies no farther along the body from it than FARTHEST_MM:
+the wall of a bladder was called adrenal gland, and was the larger piece."""
 SOLID = frozenset(
     {
         Structure.LIVER,
@@ -152,17 +159,22 @@ def organ_map(
     """
     cleaned = np.zeros_like(labels)
     boxes = label_boxes(labels, max(structures))
-    for label, structure in structures.items():
+    slice_mm = volume.spacing_mm[0]
+    stretches: dict[Structure, slice] = {}
+    for label, structure in sorted(structures.items(), key=lambda item: item[1] in BESIDE):
         if (box := boxes[label - 1]) is None:
             continue
         found = labels[box] == label
         if structure.is_listed:
             cleaned[box][found] = label
             continue
-        kept = _large_pieces(found, volume.spacing_mm[0])
+        near = [stretches[other] for other in BESIDE.get(structure, ()) if other in stretches]
+        kept = _large_pieces(_pieces_beside(found, box[0].start, near, slice_mm), slice_mm)
         minimum = MINIMUM_ML.get(structure, DEFAULT_MINIMUM_ML)
         if volume.volume_ml(kept, box[0].start) >= minimum:
             cleaned[box][kept] = label
+            slices = np.flatnonzero(kept.any(axis=(1, 2))) + box[0].start
+            stretches[structure] = slice(int(slices[0]), int(slices[-1]) + 1)
     return LabelMap(
         labels=cleaned,
         affine_lps=volume.affine_lps,
@@ -171,15 +183,37 @@ def organ_map(
     )
 
 
+def _pieces_beside(
+    mask: npt.NDArray[np.bool_], first: int, near: Sequence[slice], slice_mm: float
+) -> npt.NDArray[np.bool_]:
+    """Without pieces that lie far along the body from all of these stretches; `first` is the mask's first slice."""
+    if not near:
+        return mask
+    pieces, count = ndimage.label(mask)
+    kept = np.zeros(count + 1, np.bool_)
+    for number, box in enumerate(ndimage.find_objects(pieces), start=1):
+        own = slice(box[0].start + first, box[0].stop + first)
+        kept[number] = any(_gap(own, stretch) * slice_mm <= FARTHEST_MM for stretch in near)
+    result: npt.NDArray[np.bool_] = kept[pieces]
+    return result
+
+
+def _gap(one: slice, other: slice) -> int:
+    """Slices between two stretches; negative where they overlap."""
+    gap: int = max(one.start - other.stop, other.start - one.stop)
+    return gap
+
+
 def _large_pieces(mask: npt.NDArray[np.bool_], slice_mm: float) -> npt.NDArray[np.bool_]:
     pieces, _ = ndimage.label(mask)
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0
+    if not sizes.any():
+        return mask
     kept = sizes >= KEPT_FRACTION * sizes.max()
     boxes = ndimage.find_objects(pieces)
     main = boxes[int(sizes.argmax()) - 1][0]
     for number, box in enumerate(boxes, start=1):
-        gap = max(box[0].start - main.stop, main.start - box[0].stop)
-        kept[number] &= gap * slice_mm <= FARTHEST_MM
+        kept[number] &= _gap(box[0], main) * slice_mm <= FARTHEST_MM
     result: npt.NDArray[np.bool_] = kept[pieces] & mask
     return result

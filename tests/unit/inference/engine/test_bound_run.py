@@ -48,8 +48,8 @@ def test_an_accelerators_session_has_a_static_batch() -> None:
     with pytest.warns(UserWarning, match="not in available provider"):
         session = session_of(SHIPPED_MODELS / "organs" / "model.onnx", "organs", plan)
 
-    assert session.get_inputs()[0].shape == [1, 1, 64, 80, 112]
-    assert session.get_outputs()[0].shape == [1, 15, 64, 80, 112]
+    assert session.get_inputs()[0].shape == [1, 1, 80, 96, 128]
+    assert session.get_outputs()[0].shape == [1, 15, 80, 96, 128]
 
 
 class OnCuda:

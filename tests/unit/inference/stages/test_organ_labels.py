@@ -117,3 +117,40 @@ def test_a_large_piece_far_along_the_body_is_no_part_of_an_organ() -> None:
     assert (kept[20:30] == 1).any()
     assert (kept[12:18] == 1).any()
     assert not (kept[0:4] == 1).any()
+
+
+@pytest.mark.parametrize("has_liver", [True, False])
+def test_a_small_organ_lies_beside_its_neighbour_where_that_one_is_seen(*, has_liver: bool) -> None:
+    labels = np.zeros(TARGET.shape, np.uint8)
+    labels[22:26, 20:24, 5:15] = 2
+    labels[0:4, 20:30, 5:15] = 2
+    if has_liver:
+        labels[20:30, 5:15, 5:15] = 1
+    tall = Volume(hu=TARGET.hu, affine_lps=np.diag([4.0, 1.5, 1.5, 1.0]))
+
+    kept = organ_map(labels, tall, {2: Structure.ADRENAL_RIGHT, 1: Structure.LIVER}).labels
+
+    assert (kept[22:26] == 2).any() is np.bool_(has_liver)
+    assert (kept[0:4] == 2).any() is np.bool_(not has_liver)
+
+
+def test_a_small_organ_that_lies_far_from_its_neighbour_alone_is_none() -> None:
+    labels = np.zeros(TARGET.shape, np.uint8)
+    labels[0:4, 20:30, 5:15] = 2
+    labels[20:30, 5:15, 5:15] = 1
+    tall = Volume(hu=TARGET.hu, affine_lps=np.diag([4.0, 1.5, 1.5, 1.0]))
+
+    kept = organ_map(labels, tall, {1: Structure.LIVER, 2: Structure.GALLBLADDER}).labels
+
+    assert set(np.unique(kept)) == {0, 1}
+
+
+def test_a_small_organ_beside_its_neighbour_stays() -> None:
+    labels = np.zeros(TARGET.shape, np.uint8)
+    labels[26:30, 20:30, 5:15] = 2
+    labels[20:30, 5:15, 5:15] = 1
+    tall = Volume(hu=TARGET.hu, affine_lps=np.diag([4.0, 1.5, 1.5, 1.0]))
+
+    kept = organ_map(labels, tall, {1: Structure.LIVER, 2: Structure.GALLBLADDER}).labels
+
+    assert (kept == labels).all()
