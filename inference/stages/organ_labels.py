@@ -11,6 +11,7 @@ from scipy import ndimage, special
 from inference.domain.labelmap import LabelMap, Structure
 from inference.domain.volume import Volume, index_at
 from inference.stages.grids import Float, interpolate_axis
+from inference.stages.one_tube import one_tube
 
 Box = tuple[slice, slice, slice]
 
@@ -28,6 +29,8 @@ BESIDE = {
 }
 """Where any of these is found, a piece of the small organ lies no farther along the body from it than FARTHEST_MM:
 the wall of a bladder was called adrenal gland, and was the larger piece."""
+TUBES = frozenset({Structure.INFERIOR_VENA_CAVA})
+"""Not the aorta, which two holes of a slice show where it arches."""
 SOLID = frozenset(
     {
         Structure.LIVER,
@@ -170,6 +173,8 @@ def organ_map(
             continue
         near = [stretches[other] for other in BESIDE.get(structure, ()) if other in stretches]
         kept = _large_pieces(_pieces_beside(found, box[0].start, near, slice_mm), slice_mm)
+        if structure in TUBES:
+            kept = one_tube(kept)
         minimum = MINIMUM_ML.get(structure, DEFAULT_MINIMUM_ML)
         if volume.volume_ml(kept, box[0].start) >= minimum:
             cleaned[box][kept] = label
