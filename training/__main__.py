@@ -116,8 +116,8 @@ def _parser() -> argparse.ArgumentParser:
     everything.add_argument(
         "--relatives",
         type=int,
-        default=0,
-        help="made of each template first: other organs and vessels (10 seconds each; default: none)",
+        default=10,
+        help="made of each template first: other organs and vessels (10 seconds each; 0: none)",
     )
     add_going_on(everything)
 

@@ -114,7 +114,7 @@ def relatives_of(order: Everything) -> tuple[Path, ...]:
         raise InferenceFailed(
             found="a template without relatives",
             wanted="a file of python -m training.templates build",
-            advice="The message stands above; without --relatives none are made.",
+            advice="The message stands above; --relatives 0 does without.",
         )
     return tuple(sorted(folder.glob("*.npz")))
 

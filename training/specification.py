@@ -89,8 +89,8 @@ ORGANS = TaskSpecification(
     network="OrganNet",
     layout="NCZYX",
     channels=1,
-    spatial_shape=(64, 80, 112),
-    spacing_mm=(4.0, 4.0, 4.0),
+    spatial_shape=(80, 96, 128),
+    spacing_mm=(3.0, 3.0, 3.0),
     labels=(
         "background",
         *(organ.value for organ in FLARE22_ORGANS),

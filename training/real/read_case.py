@@ -53,9 +53,9 @@ def _require_a_named_ct(path: Path) -> None:
     """NIfTI files may be anything: which one is the CT is told by its name alone."""
     if not path.is_dir():
         return
-    files = [file for file in path.iterdir() if file.is_file()]
-    volumes = [file for file in files if file.name.endswith((".nii", ".nii.gz"))]
-    if volumes and not any(has_dicom_mark(file) for file in files):
+    volumes = [file for file in path.iterdir() if file.name.endswith((".nii", ".nii.gz"))]
+    images = (file for file in path.rglob("*") if file.is_file())
+    if volumes and not any(has_dicom_mark(file) for file in images):
         raise UnreadableInput(
             found=f"{len(volumes)} NIfTI file{'s' * (len(volumes) > 1)}, none of them called {CT_NAMES[0]}",
             wanted=f"the CT as {' or '.join(CT_NAMES)}, its labels as {MERGED_LABELS[0]} or in {LABEL_FOLDER}/",

@@ -18,7 +18,7 @@ from inference.stages.prompts import (
 from training.slices.slice_options import SliceOptions
 
 COARSEST = 6
-"""Pixels of the grid that a coarse mask takes for one: the node's organ network works at 4 mm."""
+"""Pixels of the grid that a coarse mask takes for one: the node's organ network works at 3 mm."""
 MOST_SHIFT_PX = 2
 
 

@@ -140,6 +140,13 @@ def test_a_ct_under_another_name_is_asked_for_by_its_own(tmp_path: Path) -> None
     assert "Rename the file" in case.rejection.advice
 
 
+def test_labels_may_lie_above_the_dicom_files(tmp_path: Path) -> None:
+    save_all(small_datasets(), tmp_path / "ct")
+    (tmp_path / "labels.nii.gz").write_bytes(b"not looked into")
+
+    assert read(tmp_path).rejection is None
+
+
 def test_images_without_identity_are_refused_and_looked_at(tmp_path: Path) -> None:
     datasets = small_datasets()
     for dataset in datasets:
