@@ -21,6 +21,8 @@ def average_checkpoints(paths: Sequence[Path], out: Path, code_revision: str) ->
     loaded = [load_checkpoint(path) for path in paths]
     if len(loaded) < 2:
         raise _unfit(f"{len(loaded)} checkpoint", "two checkpoints or more")
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise _unfit("a checkpoint that is named twice", "different checkpoints")
     if out.exists():
         raise _unfit(f"a file at {out.name} already", "a new file to write", "Name another --out.")
     first, last = loaded[0].config, loaded[-1].config

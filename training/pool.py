@@ -91,6 +91,8 @@ def make_pools(orders: Sequence[PoolOrder]) -> dict[str, int]:
             reported = time.monotonic()
             _say("  ".join(crew.progress() for crew in crews))
     _say("  ".join(crew.progress() for crew in crews))
+    for crew in crews:
+        crew.require_whole_examples()
     return {crew.order.kind: crew.made() for crew in crews}
 
 
@@ -143,11 +145,20 @@ class _Crew:
         if self._failures > FAILURES_BEFORE_GIVING_UP + made:
             for worker in self._workers:
                 worker.terminate()
-            raise InferenceFailed(
-                found=f"{self._failures} failed seeds and {made} examples of {self.order.kind}",
-                wanted="a generator that works",
-                advice="The first traceback above names the fault.",
-            )
+            raise self._broken(made)
+
+    def require_whole_examples(self) -> None:
+        """A seed that fails may leave its first examples: where as many failed as left any, none may be whole."""
+        made = self.made() - self._before
+        if self._failures and self._failures >= made:
+            raise self._broken(made)
+
+    def _broken(self, made: int) -> InferenceFailed:
+        return InferenceFailed(
+            found=f"{self._failures} failed seeds, and {made} that left examples of {self.order.kind}",
+            wanted="a generator that works",
+            advice="The first traceback above names the fault.",
+        )
 
     def made(self) -> int:
         """Anatomies in the pool."""

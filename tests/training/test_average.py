@@ -59,9 +59,10 @@ def test_what_has_no_mean_is_refused(tiny_configs: dict[str, TrainConfig], tmp_p
     organs = saved(tiny_configs["organs"], 1.0, tmp_path / "a.safetensors")
     tissue = saved(tiny_configs["l3-tissue"], 1.0, tmp_path / "b.safetensors")
 
-    for paths in ([organs, tissue], [organs]):
+    other = saved(tiny_configs["organs"], 2.0, tmp_path / "other.safetensors")
+    for paths in ([organs, tissue], [organs], [organs, other, organs]):
         with pytest.raises(ConfigurationInvalid, match="found"):
             average_checkpoints(paths, tmp_path / "c.safetensors", "def")
     with pytest.raises(ConfigurationInvalid, match="already"):
-        average_checkpoints([organs, organs], tissue, "def")
+        average_checkpoints([organs, other], tissue, "def")
     assert not (tmp_path / "c.safetensors").exists()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from inference.domain.errors import ConfigurationInvalid
+from inference.domain.errors import ConfigurationInvalid, InferenceFailed
 from inference.domain.volume import Volume, affine_from_axes
 from inference.stages.projections import LANDMARKS
 from tests.unit.training.templates.tiny_torso import tiny_template
@@ -83,6 +83,16 @@ def test_all_files_of_an_anatomy_are_on_one_side_and_the_share_is_kept() -> None
     assert kept == [is_kept_back(Path(f"{seed:06d}.npz"), 0.04) for seed in range(2000)]
     assert 70 <= sum(kept) <= 90
     assert kept[0]
+
+
+def test_a_pool_whose_seeds_all_failed_half_way_is_no_pool(tmp_path: Path) -> None:
+    template, pool = tmp_path / "tiny.npz", tmp_path / "pool"
+    tiny_template().write(template)
+    pool.mkdir()
+    (pool / "slices").write_text("where a folder of examples should be")
+
+    with pytest.raises(InferenceFailed, match="1 failed seeds, and 1 that left examples"):
+        make_pools([order(pool, kind="templates", templates=(template,))])
 
 
 def test_landmark_rows_are_where_the_vertebrae_are() -> None:

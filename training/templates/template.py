@@ -90,6 +90,12 @@ class Template:
     @classmethod
     def read(cls, path: Path) -> Self:
         """Never unpickles; raises UnreadableInput."""
+        if not path.is_file():
+            raise UnreadableInput(
+                found=f"no file {path.name}",
+                wanted="a file that python -m training.templates build wrote",
+                advice="Check the path, or build it.",
+            )
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 if int(stored["form"]) != FORM:

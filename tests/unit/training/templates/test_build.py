@@ -63,6 +63,11 @@ def test_slices_are_painted_up_to_t12_where_a_map_ends_there() -> None:
     assert highest[0] <= whole["T12"].z_high_mm < highest[1]
 
 
+def test_a_template_that_is_not_there_is_no_wrong_one(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableInput, match=r"no file gone\.npz"):
+        Template.read(tmp_path / "gone.npz")
+
+
 def test_s1_is_read_off_the_sacrum_where_the_map_has_no_label_for_it() -> None:
     voxels, names = numbers()
     number = {name: number for number, name in names.items()}
