@@ -11,7 +11,7 @@ from inference.domain.refiner import Refiner
 def warm_up(predictors: Iterable[Predictor]) -> None:
     """Run each once on an empty input of its own shape; raises InferenceFailed.
 
-    The first run allocates and picks kernels, which took the networks of `abdomen` 0.17 s more on two CPU cores
+    The first run allocates and picks kernels, which took the networks of `abdomen` 0.06 s more on two CPU cores
     (docs/results/first-inference.md).
     """
     for predictor in predictors:
