@@ -91,7 +91,7 @@ def _training(history: History) -> str:
 
 {told}
 {history.step} steps in the last run, {history.elapsed_s:.0f} s in all of them together, {code} and its seed lie in
-the checkpoint itself. A mean is not scored on kept-back examples: what it can do stands below."""
+the checkpoint itself. It was not scored on kept-back examples, as no mean is."""
     scores = "\n".join(f"| {name} | {value:.4f} |" for name, value in history.metrics.items())
     kept_back = OF_PATIENTS_KEPT_BACK if history.data_hash else OF_EXAMPLES_KEPT_BACK
     return f"""## Training

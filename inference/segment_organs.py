@@ -59,7 +59,7 @@ def segment_organs(
 ) -> LabelMap:
     """Organ labels on the volume's grid: by the recipe of an nnU-Net where the network has one, else by our own stages.
 
-    At 4 mm the rim decides a small organ's Dice, and it depends on where the grid happens to lie: the answers
+    On a coarse grid the rim decides a small organ's Dice, and it depends on where the grid happens to lie: the answers
     on grids moved by the given parts of a voxel are added up, and with them that of a second network on its own, finer grid.
     """
     if predictor.manifest.recipe is not None:
