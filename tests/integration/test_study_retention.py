@@ -54,6 +54,12 @@ def test_what_was_delivered_goes_and_what_waits_for_the_pacs_stays(
         )
         wait_for(lambda: len(node.get("/studies")) == 1, 30.0, "the deletion")
         left = set(node.get("/studies"))
+        # The node writes this down once Orthanc has let the study go.
+        wait_for(
+            lambda: "study-deleted" in [row["event"] for row in node.get("/habitus/audit")],
+            10.0,
+            "the audit's line",
+        )
         (deleted,) = [row for row in node.get("/habitus/audit") if row["event"] == "study-deleted"]
 
     assert off == 2

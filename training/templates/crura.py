@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from training.synthetic.labels import Tissue
+from training.templates.course import bed_line
 from training.templates.depth import depth_of
 from training.templates.template import Codes, Template
 
@@ -29,6 +30,15 @@ BEFORE, BEHIND_MM = 0.8, 11.0
 LEAF_LEVELS, LEAF_MM = (2.6, 4.6), 3.2
 """Between the lungs and the fat of the abdomen the diaphragm itself is seen: a leaf of muscle beside the spine."""
 LEAF_ASIDE_MM, LEAF_BEFORE_MM = 75.0, 25.0
+OWN_LEVELS = (1.0, 1.6, 2.2, 3.4, 5.0)
+OWN_MM = (0.0, 3.5, 5.0, 5.0, 0.0)
+"""Half the breadth there of a right crus that stands off the aorta, before the right edge of the spine's front."""
+OWN_LENGTH = 1.9
+"""Times as long from front to back as it is broad."""
+OWN_BEFORE_MM = 7.0
+"""Its middle lies so far before the vertebra's front."""
+LEFT_OVER = 0.2
+"""Of the crescent at the aorta's right side where the crus stands off it."""
 NEAR_MM = 30.0
 FREE = (Tissue.AIR, Tissue.MEDIASTINAL_FAT)
 """What the map has no label for."""
@@ -41,6 +51,10 @@ class Crura:
     thickness: float = 1.0
     """Factor: strong in the young, thin in the old."""
     gap_mm: float = GAP_MM
+    beside_mm: float | None = 13.0
+    """How far to the right of the spine's middle the right crus stands as a body of its own; None: it hugs the aorta alone."""
+    turned_deg: float = 15.0
+    """That body's front, towards the middle."""
 
 
 def with_crura(template: Template, crura: Crura = Crura()) -> Template:
@@ -48,6 +62,7 @@ def with_crura(template: Template, crura: Crura = Crura()) -> Template:
     viscera, step_mm = template.viscera.copy(), float(template.step_mm)
     viscera[viscera == Tissue.DIAPHRAGM] = Tissue.AIR
     reach, levels = round(NEAR_MM / step_mm), _levels_of(template)
+    fronts_mm = _spine_fronts_mm(template)
     for k in np.flatnonzero((levels > LEVELS[0]) & (levels < LEVELS[-1])):
         free = np.isin(viscera[k], FREE) & (template.frame[k] == 0)
         found = ndimage.find_objects((viscera[k] == Tissue.AORTA).astype(np.uint8))
@@ -58,6 +73,7 @@ def with_crura(template: Template, crura: Crura = Crura()) -> Template:
         muscle[box] = _beside(viscera[k][box] == Tissue.AORTA, levels[k], step_mm, crura)
         if LEAF_LEVELS[0] < levels[k] < LEAF_LEVELS[1]:
             muscle |= _leaf(viscera[k], step_mm, crura)
+        muscle |= _own_body(free.shape, fronts_mm[k], levels[k], step_mm, crura)
         viscera[k][free & muscle] = Tissue.DIAPHRAGM
     return replace(template, viscera=viscera, depth=depth_of(viscera, step_mm))
 
@@ -79,8 +95,9 @@ def _beside(aorta: Mask, level: float, step_mm: float, crura: Crura) -> Mask:
     y_mm = (np.arange(aorta.shape[0]) - rows.mean())[:, None] * step_mm
     x_mm = (np.arange(aorta.shape[1]) - columns.mean())[None, :] * step_mm
     radius_mm = float(np.sqrt(len(rows) / np.pi)) * step_mm
+    right = 1.0 if crura.beside_mm is None else LEFT_OVER
     thick_mm = np.where(
-        x_mm < 0, np.interp(level, LEVELS, RIGHT_MM), np.interp(level, LEVELS, LEFT_MM)
+        x_mm < 0, right * np.interp(level, LEVELS, RIGHT_MM), np.interp(level, LEVELS, LEFT_MM)
     )
     sides = (y_mm > -BEFORE * radius_mm) & (y_mm < radius_mm + BEHIND_MM)
     sides = sides & (abs(x_mm) > 0.5 * radius_mm)
@@ -88,6 +105,35 @@ def _beside(aorta: Mask, level: float, step_mm: float, crura: Crura) -> Mask:
     if ARCH_LEVELS[0] < level < ARCH_LEVELS[1]:
         muscle = muscle | (y_mm < 0) & (far_mm <= crura.gap_mm + crura.thickness * ARCH_MM)
     return muscle & (far_mm > crura.gap_mm)
+
+
+def _spine_fronts_mm(template: Template) -> npt.NDArray[np.float64]:
+    """[slice, 2] x, y of the middle of the spine's front."""
+    heights_mm = np.arange(len(template.viscera)) * float(template.step_mm)
+    z_mm = template.body_centre_mm[::-1, 2]
+    half_mm = np.interp(heights_mm, z_mm, template.body_canal_mm[::-1])
+    x, y = bed_line(template)(np.clip(heights_mm, z_mm[0], z_mm[-1])).T
+    return np.stack([x, y - half_mm], axis=1)
+
+
+def _own_body(
+    shape: tuple[int, ...],
+    front_mm: npt.NDArray[np.float64],
+    level: float,
+    step_mm: float,
+    crura: Crura,
+) -> Mask:
+    """An oval at the right edge of the spine's front, its long axis from front to back."""
+    half_mm = crura.thickness * float(np.interp(level, OWN_LEVELS, OWN_MM))
+    if crura.beside_mm is None or half_mm == 0:
+        return np.zeros(shape, bool)
+    x_mm = np.arange(shape[1])[None, :] * step_mm - (front_mm[0] - crura.beside_mm)
+    y_mm = np.arange(shape[0])[:, None] * step_mm - (front_mm[1] - OWN_BEFORE_MM)
+    turn = np.deg2rad(crura.turned_deg)
+    across = x_mm * np.cos(turn) + y_mm * np.sin(turn)
+    along = y_mm * np.cos(turn) - x_mm * np.sin(turn)
+    oval: Mask = (across / half_mm) ** 2 + (along / (OWN_LENGTH * half_mm)) ** 2 <= 1
+    return oval
 
 
 def _leaf(viscera: Codes, step_mm: float, crura: Crura) -> Mask:

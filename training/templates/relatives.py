@@ -21,7 +21,7 @@ KIDNEYS = (Tissue.KIDNEY_RIGHT, Tissue.KIDNEY_LEFT)
 USUAL_ML = {
     Tissue.SPLEEN: (90.0, 420.0),
     Tissue.GALLBLADDER: (12.0, 70.0),
-    Tissue.PANCREAS: (20.0, 120.0),
+    Tissue.PANCREAS: (35.0, 130.0),
     Tissue.DUODENUM: (35.0, 90.0),
     Tissue.ADRENAL_RIGHT: (2.2, 6.5),
     Tissue.ADRENAL_LEFT: (2.2, 6.5),
@@ -60,13 +60,14 @@ SIDES_DIFFER = 0.1
 ANCHOR_SHARE = 0.4
 """Of an organ's half breadth: how far beside its middle the point that stays may lie."""
 GROWN_MM = {
-    Tissue.AORTA: (-1.5, 2.5),
+    Tissue.AORTA: (-1.5, 6.0),
     Tissue.INFERIOR_VENA_CAVA: (-2.5, 3.5),
-    Tissue.PORTAL_SPLENIC_VEIN: (-0.4, 2.6),
+    Tissue.PORTAL_SPLENIC_VEIN: (-0.4, 3.2),
+    Tissue.PANCREAS: (-3.0, 0.3),
     Tissue.ARTERY: (-0.3, 1.5),
     Tissue.VEIN: (-0.5, 1.5),
 }
-"""By how much a vessel's wall moves outwards."""
+"""By how much a vessel's wall moves outwards; an old pancreas is as long as before and thin."""
 COURSED = (Tissue.AORTA, Tissue.ARTERY, Tissue.INFERIOR_VENA_CAVA, Tissue.VEIN)
 ARTERIES = (Tissue.AORTA, Tissue.ARTERY)
 PARTING_LEVEL = (-1.25, 0.6)
@@ -81,6 +82,9 @@ ASIDE_MM = {
 BENT_AT = (0.35, 0.75)
 """Where it does so most, as a share of the height within which vessels run anew."""
 CRURA_THICK, CRURA_GAP_MM = (0.5, 1.5), (0.0, 2.5)
+CRUS_BESIDE_MM, CRUS_TURNED_DEG = (9.0, 18.0), (-15.0, 40.0)
+CRUS_ALONE = 0.7
+"""How many have a right crus that stands off the aorta."""
 FIXED_LEVELS = (-4.5, 1.6)
 """Within these the vessels run anew: from the pelvis to the renal veins."""
 GIVE_WAY = (
@@ -140,15 +144,26 @@ def sample_relative(template: Template, rng: np.random.Generator) -> RelativePla
             for trunk, (back, left) in ASIDE_MM.items()
         },
         bent_at=float(rng.uniform(*BENT_AT)),
-        crura=Crura(
-            thickness=float(rng.uniform(*CRURA_THICK)), gap_mm=float(rng.uniform(*CRURA_GAP_MM))
-        ),
+        crura=_crura(rng),
+    )
+
+
+def _crura(rng: np.random.Generator) -> Crura:
+    thickness, gap_mm = float(rng.uniform(*CRURA_THICK)), float(rng.uniform(*CRURA_GAP_MM))
+    beside_mm = float(rng.uniform(*CRUS_BESIDE_MM)) if rng.random() < CRUS_ALONE else None
+    return Crura(
+        thickness=thickness,
+        gap_mm=gap_mm,
+        beside_mm=beside_mm,
+        turned_deg=float(rng.uniform(*CRUS_TURNED_DEG)),
     )
 
 
 def relative_of(template: Template, plan: RelativePlan) -> Template:
     """The template with its viscera changed; frame, spine and wall are the same."""
     viscera = template.viscera.copy()
+    # The crura are set anew about the aorta in its new course.
+    viscera[viscera == Tissue.DIAPHRAGM] = Tissue.AIR
     step_mm = float(template.step_mm)
     for organ, change in plan.organs.items():
         mask = _filled(viscera == organ, organ, plan.sinus_mm / step_mm)

@@ -12,7 +12,7 @@ from training.templates.depth import depth_of
 from training.templates.template import Codes, Template
 
 TEMPLATE = tiny_template()
-PLAIN = Crura(gap_mm=0.0)
+PLAIN = Crura(gap_mm=0.0, beside_mm=None)
 
 
 def at_level(template: Template, level: float) -> Codes:
@@ -116,3 +116,26 @@ def test_the_leaf_runs_along_the_lungs() -> None:
     border = plane[beside[0], columns.max() + 5]
     assert np.isin(border, (Tissue.DIAPHRAGM, *np.unique(at_level(TEMPLATE, 4.0)[beside]))).all()
     assert (border == Tissue.DIAPHRAGM).any()
+
+
+def test_a_right_crus_of_its_own_stands_off_the_aorta_beside_the_spine() -> None:
+    hugging, near, far = (
+        columns_of(
+            at_level(with_crura(TEMPLATE, replace(PLAIN, beside_mm=mm)), 2.0), Tissue.DIAPHRAGM
+        )
+        for mm in (None, 21.0, 27.0)
+    )
+
+    assert hugging.min() == -3
+    assert near[near < 0].max() < -5
+    assert far[far < 0].mean() < near[near < 0].mean()
+
+
+def test_it_is_turned_and_lies_between_l2_and_t9_alone() -> None:
+    upright, turned = (
+        with_crura(TEMPLATE, replace(PLAIN, beside_mm=16.0, turned_deg=by)) for by in (0.0, 40.0)
+    )
+
+    assert (at_level(upright, 2.4) != at_level(turned, 2.4)).any()
+    for level in (0.8, 0.0):
+        assert not (at_level(turned, level) == Tissue.DIAPHRAGM).any()

@@ -12,7 +12,7 @@ from training.all_models import Everything, relatives_of
 from training.origins import anatomies_in_words, record_templates
 from training.synthetic.labels import Tissue
 from training.templates.__main__ import main
-from training.templates.crura import Crura
+from training.templates.crura import Crura, with_crura
 from training.templates.depth import depth_of
 from training.templates.relatives import (
     COURSED,
@@ -279,6 +279,24 @@ def test_the_gaps_of_kidneys_are_filled_and_their_outside_stays() -> None:
     assert not (left[3 * STEP_MM] & ~kidney).any()
 
 
+def test_an_aorta_grows_where_crura_lay() -> None:
+    tight = with_crura(TEMPLATE, Crura(thickness=3.0, gap_mm=0.0))
+    bare = replace(
+        tight, viscera=np.where(tight.viscera == Tissue.DIAPHRAGM, Tissue.AIR, tight.viscera)
+    )
+    plan = replace(SAME, grown_mm={Tissue.AORTA: 2 * STEP_MM})
+
+    assert (relative_of(tight, plan).viscera == relative_of(bare, plan).viscera).all()
+
+
+def test_a_pancreas_grows_thin() -> None:
+    plans = [sample_relative(TEMPLATE, np.random.default_rng(seed)) for seed in range(20)]
+    thinned_mm = [plan.grown_mm[Tissue.PANCREAS] for plan in plans]
+
+    assert min(thinned_mm) < -2.0
+    assert max(thinned_mm) < 0.5
+
+
 def test_crura_differ_from_relative_to_relative() -> None:
     plans = [sample_relative(TEMPLATE, np.random.default_rng(seed)) for seed in range(4)]
     thin, thick = (
@@ -288,4 +306,6 @@ def test_crura_differ_from_relative_to_relative() -> None:
 
     assert len({plan.crura.thickness for plan in plans}) == 4
     assert len({plan.crura.gap_mm for plan in plans}) == 4
+    assert len({plan.crura.turned_deg for plan in plans}) == 4
+    assert {plan.crura.beside_mm is None for plan in plans} == {True, False}
     assert 0 < (thin.viscera == Tissue.DIAPHRAGM).sum() < (thick.viscera == Tissue.DIAPHRAGM).sum()
