@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from inference.domain.errors import ConfigurationInvalid
 from training.as_command import exit_status
 from training.comparison.commands import NAMES as COMPARISON
 from training.comparison.commands import add_comparison_commands, run_comparison
@@ -16,6 +17,7 @@ from training.sam.commands import add_sam_commands, run_sam
 from training.train_command import add_going_on, add_train_command, run_train
 
 CONFIGS = Path(__file__).parent / "configs"
+RELATIVES_EACH = 10
 EXAMPLES = """examples:
   python -m training pool --kind torso --out runs/pool --count 200 --workers 8
   python -m training pool --kind templates --template a.npz --template b.npz --out runs/pool --count 400 --workers 8
@@ -116,8 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     everything.add_argument(
         "--relatives",
         type=int,
-        default=10,
-        help="made of each template first: other organs and vessels (10 seconds each; 0: none)",
+        help=f"made of each template first: other organs and vessels (10 seconds each; 0: none; default {RELATIVES_EACH})",
     )
     add_going_on(everything)
 
@@ -146,6 +147,7 @@ def _add_templates(parser: argparse.ArgumentParser) -> None:
 
 def _pool(options: argparse.Namespace) -> None:
     from training.pool import PoolOrder, make_pools
+    from training.templates.naming import with_names_of_their_own
 
     kinds = ("torso", "slices") if options.kind == "both" else (options.kind,)
     orders = [
@@ -156,7 +158,7 @@ def _pool(options: argparse.Namespace) -> None:
             first_seed=options.seed,
             count=options.count,
             seconds=options.seconds,
-            templates=tuple(options.template),
+            templates=with_names_of_their_own(options.template),
         )
         for kind in kinds
     ]
@@ -175,7 +177,17 @@ def _average(options: argparse.Namespace) -> None:
 
 def _all(options: argparse.Namespace) -> None:
     from training.all_models import Everything, train_everything
+    from training.templates.naming import with_names_of_their_own
 
+    relatives = options.relatives
+    if relatives is None:
+        relatives = RELATIVES_EACH if options.template else 0
+    if relatives < 0 or (relatives and not options.template):
+        raise ConfigurationInvalid(
+            found=f"--relatives {relatives} and {len(options.template)} templates",
+            wanted="none, or templates to make them of",
+            advice="Name --template FILE, or leave --relatives out.",
+        )
     head_start_s = options.seconds / 3 if options.pool_seconds is None else options.pool_seconds
     checkpoints = train_everything(
         Everything(
@@ -189,8 +201,8 @@ def _all(options: argparse.Namespace) -> None:
             code_revision=options.revision or code_revision(),
             configs=options.configs,
             most_anatomies=options.most_anatomies,
-            templates=tuple(options.template),
-            relatives=options.relatives,
+            templates=with_names_of_their_own(options.template),
+            relatives=relatives,
         )
     )
     for name, path in checkpoints.items():

@@ -1,5 +1,6 @@
 """From a label map to a template: layers, hull, and the soft tissue of back, chest and pelvis that maps leave out."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from training.templates.fillings import fill_back, fill_bed, fill_chest, fill_pe
 from training.templates.hull import cavity_of, hull_of, ribbed_of
 from training.templates.map_names import Layer, meaning_of
 from training.templates.maps import NamedMap, read_maps
+from training.templates.naming import SOURCE_FOLLOWS, hash_in_words
 from training.templates.template import (
     CANAL_CODE,
     FIRST_RIB_CODE,
@@ -73,9 +75,18 @@ def template_of(maps: NamedMap, attribution: str, finest_mm: float = FINEST_MM) 
             body_box_mm=np.stack([body.box_mm for body in bodies]),
             s1_mm=s1_mm,
             s1_height_mm=np.array(s1_height_mm),
-            source=np.array(attribution),
+            source=np.array(
+                f"{attribution}{SOURCE_FOLLOWS}label map {hash_in_words(_digest(maps))}"
+            ),
         )
     )
+
+
+def _digest(maps: NamedMap) -> str:
+    """The same however often and at whatever step a map is built: what a network saw is known by it."""
+    digest = hashlib.sha256(repr(sorted(maps.names.items())).encode())
+    digest.update(np.ascontiguousarray(maps.numbers).tobytes())
+    return digest.hexdigest()
 
 
 def _isotropic(maps: NamedMap, finest_mm: float) -> tuple[Codes, float]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.domain.errors import UnreadableInput
+from inference.domain.errors import ConfigurationInvalid, UnreadableInput
 from tests.unit.training.templates.tiny_torso import (
     BODIES,
     STEP_MM,
@@ -19,6 +19,7 @@ from training.pool_samples import slice_levels_mm
 from training.synthetic.labels import Tissue
 from training.templates.build import build, template_of
 from training.templates.maps import NamedMap
+from training.templates.naming import anatomies_of, with_names_of_their_own
 from training.templates.patient import patient_of
 from training.templates.template import ANGLES, CANAL_CODE, Template
 
@@ -165,3 +166,29 @@ def test_a_real_map_becomes_a_template() -> None:
     assert list(template.body_names)[-6:] == ["T12", "L1", "L2", "L3", "L4", "L5"]
     pitch = np.diff(template.body_centre_mm[:, 2])
     assert ((pitch < -25) & (pitch > -45)).all()
+
+
+def named(folder: Path, name: str, template: Template) -> frozenset[str]:
+    """What a network that saw this file says it saw."""
+    template.write(folder / f"{name}.npz")
+    return anatomies_of(folder / f"{name}.npz")
+
+
+def test_a_map_that_is_built_again_under_another_name_is_known(tmp_path: Path) -> None:
+    maps = without()
+    first = named(tmp_path, "first", template_of(maps, "a map"))
+    renamed = named(tmp_path, "second", template_of(maps, "what I have", 6.0))
+    other = replace(maps, numbers=np.where(maps.numbers == 1, 0, maps.numbers))
+    another = named(tmp_path, "third", template_of(other, "a map"))
+
+    assert first & renamed
+    assert not first & another
+
+
+def test_two_templates_of_one_name_are_refused() -> None:
+    assert with_names_of_their_own([Path("a/s1.npz"), Path("a/s2.npz")]) == (
+        Path("a/s1.npz"),
+        Path("a/s2.npz"),
+    )
+    with pytest.raises(ConfigurationInvalid, match="more than one template called s1"):
+        with_names_of_their_own([Path("a/s1.npz"), Path("b/s1.npz"), Path("b/s2.npz")])
