@@ -12,6 +12,7 @@ from training.data.commands import add_data_commands, run_data
 from training.l3_slices.commands import add_slices_commands, run_slices
 from training.nnunet.commands import add_nnunet_commands, run_nnunet
 from training.reports.commands import add_report_commands, run_papers, run_report
+from training.reproduce import add_reproduce_command, run_reproduce
 from training.revision import code_revision
 from training.sam.commands import add_sam_commands, run_sam
 from training.train_command import add_going_on, add_train_command, run_train
@@ -29,6 +30,7 @@ EXAMPLES = """examples:
   torchrun --nproc-per-node 4 -m training train training/configs/organs.toml --pool runs/pool --out runs/organs --seconds 1200
   python -m training average runs/organs/checkpoint.safetensors runs/finer/checkpoint.safetensors --out runs/mean.safetensors
   python -m training all --seconds 480 --workers 16 --out runs
+  python -m training reproduce organs --map s0327_labels.nii.gz --out runs/again
   python -m training data check /data/FLARE22_LabeledCase50
   python -m training slices --help
   python -m training report runs/slices
@@ -47,6 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = {
         "pool": _pool,
         "train": run_train,
+        "reproduce": run_reproduce,
         "average": _average,
         "all": _all,
         "paint-speed": _paint_speed,
@@ -125,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     speed = commands.add_parser("paint-speed", help="patients and paintings per second, in torch")
     speed.add_argument("--device", default="auto", help="auto, cpu, cuda")
     _add_templates(speed)
+    add_reproduce_command(commands)
     add_data_commands(commands)
     add_comparison_commands(commands)
     add_nnunet_commands(commands)

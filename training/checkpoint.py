@@ -17,7 +17,6 @@ from training.checkpoint_header import History, history_from
 from training.config import TrainConfig, config_from_mapping, config_to_mapping
 from training.networks.registry import build_network
 
-RESUME_NAME = "resume.safetensors"
 MAY_CHANGE = frozenset({"epochs", "patience_epochs", "report_every_s", "checkpoint_every_s"})
 """Settings of a run that goes on: how long, how often it is told and kept. Its gate stays, or a missed one could be taken out."""
 

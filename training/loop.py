@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from inference.domain.errors import ConfigurationInvalid, InferenceFailed
 from training.augment import Chance, chance_for
-from training.checkpoint import RESUME_NAME, Progress, load_resume, save_checkpoint, save_resume
+from training.checkpoint import Progress, load_resume, save_checkpoint, save_resume
 from training.checkpoint import start_weights as begin_with
 from training.checkpoint_header import History
 from training.config import TrainConfig
@@ -23,7 +23,7 @@ from training.networks.registry import build_network, count_parameters
 from training.optimiser import bound_gradients, learning_rate, make_optimiser
 from training.ranks import Ranks, joined
 from training.source import Source
-from training.specification import CHECKPOINT_NAME
+from training.specification import CHECKPOINT_NAME, RESUME_NAME
 from training.tasks.registry import open_task
 from training.tasks.task import Task
 from training.time_box import TimeBox

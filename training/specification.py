@@ -18,6 +18,7 @@ from inference.stages.projections import (
 from inference.stages.spine_volume import TRUNK_SHAPE, TRUNK_STEP_MM
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
+RESUME_NAME = "resume.safetensors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

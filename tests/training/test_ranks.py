@@ -17,11 +17,11 @@ pytest.importorskip("torch", reason="PyTorch is not installed (make test-trainin
 import torch
 
 from tests.training.conftest import ANATOMIES, CONFIGS
-from training.checkpoint import RESUME_NAME, load_checkpoint, read_tensors
+from training.checkpoint import load_checkpoint, read_tensors
 from training.config import load_config
 from training.loop import Run, train
 from training.source import Source
-from training.specification import CHECKPOINT_NAME
+from training.specification import CHECKPOINT_NAME, RESUME_NAME
 
 pytestmark = pytest.mark.torch
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,256 @@
+"""python -m training reproduce: the last run behind a shipped network again, from its label map to its checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from inference.domain.errors import ConfigurationInvalid, InferenceFailed
+from inference.domain.manifest import sha256_of
+from training.specification import CHECKPOINT_NAME, RESUME_NAME
+
+RECIPES = Path(__file__).parent / "recipes"
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolPart:
+    """Seeds in a row of one kind of example."""
+
+    kind: str
+    seed: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What the run behind a shipped network was made from; one file of training/recipes."""
+
+    name: str
+    config: str
+    map_name: str
+    attribution: str
+    relatives_each: int
+    relatives_seeds: tuple[int, ...]
+    pool: tuple[PoolPart, ...]
+    start_revision: str
+    """The commit whose checkpoint the run began with."""
+    start_sha256: str
+    epochs: int
+
+    @classmethod
+    def read(cls, name: str, folder: Path = RECIPES) -> Recipe:
+        """Raises ConfigurationInvalid where there is none."""
+        path = folder / f"{name}.toml"
+        known = ", ".join(sorted(one.stem for one in folder.glob("*.toml")))
+        if not path.is_file():
+            raise ConfigurationInvalid(
+                found=f"no recipe for {name}", wanted=f"one of: {known}", advice="Name one of them."
+            )
+        raw: Mapping[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        return cls(
+            name=name,
+            config=raw["config"],
+            map_name=raw["map"]["name"],
+            attribution=raw["map"]["attribution"],
+            relatives_each=raw["relatives"]["each"],
+            relatives_seeds=tuple(raw["relatives"]["seeds"]),
+            pool=tuple(PoolPart(**part) for part in raw["pool"]),
+            start_revision=raw["start"]["revision"],
+            start_sha256=raw["start"]["sha256"],
+            epochs=raw["train"]["epochs"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A command, what it makes, and how to tell that it is made."""
+
+    makes: str
+    command: tuple[str, ...]
+    done: Path
+    """A file that is there once the stage has ended well."""
+    fills: Path | None = None
+    """A folder that holds the right examples only when it was filled without a break: a pool goes on after its last seed."""
+
+
+def stages_of(recipe: Recipe, label_map: Path, out: Path, workers: int) -> list[Stage]:
+    """In their order; the checkpoint to begin with is asked of git in between, see `reproduce`."""
+    template = out / "templates" / f"{recipe.map_name}.npz"
+    relatives, pool, run = out / "relatives", out / "pool", out / recipe.name
+    painted = [template] + [
+        relatives / f"{recipe.map_name}-{seed}-{number:02d}.npz"
+        for seed in recipe.relatives_seeds
+        for number in range(recipe.relatives_each)
+    ]
+    stages = [
+        _stage(
+            out,
+            f"template of {recipe.map_name}",
+            *("training.templates", "build", str(label_map), "--out", str(template)),
+            *("--attribution", recipe.attribution),
+        )
+    ]
+    for seed in recipe.relatives_seeds:
+        asked = ("--count", str(recipe.relatives_each), "--seed", str(seed))
+        stages.append(
+            _stage(
+                out,
+                f"relatives from seed {seed}",
+                *("training.templates", "relatives", f"--template={template}", *asked),
+                *("--out", str(relatives)),
+            )
+        )
+    for part in recipe.pool:
+        size = ("--count", str(part.count), "--seed", str(part.seed), "--workers", str(workers))
+        seen = [f"--template={path}" for path in painted] if part.kind == "templates" else []
+        stages.append(
+            _stage(
+                out,
+                f"{part.count} of {part.kind} from seed {part.seed}",
+                *("training", "pool", "--kind", part.kind, *size, "--out", str(pool), *seen),
+                fills=pool,
+            )
+        )
+    resume = ("--resume",) if (run / RESUME_NAME).is_file() else ()
+    stages.append(
+        _stage(
+            out,
+            f"{recipe.name} in {recipe.epochs} epochs",
+            *("training", "train", recipe.config, "--pool", str(pool), "--out", str(run)),
+            *("--start-from", str(_start(recipe, out)), "--epochs", str(recipe.epochs), *resume),
+        )
+    )
+    return stages
+
+
+def reproduce(
+    recipe: Recipe,
+    label_map: Path,
+    out: Path,
+    workers: int,
+    run: Callable[[Sequence[str]], int],
+) -> Path:
+    """Every stage that is not done yet; the checkpoint. Raises InferenceFailed where one fails."""
+    _take_start(recipe, out)
+    stages = stages_of(recipe, label_map, out, workers)
+    _empty_what_was_left_half(stages)
+    for number, stage in enumerate(stages, start=1):
+        is_done = stage.done.is_file()
+        sys.stdout.write(
+            f"[{number}/{len(stages)}] {stage.makes}{': done before' if is_done else ''}\n"
+        )
+        sys.stdout.flush()
+        if is_done:
+            continue
+        status = run(stage.command)
+        if status:
+            raise InferenceFailed(
+                found=f"{stage.makes} ended with {status}",
+                wanted="a stage that ends well",
+                advice="Its message stands above; the same call goes on with this stage.",
+            )
+        stage.done.write_text(f"{shlex.join(stage.command)}\n", encoding="utf-8")
+    return out / recipe.name / CHECKPOINT_NAME
+
+
+def _stage(out: Path, makes: str, *arguments: str, fills: Path | None = None) -> Stage:
+    done = out / "done" / f"{makes.replace(' ', '-')}.txt"
+    command = (sys.executable, "-m", *arguments)
+    return Stage(makes=makes, command=command, done=done, fills=fills)
+
+
+def _empty_what_was_left_half(stages: Sequence[Stage]) -> None:
+    filling = [stage for stage in stages if stage.fills]
+    if all(stage.done.is_file() for stage in filling):
+        return
+    for stage in filling:
+        stage.done.unlink(missing_ok=True)
+        if stage.fills and stage.fills.is_dir():
+            shutil.rmtree(stage.fills)
+
+
+def _start(recipe: Recipe, out: Path) -> Path:
+    return out / f"{recipe.name}-start.safetensors"
+
+
+def _take_start(recipe: Recipe, out: Path) -> None:
+    """The earlier checkpoint out of the repository's history."""
+    (out / "done").mkdir(parents=True, exist_ok=True)
+    path = _start(recipe, out)
+    if not path.is_file():
+        place = f"{recipe.start_revision}:models/{recipe.name}/{CHECKPOINT_NAME}"
+        try:
+            asked = subprocess.run(
+                ["git", "show", place], cwd=ROOT, capture_output=True, check=False
+            )
+        except FileNotFoundError:
+            asked = None
+        if asked is None or asked.returncode:
+            raise ConfigurationInvalid(
+                found=f"no {place} in this copy of the repository",
+                wanted="its whole history, and git",
+                advice=f"Clone it without --depth, or put that file to {path}.",
+            )
+        path.write_bytes(asked.stdout)
+    if sha256_of(path) != recipe.start_sha256:
+        raise ConfigurationInvalid(
+            found=f"{path.name} with sha256 {sha256_of(path)[:16]}",
+            wanted=f"sha256 {recipe.start_sha256[:16]}",
+            advice="Delete the file; it is taken from the history again.",
+        )
+
+
+def add_reproduce_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Below `python -m training`."""
+    known = ", ".join(sorted(path.stem for path in RECIPES.glob("*.toml")))
+    parser = commands.add_parser("reproduce", help="the last run behind a shipped network again")
+    parser.add_argument("name", help=f"one of: {known}")
+    parser.add_argument("--map", type=Path, required=True, help="the label map its recipe names")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--workers", type=int, default=2, help="processes that make examples")
+    parser.add_argument("--dry-run", action="store_true", help="show the commands, run none")
+
+
+def run_reproduce(options: argparse.Namespace) -> None:
+    """Make it, and say whether the weights are those that are shipped."""
+    recipe = Recipe.read(options.name)
+    if options.dry_run:
+        for stage in stages_of(recipe, options.map, options.out, options.workers):
+            sys.stdout.write(f"{shlex.join(stage.command)}\n")
+        return
+    if not options.map.exists():
+        raise ConfigurationInvalid(
+            found=f"no {options.map.name}",
+            wanted=f"the label map {recipe.map_name} ({recipe.attribution})",
+            advice="Check the path.",
+        )
+    made = reproduce(
+        recipe,
+        options.map,
+        options.out,
+        options.workers,
+        lambda command: subprocess.run(command, cwd=ROOT, check=False).returncode,
+    )
+    shipped = ROOT / "models" / recipe.name / CHECKPOINT_NAME
+    apart = farthest_apart(made, shipped)
+    sys.stdout.write(f"{made}: no weight is farther than {apart:.2g} from the shipped one\n")
+
+
+def farthest_apart(one: Path, other: Path) -> float:
+    """The largest difference of a weight; infinite where the networks are not the same. Needs the training environment."""
+    import numpy as np
+    from safetensors.numpy import load_file
+
+    ours, theirs = load_file(one), load_file(other)
+    if {k: v.shape for k, v in ours.items()} != {k: v.shape for k, v in theirs.items()}:
+        return float("inf")
+    return max(float(np.abs(ours[name] - theirs[name]).max()) for name in ours)
