@@ -27,7 +27,9 @@ def test_templates_of_one_name_are_refused(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("asked", [["--relatives", "3"], ["--relatives", "-1"]])
+@pytest.mark.parametrize(
+    "asked", [["--relatives", "3"], ["--relatives", "-1", "--template", "a.npz"]]
+)
 def test_relatives_of_nothing_are_refused(
     asked: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
