@@ -15,7 +15,7 @@ from typing import Any
 
 from inference.domain.errors import ConfigurationInvalid, InferenceFailed
 from inference.domain.manifest import sha256_of
-from training.specification import CHECKPOINT_NAME, RESUME_NAME
+from training.specification import CHECKPOINT_NAME
 
 RECIPES = Path(__file__).parent / "recipes"
 ROOT = Path(__file__).parents[1]
@@ -45,6 +45,9 @@ class Recipe:
     """The commit whose checkpoint the run began with."""
     start_sha256: str
     epochs: int
+    """Which the learning rate falls over."""
+    steps: int
+    """Of the state that is shipped."""
 
     @classmethod
     def read(cls, name: str, folder: Path = RECIPES) -> Recipe:
@@ -67,6 +70,7 @@ class Recipe:
             start_revision=raw["start"]["revision"],
             start_sha256=raw["start"]["sha256"],
             epochs=raw["train"]["epochs"],
+            steps=raw["train"]["steps"],
         )
 
 
@@ -79,7 +83,7 @@ class Stage:
     done: Path
     """A file that is there once the stage has ended well."""
     fills: Path | None = None
-    """A folder that holds the right examples only when it was filled without a break: a pool goes on after its last seed."""
+    """A folder that is right only when it was filled without a break: a pool goes on after its last seed, a run counts the steps of a call."""
 
 
 def stages_of(recipe: Recipe, label_map: Path, out: Path, workers: int) -> list[Stage]:
@@ -120,13 +124,14 @@ def stages_of(recipe: Recipe, label_map: Path, out: Path, workers: int) -> list[
                 fills=pool,
             )
         )
-    resume = ("--resume",) if (run / RESUME_NAME).is_file() else ()
     stages.append(
         _stage(
             out,
-            f"{recipe.name} in {recipe.epochs} epochs",
+            f"{recipe.steps} steps of {recipe.name}",
             *("training", "train", recipe.config, "--pool", str(pool), "--out", str(run)),
-            *("--start-from", str(_start(recipe, out)), "--epochs", str(recipe.epochs), *resume),
+            *("--start-from", str(_start(recipe, out)), "--epochs", str(recipe.epochs)),
+            *("--max-steps", str(recipe.steps)),
+            fills=run,
         )
     )
     return stages
@@ -169,13 +174,14 @@ def _stage(out: Path, makes: str, *arguments: str, fills: Path | None = None) ->
 
 
 def _empty_what_was_left_half(stages: Sequence[Stage]) -> None:
-    filling = [stage for stage in stages if stage.fills]
-    if all(stage.done.is_file() for stage in filling):
-        return
-    for stage in filling:
-        stage.done.unlink(missing_ok=True)
-        if stage.fills and stage.fills.is_dir():
-            shutil.rmtree(stage.fills)
+    for folder in {stage.fills for stage in stages if stage.fills}:
+        filling = [stage for stage in stages if stage.fills == folder]
+        if all(stage.done.is_file() for stage in filling):
+            continue
+        for stage in filling:
+            stage.done.unlink(missing_ok=True)
+        if folder.is_dir():
+            shutil.rmtree(folder)
 
 
 def _start(recipe: Recipe, out: Path) -> Path:

@@ -12,7 +12,7 @@ from inference.domain.errors import ConfigurationInvalid, InferenceFailed
 from training import reproduce as module
 from training.__main__ import main
 from training.reproduce import RECIPES, Recipe, reproduce, stages_of
-from training.specification import CHECKPOINT_NAME, RESUME_NAME
+from training.specification import CHECKPOINT_NAME
 
 SHIPPED = sorted(path.stem for path in RECIPES.glob("*.toml"))
 WEIGHTS = b"weights"
@@ -103,21 +103,33 @@ def test_a_pool_that_was_left_half_is_filled_anew(out: Path) -> None:
     assert len(first) == len(sorted((out / "pool").iterdir())) == 2
 
 
-def test_all_relatives_are_painted_and_a_run_that_was_stopped_goes_on(out: Path) -> None:
+def test_a_run_that_was_stopped_begins_anew_and_the_pool_stays(out: Path) -> None:
+    (out / "organs").mkdir()
+    (out / "organs" / "half.txt").touch()
+    with pytest.raises(InferenceFailed, match="672 steps of organs ended with 3"):
+        made(out, Commands(fails="train"))
+    (out / "organs").mkdir(exist_ok=True)
+    (out / "organs" / "half.txt").touch()
+    again = Commands()
+
+    made(out, again)
+
+    assert [one.split()[1] for one in again.ran] == ["train"]
+    assert not (out / "organs" / "half.txt").exists()
+    assert len(list((out / "pool").iterdir())) == len(RECIPE.pool)
+
+
+def test_all_relatives_are_painted(out: Path) -> None:
     def last(stages: list[module.Stage], kind: str) -> tuple[str, ...]:
         return next(s.command for s in stages if kind in s.command)
 
-    first = stages_of(RECIPE, Path("map.nii.gz"), out, 2)
-    (out / "organs").mkdir()
-    (out / "organs" / RESUME_NAME).touch()
-    second = stages_of(RECIPE, Path("map.nii.gz"), out, 2)
+    stages = stages_of(RECIPE, Path("map.nii.gz"), out, 2)
 
-    templates = [one for one in last(first, "templates") if one.startswith("--template=")]
+    templates = [one for one in last(stages, "templates") if one.startswith("--template=")]
     assert len(templates) == 1 + 26
     assert f"--template={out}/relatives/s0327-62-12.npz" in templates
-    assert not [one for one in last(first, "torso") if one.startswith("--template=")]
-    assert "--resume" not in last(first, "train")
-    assert "--resume" in last(second, "train")
+    assert not [one for one in last(stages, "torso") if one.startswith("--template=")]
+    assert last(stages, "train")[-4:] == ("--epochs", "3", "--max-steps", "672")
 
 
 def test_other_weights_to_begin_with_are_refused(out: Path) -> None:
@@ -155,4 +167,4 @@ def test_a_network_without_a_recipe_is_told_which_have_one(
 ) -> None:
     assert main(["reproduce", "lungs", "--map", "a", "--out", "b"]) == 2
 
-    assert "l3-spine, organs" in capsys.readouterr().err
+    assert "one of: organs" in capsys.readouterr().err
