@@ -21,6 +21,11 @@ RECIPES = Path(__file__).parent / "recipes"
 ROOT = Path(__file__).parents[1]
 
 
+def recipe_names(folder: Path = RECIPES) -> str:
+    """Those of the networks that can be made again, in words."""
+    return ", ".join(sorted(path.stem for path in folder.glob("*.toml")))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolPart:
     """Seeds in a row of one kind of example."""
@@ -53,10 +58,11 @@ class Recipe:
     def read(cls, name: str, folder: Path = RECIPES) -> Recipe:
         """Raises ConfigurationInvalid where there is none."""
         path = folder / f"{name}.toml"
-        known = ", ".join(sorted(one.stem for one in folder.glob("*.toml")))
         if not path.is_file():
             raise ConfigurationInvalid(
-                found=f"no recipe for {name}", wanted=f"one of: {known}", advice="Name one of them."
+                found=f"no recipe for {name}",
+                wanted=f"one of: {recipe_names(folder)}",
+                advice="Name one of them.",
             )
         raw: Mapping[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
         return cls(
@@ -217,9 +223,8 @@ def _take_start(recipe: Recipe, out: Path) -> None:
 
 def add_reproduce_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Below `python -m training`."""
-    known = ", ".join(sorted(path.stem for path in RECIPES.glob("*.toml")))
     parser = commands.add_parser("reproduce", help="the last run behind a shipped network again")
-    parser.add_argument("name", help=f"one of: {known}")
+    parser.add_argument("name", help=f"one of: {recipe_names()}")
     parser.add_argument("--map", type=Path, required=True, help="the label map its recipe names")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=2, help="processes that make examples")
