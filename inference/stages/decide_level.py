@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from inference.domain.level_calibration import Decision, LevelCalibration
 from inference.domain.level_outcome import LevelOutcome
@@ -16,6 +17,7 @@ from inference.stages.spine_chain import (
     spine_posterior,
 )
 
+Curve = npt.NDArray[np.float32]
 REACH_MM = 10.0
 """The confidence is the probability of an error of no more than this."""
 SEEN = 0.5
@@ -36,11 +38,18 @@ LEAST_CUT_MM = 1.0
 REFINE_MM = 9.0
 """The middle of L3 is refined with the curves this far about the chain's answer."""
 REFINE_FROM = 0.2
+RIBS_SEEN, SURE_ALONE = 0.7, 0.9
+"""Probabilities from which the projections see the last ribs, and from which an opinion is sure of its L3."""
+NAMES_FROM_RIBS = ("L3", "L2")
+"""What projections and volume call one body where the volume has counted one too few from the sacrum."""
 LEAST_PROBABILITY = 1e-3
 """Log odds end here."""
 WHICH_IS_THIRD = "L3 is the third below the last one with ribs"
 SILENT = (
     "only one network was asked for the level of L3: nothing speaks against a miscount of its own"
+)
+UPPER_TAKEN = (
+    "one network has it a vertebra lower: the upper place is taken, counted from the last ribs"
 )
 UNKNOWN_NETWORKS = "the confidence of L3 is not calibrated for these networks"
 
@@ -103,10 +112,15 @@ def posteriors(opinions: Sequence[LandmarkCurves], calibration: LevelCalibration
     return Posteriors(joint=joint, alone=alone)
 
 
-def evidence_for(opinions: Sequence[LandmarkCurves], found: Posteriors) -> Evidence:
-    """The answer and how strongly everything speaks for it."""
-    chained_mm = found.joint.likeliest_mm("L3", REACH_MM)
-    z_mm = _refined(opinions, chained_mm)
+def evidence_for(
+    opinions: Sequence[LandmarkCurves], found: Posteriors, from_ribs_mm: float | None = None
+) -> Evidence:
+    """The answer, where no other was counted from the ribs, and how strongly everything speaks for it."""
+    chained_mm, names = found.joint.likeliest_mm("L3", REACH_MM), ("L3", "L3")
+    if from_ribs_mm is not None:
+        chained_mm, names = from_ribs_mm, NAMES_FROM_RIBS
+    curves = [one.of(name) for one, name in zip(opinions, names, strict=False)]
+    z_mm = _refined(opinions, curves, chained_mm)
     places = [one.likeliest_mm("L3", REACH_MM) for one in found.alone]
     return Evidence(
         z_mm=z_mm,
@@ -138,7 +152,8 @@ def log_odds(probability: float) -> float:
 def decide(opinions: Sequence[LandmarkCurves], calibration: LevelCalibration) -> SpineLevel:
     """Of the projections' curves, which carry the end plates, and of the volume's where a second network was asked."""
     found = posteriors(opinions, calibration)
-    evidence = evidence_for(opinions, found)
+    from_ribs_mm = _counted_from_ribs_mm(opinions, calibration)
+    evidence = evidence_for(opinions, found, from_ribs_mm)
     extent_mm, seen = body_extent(opinions[0], evidence.z_mm)
     decision = calibration.two_opinions if len(opinions) > 1 else calibration.one_opinion
     confidence = confidence_of(evidence, decision)
@@ -154,7 +169,8 @@ def decide(opinions: Sequence[LandmarkCurves], calibration: LevelCalibration) ->
     if is_outside and not _is_seen(opinions):
         why = (_absence(found.joint, evidence),)
         return replace(level, outcome=LevelOutcome.NOT_IN_FIELD, reasons=why)
-    doubts = [*_disagreement(evidence, calibration), *_odd_neighbours(opinions, evidence.z_mm)]
+    doubts = [] if from_ribs_mm is None else [UPPER_TAKEN]
+    doubts += [*_disagreement(evidence, calibration), *_odd_neighbours(opinions, evidence.z_mm)]
     doubts += _cut(found.joint.field_mm, extent_mm)
     doubts += [*_uncounted(found.joint), *_odd_count(found.joint)]
     if is_outside or confidence < decision.confident_from:
@@ -170,16 +186,46 @@ def decide(opinions: Sequence[LandmarkCurves], calibration: LevelCalibration) ->
     )
 
 
+def _counted_from_ribs_mm(
+    opinions: Sequence[LandmarkCurves], calibration: LevelCalibration
+) -> float | None:
+    """The body that the projections call L3 and the volume L2, where the projections are to be believed; else None.
+
+    Who counts from the sacrum takes the third body from there for L3 whatever lies above: one too low where there are six. So of two
+    that differ the upper one is right if it sees the last ribs, and unless the volume is sure of four bodies: that one has
+    counted from both ends.
+    """
+    if len(opinions) < 2:
+        return None
+    level, spine = (posteriors([one], calibration).joint for one in opinions)
+    level_mm, same_mm = (
+        one.likeliest_mm(name, REACH_MM)
+        for one, name in zip((level, spine), NAMES_FROM_RIBS, strict=True)
+    )
+    if level.in_field("T12", below_top_mm=WHOLE_BODY_MM) < RIBS_SEEN:
+        return None
+    has_four = spine.lumbar_counts[4] >= COUNTED and _is_sure(spine)
+    if has_four or not _is_sure(level) or abs(level_mm - same_mm) > RIVAL_MM:
+        return None
+    return (level_mm + same_mm) / 2
+
+
+def _is_sure(alone: SpinePosterior) -> bool:
+    return alone.within("L3", alone.likeliest_mm("L3", REACH_MM), REACH_MM) >= SURE_ALONE
+
+
 def _is_seen(opinions: Sequence[LandmarkCurves]) -> bool:
     """Whether any network by itself claims to see L3."""
     return any(float(curves.of("L3").max(initial=0.0)) >= SEEN for curves in opinions)
 
 
-def _refined(opinions: Sequence[LandmarkCurves], chained_mm: float) -> float:
-    """The chain says which vertebra; where its middle is, the curves of L3 themselves say better."""
+def _refined(
+    opinions: Sequence[LandmarkCurves], of_it: Sequence[Curve], chained_mm: float
+) -> float:
+    """The chain says which vertebra; where its middle is, its own curves say better."""
     places, heights = [], []
-    for curves in opinions:
-        curve = curves.of("L3").astype(np.float64)
+    for curves, own in zip(opinions, of_it, strict=True):
+        curve = own.astype(np.float64)
         rows_mm = curves.first_z_mm + curves.step_mm * np.arange(len(curve))
         about = np.where(np.abs(rows_mm - chained_mm) <= REFINE_MM, curve, 0.0)
         top = int(np.argmax(about))

@@ -87,6 +87,9 @@ PLAIN_HU: dict[Tissue, float] = {
     Tissue.METAL: 3000,
     Tissue.BONE_CEMENT: 1300,
     Tissue.AORTIC_CALCIFICATION: 550,
+    Tissue.MESENTERIC_VEIN: 40,
+    Tissue.RENAL_VEIN: 38,
+    Tissue.BRANCH_ARTERY: 40,
 }
 """Unenhanced Hounsfield units of every class."""
 
@@ -107,6 +110,9 @@ ENHANCEMENT_HU: dict[Tissue, tuple[float, float, float]] = {
     Tissue.VEIN: (20, 95, 72),
     Tissue.PORTAL_SPLENIC_VEIN: (45, 125, 78),
     Tissue.MESENTERIC_VESSEL: (110, 100, 65),
+    Tissue.MESENTERIC_VEIN: (45, 125, 78),
+    Tissue.RENAL_VEIN: (110, 115, 75),
+    Tissue.BRANCH_ARTERY: (250, 110, 72),
     Tissue.ADRENAL_RIGHT: (45, 50, 32),
     Tissue.ADRENAL_LEFT: (45, 50, 32),
     Tissue.ESOPHAGUS: (20, 30, 26),

@@ -82,6 +82,9 @@ class Tissue(IntEnum):
     METAL = 67
     BONE_CEMENT = 68
     AORTIC_CALCIFICATION = 69
+    MESENTERIC_VEIN = 70
+    RENAL_VEIN = 71
+    BRANCH_ARTERY = 72
 
 
 ORGANS: dict[int, tuple[Tissue, ...]] = {

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from inference.domain.errors import UnreadableInput
 from inference.domain.volume import spacing_mm
+from training.templates.branches import with_branches
 from training.templates.crura import with_crura
 from training.templates.depth import depth_of
 from training.templates.fillings import fill_back, fill_bed, fill_chest, fill_pelvis
@@ -54,32 +55,29 @@ def template_of(maps: NamedMap, attribution: str, finest_mm: float = FINEST_MM) 
     fill_chest(frame, viscera, known, step_mm)
     fill_pelvis(frame, known, step_mm)
     fill_bed(frame, spine, step_mm)
-    return with_crura(
-        Template(
-            step_mm=np.array(step_mm),
-            frame=frame,
-            viscera=viscera,
-            depth=depth_of(viscera, step_mm),
-            frame_depth=depth_of(frame, step_mm),
-            parts=parts,
-            parts_depth=depth_of(parts, step_mm),
-            centre_xy_mm=centre,
-            hull_mm=hull,
-            cavity_mm=cavity,
-            ribbed=ribbed_of(frame, centre, hull, step_mm),
-            rib12_mm=_rib12_mm(parts, bodies, step_mm),
-            body_names=np.array([body.name for body in bodies]),
-            body_centre_mm=np.stack([body.centre_mm for body in bodies]),
-            body_height_mm=np.array([body.height_mm for body in bodies]),
-            body_canal_mm=np.array([body.canal_mm for body in bodies]),
-            body_box_mm=np.stack([body.box_mm for body in bodies]),
-            s1_mm=s1_mm,
-            s1_height_mm=np.array(s1_height_mm),
-            source=np.array(
-                f"{attribution}{SOURCE_FOLLOWS}label map {hash_in_words(_digest(maps))}"
-            ),
-        )
+    bare = Template(
+        step_mm=np.array(step_mm),
+        frame=frame,
+        viscera=viscera,
+        depth=depth_of(viscera, step_mm),
+        frame_depth=depth_of(frame, step_mm),
+        parts=parts,
+        parts_depth=depth_of(parts, step_mm),
+        centre_xy_mm=centre,
+        hull_mm=hull,
+        cavity_mm=cavity,
+        ribbed=ribbed_of(frame, centre, hull, step_mm),
+        rib12_mm=_rib12_mm(parts, bodies, step_mm),
+        body_names=np.array([body.name for body in bodies]),
+        body_centre_mm=np.stack([body.centre_mm for body in bodies]),
+        body_height_mm=np.array([body.height_mm for body in bodies]),
+        body_canal_mm=np.array([body.canal_mm for body in bodies]),
+        body_box_mm=np.stack([body.box_mm for body in bodies]),
+        s1_mm=s1_mm,
+        s1_height_mm=np.array(s1_height_mm),
+        source=np.array(f"{attribution}{SOURCE_FOLLOWS}label map {hash_in_words(_digest(maps))}"),
     )
+    return with_crura(with_branches(bare))
 
 
 def _digest(maps: NamedMap) -> str:

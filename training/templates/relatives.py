@@ -12,6 +12,7 @@ from scipy import ndimage
 from scipy.interpolate import PchipInterpolator
 
 from training.synthetic.labels import Tissue
+from training.templates.branches import BRANCHES, Branches, with_branches
 from training.templates.course import bed_line
 from training.templates.crura import Crura, with_crura
 from training.templates.reshape import Change, Mask, reshaped
@@ -60,7 +61,7 @@ SIDES_DIFFER = 0.1
 ANCHOR_SHARE = 0.4
 """Of an organ's half breadth: how far beside its middle the point that stays may lie."""
 GROWN_MM = {
-    Tissue.AORTA: (-1.5, 6.0),
+    Tissue.AORTA: (-1.0, 8.5),
     Tissue.INFERIOR_VENA_CAVA: (-2.5, 3.5),
     Tissue.PORTAL_SPLENIC_VEIN: (-0.4, 3.2),
     Tissue.PANCREAS: (-3.0, 0.3),
@@ -68,6 +69,8 @@ GROWN_MM = {
     Tissue.VEIN: (-0.5, 1.5),
 }
 """By how much a vessel's wall moves outwards; an old pancreas is as long as before and thin."""
+FORWARDS = 0.6
+"""Of what an aorta's wall moves outwards its middle moves to the front: the spine does not give way."""
 COURSED = (Tissue.AORTA, Tissue.ARTERY, Tissue.INFERIOR_VENA_CAVA, Tissue.VEIN)
 ARTERIES = (Tissue.AORTA, Tissue.ARTERY)
 PARTING_LEVEL = (-1.25, 0.6)
@@ -85,6 +88,13 @@ CRURA_THICK, CRURA_GAP_MM = (0.5, 1.5), (0.0, 2.5)
 CRUS_BESIDE_MM, CRUS_TURNED_DEG = (9.0, 18.0), (-15.0, 40.0)
 CRUS_ALONE = 0.7
 """How many have a right crus that stands off the aorta."""
+VEIN_MM, ARTERY_MM = (9.0, 15.0), (5.5, 9.0)
+MESENTERIC_LENGTH_MM, MESENTERIC_FORWARDS_MM, MESENTERIC_RIGHTWARDS_MM = (
+    (50.0, 120.0),
+    (-5.0, 30.0),
+    (-8.0, 20.0),
+)
+RENAL = (0.6, 1.3)
 FIXED_LEVELS = (-4.5, 1.6)
 """Within these the vessels run anew: from the pelvis to the renal veins."""
 GIVE_WAY = (
@@ -96,6 +106,10 @@ GIVE_WAY = (
     Tissue.PELVIC_ORGAN,
 )
 """What is pressed aside by an organ that grows; AIR is what the map has no label for."""
+
+
+BEFORE_AORTA = (Tissue.DUODENUM, Tissue.PANCREAS)
+"""They make room for a wide one: else it would be half an aorta."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +127,7 @@ class RelativePlan:
     """y, x: of a trunk and its branches."""
     bent_at: float
     crura: Crura
+    branches: Branches
 
 
 def sample_relative(template: Template, rng: np.random.Generator) -> RelativePlan:
@@ -145,6 +160,7 @@ def sample_relative(template: Template, rng: np.random.Generator) -> RelativePla
         },
         bent_at=float(rng.uniform(*BENT_AT)),
         crura=_crura(rng),
+        branches=_branches(rng),
     )
 
 
@@ -159,11 +175,22 @@ def _crura(rng: np.random.Generator) -> Crura:
     )
 
 
+def _branches(rng: np.random.Generator) -> Branches:
+    return Branches(
+        vein_mm=float(rng.uniform(*VEIN_MM)),
+        artery_mm=float(rng.uniform(*ARTERY_MM)),
+        length_mm=float(rng.uniform(*MESENTERIC_LENGTH_MM)),
+        forwards_mm=float(rng.uniform(*MESENTERIC_FORWARDS_MM)),
+        rightwards_mm=float(rng.uniform(*MESENTERIC_RIGHTWARDS_MM)),
+        renal=float(rng.uniform(*RENAL)),
+    )
+
+
 def relative_of(template: Template, plan: RelativePlan) -> Template:
     """The template with its viscera changed; frame, spine and wall are the same."""
     viscera = template.viscera.copy()
-    # The crura are set anew about the aorta in its new course.
-    viscera[viscera == Tissue.DIAPHRAGM] = Tissue.AIR
+    # Crura and branches are set anew about the vessels in their new course.
+    viscera[np.isin(viscera, (Tissue.DIAPHRAGM, *BRANCHES))] = Tissue.AIR
     step_mm = float(template.step_mm)
     for organ, change in plan.organs.items():
         mask = _filled(viscera == organ, organ, plan.sinus_mm / step_mm)
@@ -173,7 +200,8 @@ def relative_of(template: Template, plan: RelativePlan) -> Template:
     _run_vessels_anew(viscera, template, plan)
     for vessel, by_mm in plan.grown_mm.items():
         _grow(viscera, vessel, by_mm / step_mm)
-    return with_crura(replace(template, viscera=viscera), plan.crura)
+    branched = with_branches(replace(template, viscera=viscera), plan.branches)
+    return with_crura(branched, plan.crura)
 
 
 def _set(viscera: Codes, mask: Mask, tissue: Tissue) -> None:
@@ -242,13 +270,20 @@ def _grow(viscera: Codes, vessel: Tissue, by_voxels: float) -> None:
     found = ndimage.find_objects((viscera == vessel).astype(np.uint8))
     if not found:
         return
-    reach = int(np.ceil(abs(by_voxels))) + 1
+    reach = 2 * int(np.ceil(abs(by_voxels))) + 1
     box = tuple(slice(max(s.start - reach, 0), s.stop + reach) for s in found[0])
     inside = viscera[box] == vessel
     # Both distances are to the middle of a voxel; the wall lies half a voxel nearer.
     far = ndimage.distance_transform_edt(~inside) - 0.5
     deep = ndimage.distance_transform_edt(inside) - 0.5
-    if by_voxels >= 0:
+    if vessel is Tissue.AORTA and by_voxels >= 0:
+        viscera[box][inside] = Tissue.AIR
+        ahead = round(FORWARDS * by_voxels)
+        wide = far <= by_voxels
+        wide = np.concatenate([wide[:, ahead:], np.zeros_like(wide[:, :ahead])], axis=1)
+        part = viscera[box]
+        part[wide & np.isin(part, (*GIVE_WAY, *BEFORE_AORTA))] = vessel
+    elif by_voxels >= 0:
         _set(viscera[box], ~inside & (far <= by_voxels), vessel)
     else:
         viscera[box][inside & (deep < -by_voxels)] = Tissue.AIR

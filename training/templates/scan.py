@@ -26,6 +26,12 @@ WIDELY_VARIED = (
 )  # fmt: skip
 """Now and then far from the usual HU: disease, timing, oral contrast."""
 
+FLOWS_ON = {
+    Tissue.MESENTERIC_VEIN: Tissue.PORTAL_SPLENIC_VEIN,
+    Tissue.BRANCH_ARTERY: Tissue.AORTA,
+}
+"""The same blood."""
+
 FATTY_LIVER, FATTY_PANCREAS = 0.2, 0.5
 
 
@@ -72,6 +78,8 @@ def sample_scan(rng: np.random.Generator, ranges: Ranges = TRAINING) -> Scan:
     if rng.random() < 0.25:
         for tissue in WIDELY_VARIED:
             hu[tissue] += float(rng.normal(0, 25))
+    for branch, trunk in FLOWS_ON.items():
+        hu[branch] = hu[trunk]
     is_cut = rng.random() < 0.12
     scan = Scan(
         acquisition=replace(acquisition, mean_hu=tuple(hu)),

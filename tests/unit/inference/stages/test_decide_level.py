@@ -7,7 +7,14 @@ import pytest
 
 from inference.domain.level_calibration import UNCALIBRATED, LevelCalibration
 from inference.domain.level_outcome import LevelOutcome
-from inference.stages.decide_level import SILENT, SpineLevel, confidence_of, decide, evidence_for
+from inference.stages.decide_level import (
+    SILENT,
+    UPPER_TAKEN,
+    SpineLevel,
+    confidence_of,
+    decide,
+    evidence_for,
+)
 from inference.stages.decide_level import posteriors as posteriors_of
 from inference.stages.projections import LANDMARKS
 from inference.stages.spine_chain import CHAIN, LandmarkCurves
@@ -214,3 +221,56 @@ def test_end_plates_are_looked_for_about_the_answer_only() -> None:
 
 def test_every_landmark_of_the_chain_has_a_curve() -> None:
     assert LANDMARKS[: len(CHAIN)] == CHAIN
+
+
+BY_THE_VOLUME = replace(UNCALIBRATED, level_weight=0.2, spine_weight=2.0)
+"""As shipped: the volume network decides."""
+
+TORN = replace(
+    curves_of(spine_mm()),
+    probability=np.maximum(
+        curves_of(spine_mm(), height=0.6).probability,
+        curves_of(spine_mm(34.0), height=0.5).probability,
+    ),
+)
+
+
+def test_a_volume_that_is_a_vertebra_lower_has_counted_from_the_sacrum() -> None:
+    """Its L2 is the projections' L3: that body is the answer, where both have its middle, and it is doubted."""
+    projections, volume = curves_of(spine_mm()), curves_of(spine_mm(-38.0))
+
+    level = _decided(projections, volume, by=BY_THE_VOLUME)
+
+    assert level.z_mm == pytest.approx(-2, abs=1)
+    assert level.outcome is UNCERTAIN
+    assert level.reasons[0] == UPPER_TAKEN
+    assert _says(level, "the two networks place it")
+
+
+@pytest.mark.parametrize(
+    ("projections", "volume", "why"),
+    [
+        (curves_of(spine_mm(-34.0)), curves_of(spine_mm()), "the projections are lower"),
+        (
+            curves_of(spine_mm(), (-330.0, 70.0)),
+            curves_of(spine_mm(-34.0), (-330.0, 70.0)),
+            "no ribs in the field",
+        ),
+        (TORN, curves_of(spine_mm(-34.0)), "the projections are not sure"),
+        (
+            curves_of(spine_mm()),
+            curves_of({n: z - 34.0 for n, z in FOUR_BODIES.items()}),
+            "the volume is sure of four",
+        ),
+        (curves_of(spine_mm()), curves_of(spine_mm(-17.0)), "no body is both's"),
+    ],
+    ids=lambda case: case.replace(" ", "-") if isinstance(case, str) else "",
+)
+def test_else_the_volume_is_believed(
+    projections: LandmarkCurves, volume: LandmarkCurves, why: str
+) -> None:
+    level = _decided(projections, volume, by=BY_THE_VOLUME)
+    alone = _decided(volume)
+
+    assert level.z_mm == pytest.approx(alone.z_mm, abs=8), why
+    assert UPPER_TAKEN not in level.reasons

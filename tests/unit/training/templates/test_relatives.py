@@ -12,6 +12,7 @@ from training.all_models import Everything, relatives_of
 from training.origins import anatomies_in_words, record_templates
 from training.synthetic.labels import Tissue
 from training.templates.__main__ import main
+from training.templates.branches import Branches
 from training.templates.crura import Crura, with_crura
 from training.templates.depth import depth_of
 from training.templates.relatives import (
@@ -40,6 +41,7 @@ SAME = RelativePlan(
     aside_mm={},
     bent_at=0.5,
     crura=Crura(),
+    branches=Branches(),
 )
 """The tiny torso's aorta and vena cava begin at slice 36."""
 
@@ -309,3 +311,36 @@ def test_crura_differ_from_relative_to_relative() -> None:
     assert len({plan.crura.turned_deg for plan in plans}) == 4
     assert {plan.crura.beside_mm is None for plan in plans} == {True, False}
     assert 0 < (thin.viscera == Tissue.DIAPHRAGM).sum() < (thick.viscera == Tissue.DIAPHRAGM).sum()
+
+
+def test_a_wide_aorta_grows_to_the_front_and_the_gut_before_it_makes_room() -> None:
+    viscera = TEMPLATE.viscera.copy()
+    aorta = np.argwhere(viscera == Tissue.AORTA)
+    front, left = aorta[:, 1].min(), aorta[:, 2].max()
+    viscera[50:54, front - 4 : front, left - 2 : left + 1] = Tissue.DUODENUM
+    viscera[56:60, front - 4 : front, left - 2 : left + 1] = Tissue.STOMACH_CONTENT
+    plan = replace(SAME, grown_mm={Tissue.AORTA: 2 * STEP_MM})
+
+    found = relative_of(replace(TEMPLATE, viscera=viscera), plan).viscera
+
+    rows = {z: np.argwhere(found[z] == Tissue.AORTA)[:, 0] for z in (46, 51, 57)}
+    before = np.argwhere(TEMPLATE.viscera[46] == Tissue.AORTA)[:, 0]
+    assert rows[46].mean() < before.mean() - 0.7
+    assert rows[46].max() - rows[46].min() == before.max() - before.min() + 4
+    assert len(rows[51]) == len(rows[46])
+    assert len(rows[57]) < len(rows[46])
+    assert (found[56:60] == Tissue.STOMACH_CONTENT).sum() == (
+        viscera[56:60] == Tissue.STOMACH_CONTENT
+    ).sum()
+
+
+def test_branches_differ_from_relative_to_relative() -> None:
+    plans = [sample_relative(TEMPLATE, np.random.default_rng(seed)).branches for seed in range(30)]
+    thin, thick = (
+        relative_of(TEMPLATE, replace(SAME, branches=Branches(renal=factor))).viscera
+        for factor in (0.7, 2.5)
+    )
+
+    for name in ("vein_mm", "artery_mm", "length_mm", "forwards_mm", "rightwards_mm", "renal"):
+        assert len({getattr(plan, name) for plan in plans}) == 30
+    assert (thin == Tissue.RENAL_VEIN).sum() < (thick == Tissue.RENAL_VEIN).sum()
