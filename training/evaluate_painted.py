@@ -31,6 +31,7 @@ LINES = Path("runs/eval-painted")
 EXAMPLES = """examples:
   python -m training.evaluate_painted --template s0328.npz --models runs/models --out docs/results/eval-painted.md
   python -m training.evaluate_painted --template s0328.npz --variants --only level
+  python -m training.evaluate_painted --template s0328.npz --variants --only level --skip 200
   python -m training.evaluate_painted --template s0328.npz --picture 6000017 --out case.png
 
 Called again, it goes on where it was stopped; its scores lie under runs (--lines).
@@ -54,6 +55,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--template", type=Path, action="append", required=True, metavar="FILE")
     parser.add_argument("--models", type=Path, default=SHIPPED_MODELS, help="models folder")
     parser.add_argument("--cases", type=int, default=CASES, help=f"default {CASES}")
+    parser.add_argument(
+        "--skip",
+        type=int,
+        default=0,
+        metavar="N",
+        help="leave out the first N: cases that nobody saw when a rule was chosen on them",
+    )
     parser.add_argument("--variants", action="store_true", help="every spine is unusual")
     parser.add_argument("--only", default=",".join(Part), help="of level,tissue,organs")
     parser.add_argument("--workers", type=int, default=2, help="processes of one core each")
@@ -84,6 +92,7 @@ def _run(options: argparse.Namespace) -> int:
         settings.possible,
         has_variants=settings.has_variants,
         most_voxels=settings.most_voxels,
+        skipped=options.skip,
     )
     lines = options.lines or LINES / f"{settings.digest}.jsonl"
 
@@ -105,6 +114,7 @@ def _settings(options: argparse.Namespace) -> Settings:
     rules = {
         f"--only {options.only!r:.40}": bool(parts) and set(parts) <= set(Part),
         f"{options.cases} cases": options.cases > 0,
+        f"--skip {options.skip}": options.skip >= 0,
         f"{options.voxels} voxels": options.voxels > 0,
         f"{options.workers} workers": options.workers > 0,
         f"templates {', '.join(names)}": len(set(names)) == len(names),

@@ -20,6 +20,7 @@ from training.real.find_cases import find_cases
 from training.real.overlay import overlay
 from training.real.robustness import Own, Trial, level_and_tissue_only, own_answer, table, trials
 from training.real.score import Scored
+from training.synthetic.labels import COMPARTMENT_LUT
 from training.templates.case import FieldKind, make_painted_case
 from training.templates.template import Template
 
@@ -46,6 +47,7 @@ def painted_cases(paths: Sequence[Path], count: int) -> Iterator[RealCase]:
                 name=f"painted-{path.stem}-{seed}",
                 volume=made.volume,
                 l3_z_mm=made.vertebrae["L3"].centre_lps_mm[2],
+                true_compartments=COMPARTMENT_LUT[made.tissue_labels],
             )
 
 

@@ -76,9 +76,10 @@ def planned(
     *,
     has_variants: bool,
     most_voxels: int = MOST_VOXELS,
+    skipped: int = 0,
 ) -> list[CaseOrder]:
-    """Seeds in a row."""
-    first = FIRST_VARIANT_SEED if has_variants else FIRST_SEED
+    """Seeds in a row, the first so many left out."""
+    first = (FIRST_VARIANT_SEED if has_variants else FIRST_SEED) + skipped
     seeds = range(first, first + count)
     return [order_of(seed, templates, parts, most_voxels) for seed in seeds]
 

@@ -6,6 +6,7 @@ from inference.domain.errors import HabitusError
 from inference.domain.measurement import Patient
 from inference.domain.volume import Volume
 from inference.measure_findings import Facts
+from inference.stages.segment_tissue import Compartments
 from training.real.known_cases import KnownCase
 from training.real.reference import Reference
 
@@ -29,5 +30,7 @@ class RealCase:
     """Whether it is known that L3 is not in the field."""
     known: KnownCase | None = None
     """Of the public cases that this repository names."""
+    true_compartments: Compartments | None = None
+    """Of a painted case: as the tissue network should answer, in every slice."""
     trouble: str = ""
     """Why part of the reference could not be used."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,6 +14,7 @@ from inference.dicom.read_series import load_series
 from inference.domain.labelmap import LabelMap
 from inference.domain.volume import Affine, Volume, Voxels, canonical, flip, index_at
 from inference.stages.grids import AIR_HU, body_mask, resample
+from training.pool_samples import nearest_labels
 from training.synthetic.series import SeriesHeader, write_series
 
 Rotation = npt.NDArray[np.float64]
@@ -33,8 +35,10 @@ class Variant:
 
     name: str
     volume: Volume
-    moves: Callable[[LabelMap], LabelMap] | None = None
-    """Carries labels of the original volume along; None: the section at the level is the same."""
+    turns: Callable[[LabelMap], LabelMap] | None = None
+    """Turns labels of the original volume along; None: the body was not turned."""
+    moves_section: bool = False
+    """Another section of the body lies at the level."""
     is_mislabelled: bool = False
     """Its header tells an untruth: all that is wanted is a doubt."""
     is_rotated: bool = False
@@ -44,22 +48,16 @@ class Variant:
 def variants(volume: Volume, level_mm: float) -> Iterator[Variant]:
     """All of a canonical, evenly spaced volume; turned about the body's middle at a level."""
     centre = _centre_at(volume, level_mm)
-    for degrees in (TURN_DEGREES, -TURN_DEGREES):
-        turn = rotation("z", degrees)
-        name = f"turned {degrees:+.0f}° about z"
-        yield Variant(name=name, volume=rotated(volume, turn, centre), is_rotated=True)
-    for degrees in (TURN_DEGREES, -TURN_DEGREES):
-        tilt = rotation("x", degrees)
-
-        def moves(labels: LabelMap, tilt: Rotation = tilt) -> LabelMap:
-            return rotated_labels(labels, tilt, centre)
-
-        yield Variant(
-            name=f"tilted {degrees:+.0f}° about x",
-            volume=rotated(volume, tilt, centre),
-            moves=moves,
-            is_rotated=True,
-        )
+    for axis, verb in (("z", "turned"), ("x", "tilted")):
+        for degrees in (TURN_DEGREES, -TURN_DEGREES):
+            turn = rotation(axis, degrees)
+            yield Variant(
+                name=f"{verb} {degrees:+.0f}° about {axis}",
+                volume=rotated(volume, turn, centre),
+                turns=partial(rotated_labels, turn=turn, centre_mm=centre),
+                moves_section=axis == "x",
+                is_rotated=True,
+            )
     yield Variant(name="couch in front of the belly", volume=couch_in_front(volume))
     yield Variant(
         name="prone by its DICOM position", volume=through_dicom(volume, (False, True, True), "HFP")
@@ -79,6 +77,16 @@ def variants(volume: Volume, level_mm: float) -> Iterator[Variant]:
         cropped = crop(volume, level_mm + low, level_mm + high)
         yield Variant(name=f"cropped {low:+.0f} to {high:+.0f} mm", volume=cropped)
     yield Variant(name="couch removed", volume=without_couch(volume))
+
+
+def carried(variant: Variant, labels: LabelMap, original: Volume) -> LabelMap:
+    """Labels of the original volume where its tissues lie in the variant, by nearest neighbour."""
+    turned = labels if variant.turns is None else variant.turns(labels)
+    return LabelMap(
+        labels=nearest_labels(turned.labels, original, variant.volume),
+        affine_lps=variant.volume.affine_lps,
+        structures=labels.structures,
+    )
 
 
 def rotation(axis: str, degrees: float) -> Rotation:

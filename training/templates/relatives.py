@@ -277,7 +277,6 @@ def _grow(viscera: Codes, vessel: Tissue, by_voxels: float) -> None:
     far = ndimage.distance_transform_edt(~inside) - 0.5
     deep = ndimage.distance_transform_edt(inside) - 0.5
     if vessel is Tissue.AORTA and by_voxels >= 0:
-        viscera[box][inside] = Tissue.AIR
         ahead = round(FORWARDS * by_voxels)
         wide = far <= by_voxels
         wide = np.concatenate([wide[:, ahead:], np.zeros_like(wide[:, :ahead])], axis=1)

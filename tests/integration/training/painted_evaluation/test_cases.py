@@ -35,6 +35,8 @@ def test_templates_take_turns_and_variants_have_seeds_of_their_own() -> None:
     orders = planned(["a", "b"], 4, EVERY, has_variants=False)
     assert [order.seed - FIRST_SEED for order in orders] == [0, 1, 2, 3]
     assert [order.template for order in orders] == ["a", "b", "a", "b"]
+    (third,) = planned(["a", "b"], 1, EVERY, has_variants=False, skipped=3)
+    assert third == orders[3]
     (variant,) = planned(["a"], 1, EVERY, has_variants=True)
     assert (variant.seed, variant.has_variants) == (FIRST_VARIANT_SEED, True)
 

@@ -176,7 +176,9 @@ def test_an_anatomy_that_a_network_was_taught_is_no_test_of_it(
 
     assert main(call) == ConfigurationInvalid.exit_status
     assert "which was trained on other" in capsys.readouterr().err
-    assert main([*call, "--seen"]) == 0
+    capsys.readouterr()
+    assert main([*call, "--seen", "--skip", "1"]) == 0
+    assert f"1 cases, seeds from {FIRST_SEED + 1}" in capsys.readouterr().out
 
 
 def test_every_part_of_a_case_is_scored_and_drawn(settings: Settings) -> None:
@@ -201,7 +203,8 @@ def test_every_part_of_a_case_is_scored_and_drawn(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--only", "levels"], ["--cases", "0"], ["--picture", "5"], ["--only", ""]]
+    "arguments",
+    [["--only", "levels"], ["--cases", "0"], ["--picture", "5"], ["--only", ""], ["--skip", "-1"]],
 )
 def test_wrong_arguments_are_said(
     template: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]

@@ -4,6 +4,7 @@ from contextlib import redirect_stderr
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +17,10 @@ from tests.unit.training.real.phantom import AIR, BONE_HU, l3_z_mm, models, volu
 from training.evaluate_robustness import evaluate
 from training.real.answer import Answer, Outcome
 from training.real.case import RealCase
-from training.real.robustness import Own, Trial, areas_at, changes, own_answer, table, trial
+from training.real.robustness import Own, Trial, areas_at, changes, own_answer, table, trial, trials
 from training.real.variants import (
     Variant,
+    carried,
     couch_in_front,
     crop,
     noise_hu,
@@ -139,7 +141,7 @@ def made(
     z_mm: float | None = 500.0,
     own_mm: float | None = 500.0,
     change: float = 0.0,
-    **more: bool,
+    **more: Any,
 ) -> Trial:
     return Trial(
         case="x",
@@ -196,7 +198,9 @@ def test_a_moved_body_is_compared_with_its_own_masks_moved_along() -> None:
         erased[:, :, 40:] = 0
         return replace(labels, labels=erased)
 
-    moved = Variant(name="v", volume=volume(), moves=half_erased, is_rotated=True)
+    moved = Variant(
+        name="v", volume=volume(), turns=half_erased, moves_section=True, is_rotated=True
+    )
     found = trial(case, own, moved, networks)
 
     assert found.same_level[Structure.SKELETAL_MUSCLE] == pytest.approx(147, abs=12)
@@ -248,3 +252,61 @@ def test_the_phantom_is_judged_in_every_variant(judged: Judged) -> None:
     assert max(abs(c) for c in by_name["tilted +10° about x"].same_level.values()) < 5
     assert not by_name["turned 180° against its header"].level_holds
     assert "| turned 180° against its header | 1 | 0 of 1 judged |" in text
+
+
+def test_what_a_scan_does_to_the_true_tissues_is_told_apart_from_what_the_network_does() -> None:
+    """Every second pixel of the muscle is fat at a pixel's width: turned by half a pixel there is neither."""
+    networks = models(with_organs=False)
+    checked = volume()
+    compartments = body_mask(checked.hu).astype(np.uint8)
+    checked.hu[compartments == 1] = 50
+    checked.hu[:, :, ::2][compartments[:, :, ::2] == 1] = -100
+    case = RealCase(name="checked", volume=checked, l3_z_mm=480.0, true_compartments=compartments)
+    own = own_answer(case, networks)
+    assert own is not None
+    known = {one.variant: one for one in trials(case, own, networks)}
+
+    assert known["couch removed"].by_truth == pytest.approx({Structure.SKELETAL_MUSCLE: 0.0})
+    assert known["couch removed"].can_hold
+    assert abs(known["turned +10° about z"].by_truth[Structure.SKELETAL_MUSCLE]) > 5
+    assert not known["turned +10° about z"].can_hold
+    assert known["turned 180° against its header"].can_hold is None
+
+
+def test_the_table_says_how_many_trials_fail_by_the_truth_too() -> None:
+    fat = Structure.VISCERAL_FAT
+    trials_of_painted = [
+        made(change=6.0, by_truth={fat: -9.0}),
+        made(change=6.0, by_truth={fat: 1.0}),
+        made(by_truth={fat: 1.0}),
+    ]
+
+    text = table([*trials_of_painted, made(change=6.0)], {})
+
+    assert "change by more than 5 % in 1 of 3 trials" in text
+    assert "Of the 2 others areas hold in 1." in text
+    assert "Of the 2 trials of painted cases that fail 1 fail so by the truth, too." in text
+    assert "| -9.0 |" in text
+    assert "true compartments are known" not in table([made()], {})
+
+
+def test_labels_are_carried_to_where_their_tissues_lie_in_every_variant() -> None:
+    ct = volume()
+    bone = LabelMap(
+        labels=(ct.hu == BONE_HU).astype(np.uint8), affine_lps=ct.affine_lps, structures={}
+    )
+    for variant in variants(ct, l3_z_mm()):
+        if variant.is_mislabelled:
+            continue
+        there = carried(variant, bone, ct)
+
+        seen = variant.volume.hu > 375
+        overlap = 2 * float((seen & (there.labels > 0)).sum()) / (seen.sum() + there.labels.sum())
+        assert there.labels.shape == variant.volume.shape
+        assert overlap > 0.9, variant.name
+
+
+def test_a_tilt_alone_brings_another_section_to_the_level() -> None:
+    moving = {v.name for v in variants(volume(), l3_z_mm()) if v.moves_section}
+
+    assert moving == {"tilted +10° about x", "tilted -10° about x"}

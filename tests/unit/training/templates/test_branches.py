@@ -136,6 +136,22 @@ def test_renal_vessels_reach_from_trunk_to_kidney_on_both_sides() -> None:
     assert rows.mean() < np.argwhere(found == Tissue.AORTA)[:, 1].mean(), "before the aorta"
 
 
+def test_renal_vessels_end_at_the_inner_side_of_the_kidneys() -> None:
+    viscera = TEMPLATE.viscera.copy()
+    for inside in (np.s_[60:74, 27:31, 17:23], np.s_[60:74, 27:31, 45:51]):
+        viscera[inside] = Tissue.AIR
+
+    found = with_branches(replace(TEMPLATE, viscera=viscera)).viscera
+
+    columns = np.flatnonzero(np.isin(found, BRANCHES).any(axis=(0, 1)))
+    middles = [
+        np.argwhere(TEMPLATE.viscera == kidney)[:, 2].mean()
+        for kidney in (Tissue.KIDNEY_RIGHT, Tissue.KIDNEY_LEFT)
+    ]
+    assert middles[0] <= columns[0]
+    assert columns[-1] <= middles[1]
+
+
 def test_width_zero_paints_no_renal_vessels() -> None:
     assert not np.isin(with_branches(TEMPLATE, Branches(renal=0.0)).viscera, BRANCHES).any()
 
