@@ -26,8 +26,6 @@ CONFLUENCE_MM = 8.0
 """The portal vein's label is looked for so far to either side of it."""
 BEHIND_NECK_MM = 5.0
 """The mesenteric vein's upper end lies so far within the portal vein."""
-TAPER = 0.6
-"""Width of a mesenteric vessel's lower end, of its upper one's."""
 ARTERY_LEAVES_LEVEL = 2.0
 """Vertebrae above L3: the superior mesenteric artery, at L1."""
 APART_MM = 13.0
@@ -56,6 +54,8 @@ class Branches:
 
     vein_mm: float = 11.0
     """How wide the mesenteric vein is at its upper end."""
+    taper: float = 0.7
+    """Width of a mesenteric vessel's lower end, of its upper one's."""
     artery_mm: float = 7.5
     length_mm: float = 90.0
     forwards_mm: float = 12.0
@@ -147,7 +147,7 @@ def _mesenteric(places: _Places, branches: Branches) -> list[Tube]:
         ]
     )
     vein = vein[z_mm > 0]
-    taper = (1 - (1 - TAPER) * share)[z_mm > 0]
+    taper = (1 - (1 - branches.taper) * share)[z_mm > 0]
     tubes = [
         Tube(tissue=Tissue.MESENTERIC_VEIN, points_mm=vein, radius_mm=branches.vein_mm / 2 * taper)
     ]
@@ -160,7 +160,7 @@ def _mesenteric(places: _Places, branches: Branches) -> list[Tube]:
     beside = np.column_stack([np.interp(z_mm, vein[::-1, 2], vein[::-1, axis]) for axis in (0, 1)])
     beside[:, 0] += APART_MM
     artery = np.column_stack([(1 - come) * root + come * beside, z_mm])
-    radius = branches.artery_mm / 2 * np.linspace(1.0, TAPER, len(artery))
+    radius = branches.artery_mm / 2 * np.linspace(1.0, branches.taper, len(artery))
     return [*tubes, Tube(tissue=Tissue.BRANCH_ARTERY, points_mm=artery, radius_mm=radius)]
 
 

@@ -63,7 +63,7 @@ ANCHOR_SHARE = 0.4
 GROWN_MM = {
     Tissue.AORTA: (-1.0, 8.5),
     Tissue.INFERIOR_VENA_CAVA: (-2.5, 3.5),
-    Tissue.PORTAL_SPLENIC_VEIN: (-0.4, 3.2),
+    Tissue.PORTAL_SPLENIC_VEIN: (-0.4, 4.5),
     Tissue.PANCREAS: (-3.0, 0.3),
     Tissue.ARTERY: (-0.3, 1.5),
     Tissue.VEIN: (-0.5, 1.5),
@@ -88,7 +88,8 @@ CRURA_THICK, CRURA_GAP_MM = (0.5, 1.5), (0.0, 2.5)
 CRUS_BESIDE_MM, CRUS_TURNED_DEG = (9.0, 18.0), (-15.0, 40.0)
 CRUS_ALONE = 0.7
 """How many have a right crus that stands off the aorta."""
-VEIN_MM, ARTERY_MM = (9.0, 15.0), (5.5, 9.0)
+VEIN_MM, ARTERY_MM = (9.0, 19.0), (5.5, 9.0)
+MESENTERIC_TAPER = (0.6, 1.0)
 MESENTERIC_LENGTH_MM, MESENTERIC_FORWARDS_MM, MESENTERIC_RIGHTWARDS_MM = (
     (50.0, 120.0),
     (-5.0, 30.0),
@@ -179,6 +180,7 @@ def _branches(rng: np.random.Generator) -> Branches:
     return Branches(
         vein_mm=float(rng.uniform(*VEIN_MM)),
         artery_mm=float(rng.uniform(*ARTERY_MM)),
+        taper=float(rng.uniform(*MESENTERIC_TAPER)),
         length_mm=float(rng.uniform(*MESENTERIC_LENGTH_MM)),
         forwards_mm=float(rng.uniform(*MESENTERIC_FORWARDS_MM)),
         rightwards_mm=float(rng.uniform(*MESENTERIC_RIGHTWARDS_MM)),

@@ -351,6 +351,14 @@ def test_branches_differ_from_relative_to_relative() -> None:
         for factor in (0.7, 2.5)
     )
 
-    for name in ("vein_mm", "artery_mm", "length_mm", "forwards_mm", "rightwards_mm", "renal"):
+    for name in (
+        "vein_mm",
+        "taper",
+        "artery_mm",
+        "length_mm",
+        "forwards_mm",
+        "rightwards_mm",
+        "renal",
+    ):
         assert len({getattr(plan, name) for plan in plans}) == 30
     assert (thin == Tissue.RENAL_VEIN).sum() < (thick == Tissue.RENAL_VEIN).sum()
