@@ -76,7 +76,7 @@ def segment_organs(
 
         looks.append(_look(upright, network, shift, report, patching.told))
     structures = predictor.manifest.structures()
-    solid = [label for label, structure in structures.items() if structure in SOLID]
+    solid = {label: one for label, one in structures.items() if one in SOLID}
     labels = labels_from_logits(looks, upright, solid)
     return organ_map(labels, upright, structures)
 

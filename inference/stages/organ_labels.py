@@ -1,7 +1,8 @@
 """From organ logits on the network's grid to an organ label map on the scanner's grid."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import cast
 
 import numpy as np
@@ -49,8 +50,16 @@ FAT_BORDER_HU, FAT_BLUR_HU = -25.0, 10.0
 """Between fat and soft tissue, and how gradually: fatty livers of -10 HU are soft tissue still."""
 AGAINST_FAT, FOR_SOFT_TISSUE = 3.0, 0.7
 """Logits that fat and air speak against a solid organ, and soft tissue for any organ that is near."""
+FAT_HU, WATER_HU = -105.0, 0.0
+VESSELS = frozenset({Structure.AORTA, Structure.INFERIOR_VENA_CAVA})
+"""All of one brightness; of other organs a cyst is no rim, so that their border lies no higher than water."""
+NEAR_VOXELS = 2
+"""Of the coarse grid about an organ: so far its own brightness decides its rim."""
 HU_LOOK_MM = 3.0
 """HU are averaged over about so much in the plane: noise is no fat."""
+
+
+NONE_SOLID: Mapping[int, Structure] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,19 +69,31 @@ class Look:
     logits: Float
     """[channel, slice, row, column]"""
     coarse: Volume
-    """The grid; its HU are not used."""
+    """The grid, and the HU that the network saw."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BrightRim:
+    """A solid organ so bright that it meets fat well above what is half fat and half soft tissue."""
+
+    label: int
+    border_hu: float
+    """Half way between its own HU and fat's."""
+    near: npt.NDArray[np.bool_]
+    """Where the first look has it, and a little beyond."""
 
 
 def labels_from_logits(
-    looks: Sequence[Look], target: Volume, solid: Sequence[int] = ()
+    looks: Sequence[Look], target: Volume, solid: Mapping[int, Structure] = NONE_SOLID
 ) -> npt.NDArray[np.uint8]:
     """Trilinear interpolation, sum and argmax, slice by slice, only where some organ is near; [slice, row, column].
 
-    With `solid`, the channels of solid organs, a rim that the coarse grid leaves open is decided by the target's own HU.
+    With `solid`, the solid organs by channel, a rim that the coarse grid leaves open is decided by the target's own HU.
     """
     labels = np.zeros(target.shape, np.uint8)
     near = [ndimage.binary_dilation(look.logits.argmax(axis=0) > 0, iterations=1) for look in looks]
     placed = [_placed(look, target) for look in looks]
+    bright = bright_rims(looks[0], solid) if looks else []
     for k, place in enumerate(target.places):
         planes, boxes = [], []
         for look, there, (scale, offset) in zip(looks, near, placed, strict=True):
@@ -88,9 +109,14 @@ def labels_from_logits(
         if boxes:
             total, box = _finer(planes, boxes, placed)
             if solid:
-                soft = _soft_tissue(target.hu[k][box], target.spacing_mm[1:])
+                calm = _calm(target.hu[k][box], target.spacing_mm[1:])
+                soft = _denser_than(FAT_BORDER_HU, calm)
                 total[list(solid)] -= len(looks) * AGAINST_FAT * (1 - soft)
                 total[0] -= len(looks) * FOR_SOFT_TISSUE * soft
+                for rim in bright:
+                    part = _part_near(rim, float(place), placed[0], box)
+                    thin = soft[part] - _denser_than(rim.border_hu, calm[part])
+                    total[rim.label][part] -= len(looks) * AGAINST_FAT * thin
             labels[k][box] = total.argmax(axis=0)
     return labels
 
@@ -137,15 +163,55 @@ def _finer(
     return total, (slice(r0, r1 + 1), slice(c0, c1 + 1))
 
 
-def _soft_tissue(hu: npt.NDArray[np.int16] | Float, pixel_mm: Sequence[float]) -> Float:
-    """1 in soft tissue, 0 in fat and air."""
+def _calm(hu: npt.NDArray[np.int16] | Float, pixel_mm: Sequence[float]) -> Float:
     calm = hu.astype(np.float32)
     for axis, step in enumerate(pixel_mm):
         width = 2 * round((HU_LOOK_MM / step - 1) / 2) + 1
         if width > 1:
             calm = ndimage.uniform_filter1d(calm, width, axis=axis)
-    soft: Float = special.expit((calm - FAT_BORDER_HU) / FAT_BLUR_HU)
-    return soft
+    return calm
+
+
+def _denser_than(border_hu: float, calm: Float) -> Float:
+    """1 well above a border, 0 well below."""
+    share: Float = special.expit((calm - np.float32(border_hu)) / np.float32(FAT_BLUR_HU))
+    return share
+
+
+def bright_rims(look: Look, solid: Mapping[int, Structure]) -> list[BrightRim]:
+    """Of a pixel that is a fifth aorta and else fat the mean is soft tissue: with contrast vessels came out too wide."""
+    called = look.logits.argmax(axis=0)
+    rims = []
+    for label, structure in solid.items():
+        found = called == label
+        if not found.any():
+            continue
+        border_hu = (float(np.median(look.coarse.hu[found])) + FAT_HU) / 2
+        if structure not in VESSELS:
+            border_hu = min(border_hu, WATER_HU)
+        if border_hu > FAT_BORDER_HU:
+            near = ndimage.binary_dilation(found, iterations=NEAR_VOXELS)
+            rims.append(BrightRim(label=label, border_hu=border_hu, near=near))
+    return rims
+
+
+def _part_near(
+    rim: BrightRim, place: float, placed: Placed, box: tuple[slice, slice]
+) -> tuple[slice, slice]:
+    """Rows and columns within a slice's box that lie near a rim; empty where none does."""
+    scale, offset = placed
+    position = int(np.clip(round(place * scale[0] + offset[0]), 0, len(rim.near) - 1))
+    used = rim.near[position]
+    if not used.any():
+        return slice(0), slice(0)
+    shape = (0, *(part.stop for part in box))
+    rows, columns = (
+        slice(max(first - part.start, 0), max(last + 1 - part.start, 0))
+        for part, (first, last) in zip(
+            box, (_reach(used, axis, scale, offset, shape) for axis in (0, 1)), strict=True
+        )
+    )
+    return rows, columns
 
 
 def label_boxes(labels: npt.NDArray[np.uint8], highest: int) -> list[Box | None]:

@@ -1,16 +1,26 @@
 """Labels from coarse logits: the same as dense interpolation, and finer from two grids than from one."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy import ndimage
 
 from inference.domain.labelmap import Structure
 from inference.domain.volume import Volume, index_at, position_mm
 from inference.stages.grids import Float, interpolate_axis
-from inference.stages.organ_labels import Look, labels_from_logits, organ_map
+from inference.stages.organ_labels import (
+    WATER_HU,
+    Look,
+    bright_rims,
+    labels_from_logits,
+    organ_map,
+)
 
 COARSE_MM = 4.0
 TARGET = Volume(hu=np.zeros((30, 40, 44), np.int16), affine_lps=np.diag([2.0, 1.5, 1.5, 1.0]))
+LIVER = {1: Structure.LIVER}
 CENTRE_MM, RADIUS_MM = np.array([29.0, 31.0, 30.0]), 17.0
 
 
@@ -90,7 +100,7 @@ def test_a_rim_that_the_coarse_grid_leaves_open_is_decided_by_the_hounsfield_uni
     lit = Volume(hu=hu.astype(np.int16), affine_lps=TARGET.affine_lps)
     looks = [ball_seen_on(0.0), ball_seen_on(0.5)]
 
-    plain, by_hu = (labels_from_logits(looks, lit, solid) == 1 for solid in ((), (1,)))
+    plain, by_hu = (labels_from_logits(looks, lit, solid) == 1 for solid in ({}, LIVER))
 
     assert (by_hu != true).sum() < 0.5 * (plain != true).sum()
 
@@ -100,9 +110,59 @@ def test_hounsfield_units_overrule_no_network_that_is_sure() -> None:
     sure = Look(logits=look.logits * 20, coarse=look.coarse)
     fat = Volume(hu=np.full(TARGET.shape, -100, np.int16), affine_lps=TARGET.affine_lps)
 
-    plain, in_fat = (labels_from_logits([sure], fat, solid) == 1 for solid in ((), (1,)))
+    plain, in_fat = (labels_from_logits([sure], fat, solid) == 1 for solid in ({}, LIVER))
 
     assert in_fat.sum() > 0.8 * plain.sum()
+
+
+def scanned(ball_hu: float) -> tuple[Look, Volume]:
+    """The ball in fat, blurred by less than a voxel, and what a network sees of it that leaves two voxels of its rim open."""
+    blurred = ndimage.gaussian_filter(np.where(truth(), ball_hu, -100.0), (0.7, 1.0, 1.0))
+    target = Volume(hu=np.rint(blurred).astype(np.int16), affine_lps=TARGET.affine_lps)
+    look = ball_seen_on(0.0)
+    grown = ndimage.binary_dilation(look.logits[1] > 0)
+    ball = np.where(grown, np.float32(1), np.float32(-1))
+    coarse = replace(look.coarse, hu=np.where(grown, ball_hu, -100).astype(np.int16))
+    return Look(logits=np.stack([np.zeros_like(ball), ball]), coarse=coarse), target
+
+
+@pytest.mark.parametrize("ball_hu", [40, 150, 300])
+def test_a_bright_vessel_ends_half_way_between_its_own_hounsfield_units_and_those_of_fat(
+    ball_hu: int,
+) -> None:
+    look, target = scanned(ball_hu)
+
+    found = labels_from_logits([look], target, {1: Structure.AORTA}) == 1
+
+    assert found.sum() == pytest.approx(truth().sum(), rel=0.06)
+
+
+def test_a_bright_vessel_keeps_its_rim_beside_another_organ() -> None:
+    """Which lies in front and to the right of it: the part of a slice that is looked at begins there."""
+    look, target = scanned(300)
+    other = np.full_like(look.logits[:1], -1)
+    other[:, :, 2, 2] = 1
+    both = replace(look, logits=np.concatenate([look.logits, other]))
+
+    alone, beside = (
+        labels_from_logits([one], target, {1: Structure.AORTA}) == 1 for one in (look, both)
+    )
+
+    assert (alone == beside).all()
+
+
+def test_a_cyst_in_a_bright_organ_is_no_fat() -> None:
+    rims = {
+        structure: bright_rims(scanned(250)[0], {1: structure})[0].border_hu
+        for structure in (Structure.AORTA, Structure.KIDNEY_LEFT)
+    }
+
+    assert rims == {Structure.AORTA: pytest.approx(72.5), Structure.KIDNEY_LEFT: WATER_HU}
+
+
+def test_what_is_no_brighter_than_muscle_has_the_border_of_all() -> None:
+    assert bright_rims(scanned(40)[0], {1: Structure.AORTA}) == []
+    assert bright_rims(scanned(40)[0], {}) == []
 
 
 def test_a_large_piece_far_along_the_body_is_no_part_of_an_organ() -> None:
