@@ -48,6 +48,8 @@ class Recipe:
     pool: tuple[PoolPart, ...]
     start_revision: str
     """The commit whose checkpoint the run began with."""
+    start_path: str
+    """Where it lies there; it need not have been shipped."""
     start_sha256: str
     epochs: int
     """Which the learning rate falls over."""
@@ -74,6 +76,7 @@ class Recipe:
             relatives_seeds=tuple(raw["relatives"]["seeds"]),
             pool=tuple(PoolPart(**part) for part in raw["pool"]),
             start_revision=raw["start"]["revision"],
+            start_path=raw["start"].get("path", f"models/{name}/{CHECKPOINT_NAME}"),
             start_sha256=raw["start"]["sha256"],
             epochs=raw["train"]["epochs"],
             steps=raw["train"]["steps"],
@@ -199,7 +202,7 @@ def _take_start(recipe: Recipe, out: Path) -> None:
     (out / "done").mkdir(parents=True, exist_ok=True)
     path = _start(recipe, out)
     if not path.is_file():
-        place = f"{recipe.start_revision}:models/{recipe.name}/{CHECKPOINT_NAME}"
+        place = f"{recipe.start_revision}:{recipe.start_path}"
         try:
             asked = subprocess.run(
                 ["git", "show", place], cwd=ROOT, capture_output=True, check=False

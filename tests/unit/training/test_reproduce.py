@@ -60,7 +60,7 @@ def test_a_recipe_names_what_the_repository_has(name: str) -> None:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_what_it_begins_with_lies_in_the_history(name: str, tmp_path: Path) -> None:
     recipe = Recipe.read(name)
-    place = f"{recipe.start_revision}:models/{name}/{CHECKPOINT_NAME}"
+    place = f"{recipe.start_revision}:{recipe.start_path}"
     known = subprocess.run(
         ["git", "cat-file", "-e", place], cwd=module.ROOT, capture_output=True, check=False
     )
@@ -140,6 +140,17 @@ def test_other_weights_to_begin_with_are_refused(out: Path) -> None:
         made(out, commands)
 
     assert commands.ran == []
+
+
+def test_a_recipe_that_names_no_place_begins_with_what_was_shipped(tmp_path: Path) -> None:
+    text = (module.RECIPES / "organs.toml").read_text(encoding="utf-8")
+    without = "".join(line for line in text.splitlines(True) if not line.startswith("path ="))
+    named = without.replace("[start]\n", '[start]\npath = "elsewhere/organs.safetensors"\n')
+    for name, content in (("organs", without), ("other", named)):
+        (tmp_path / f"{name}.toml").write_text(content, encoding="utf-8")
+
+    assert Recipe.read("organs", tmp_path).start_path == f"models/organs/{CHECKPOINT_NAME}"
+    assert Recipe.read("other", tmp_path).start_path == "elsewhere/organs.safetensors"
 
 
 def test_a_history_that_was_cut_off_is_told(tmp_path: Path) -> None:
