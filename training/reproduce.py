@@ -36,6 +36,15 @@ class PoolPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """A checkpoint in the repository's history; it need not have been shipped."""
+
+    revision: str
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """What the run behind a shipped network was made from; one file of training/recipes."""
 
@@ -46,15 +55,14 @@ class Recipe:
     relatives_each: int
     relatives_seeds: tuple[int, ...]
     pool: tuple[PoolPart, ...]
-    start_revision: str
-    """The commit whose checkpoint the run began with."""
-    start_path: str
-    """Where it lies there; it need not have been shipped."""
-    start_sha256: str
+    start: Weights
+    """What the run began with."""
+    mean_with: Weights | None
+    """Of an earlier run: the mean of both is what is shipped."""
     epochs: int
     """Which the learning rate falls over."""
     steps: int
-    """Of the state that is shipped."""
+    """Of the state that is taken."""
 
     @classmethod
     def read(cls, name: str, folder: Path = RECIPES) -> Recipe:
@@ -75,12 +83,16 @@ class Recipe:
             relatives_each=raw["relatives"]["each"],
             relatives_seeds=tuple(raw["relatives"]["seeds"]),
             pool=tuple(PoolPart(**part) for part in raw["pool"]),
-            start_revision=raw["start"]["revision"],
-            start_path=raw["start"].get("path", f"models/{name}/{CHECKPOINT_NAME}"),
-            start_sha256=raw["start"]["sha256"],
+            start=_weights(raw["start"], name),
+            mean_with=_weights(raw["mean_with"], name) if "mean_with" in raw else None,
             epochs=raw["train"]["epochs"],
             steps=raw["train"]["steps"],
         )
+
+
+def _weights(raw: Mapping[str, Any], name: str) -> Weights:
+    path = raw.get("path", f"models/{name}/{CHECKPOINT_NAME}")
+    return Weights(revision=raw["revision"], path=path, sha256=raw["sha256"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +155,23 @@ def stages_of(recipe: Recipe, label_map: Path, out: Path, workers: int) -> list[
             fills=run,
         )
     )
+    if recipe.mean_with is not None:
+        made = made_by(recipe, out)
+        both = (str(_other(recipe, out)), str(run / CHECKPOINT_NAME))
+        stages.append(
+            _stage(
+                out,
+                f"mean of two runs of {recipe.name}",
+                *("training", "average", *both, "--out", str(made)),
+                fills=made.parent,
+            )
+        )
     return stages
+
+
+def made_by(recipe: Recipe, out: Path) -> Path:
+    """The checkpoint that the last stage leaves."""
+    return out / (recipe.name if recipe.mean_with is None else "mean") / CHECKPOINT_NAME
 
 
 def reproduce(
@@ -154,7 +182,7 @@ def reproduce(
     run: Callable[[Sequence[str]], int],
 ) -> Path:
     """Every stage that is not done yet; the checkpoint. Raises InferenceFailed where one fails."""
-    _take_start(recipe, out)
+    _take_weights(recipe, out)
     stages = stages_of(recipe, label_map, out, workers)
     _empty_what_was_left_half(stages)
     for number, stage in enumerate(stages, start=1):
@@ -173,7 +201,7 @@ def reproduce(
                 advice="Its message stands above; the same call goes on with this stage.",
             )
         stage.done.write_text(f"{shlex.join(stage.command)}\n", encoding="utf-8")
-    return out / recipe.name / CHECKPOINT_NAME
+    return made_by(recipe, out)
 
 
 def _stage(out: Path, makes: str, *arguments: str, fills: Path | None = None) -> Stage:
@@ -197,12 +225,21 @@ def _start(recipe: Recipe, out: Path) -> Path:
     return out / f"{recipe.name}-start.safetensors"
 
 
-def _take_start(recipe: Recipe, out: Path) -> None:
-    """The earlier checkpoint out of the repository's history."""
+def _other(recipe: Recipe, out: Path) -> Path:
+    return out / f"{recipe.name}-other.safetensors"
+
+
+def _take_weights(recipe: Recipe, out: Path) -> None:
+    """Earlier checkpoints out of the repository's history."""
     (out / "done").mkdir(parents=True, exist_ok=True)
-    path = _start(recipe, out)
+    _take(recipe.start, _start(recipe, out))
+    if recipe.mean_with is not None:
+        _take(recipe.mean_with, _other(recipe, out))
+
+
+def _take(weights: Weights, path: Path) -> None:
     if not path.is_file():
-        place = f"{recipe.start_revision}:{recipe.start_path}"
+        place = f"{weights.revision}:{weights.path}"
         try:
             asked = subprocess.run(
                 ["git", "show", place], cwd=ROOT, capture_output=True, check=False
@@ -216,10 +253,10 @@ def _take_start(recipe: Recipe, out: Path) -> None:
                 advice=f"Clone it without --depth, or put that file to {path}.",
             )
         path.write_bytes(asked.stdout)
-    if sha256_of(path) != recipe.start_sha256:
+    if sha256_of(path) != weights.sha256:
         raise ConfigurationInvalid(
             found=f"{path.name} with sha256 {sha256_of(path)[:16]}",
-            wanted=f"sha256 {recipe.start_sha256[:16]}",
+            wanted=f"sha256 {weights.sha256[:16]}",
             advice="Delete the file; it is taken from the history again.",
         )
 

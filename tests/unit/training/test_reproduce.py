@@ -11,12 +11,29 @@ import pytest
 from inference.domain.errors import ConfigurationInvalid, InferenceFailed
 from training import reproduce as module
 from training.__main__ import main
-from training.reproduce import RECIPES, Recipe, reproduce, stages_of
+from training.reproduce import RECIPES, PoolPart, Recipe, Weights, reproduce, stages_of
 from training.specification import CHECKPOINT_NAME
 
 SHIPPED = sorted(path.stem for path in RECIPES.glob("*.toml"))
 WEIGHTS = b"weights"
-RECIPE = replace(Recipe.read("organs"), start_sha256=sha256(WEIGHTS).hexdigest())
+THESE = Weights(revision="0" * 40, path="a", sha256=sha256(WEIGHTS).hexdigest())
+RECIPE = Recipe(
+    name="organs",
+    config="training/configs/organs.toml",
+    map_name="s0327",
+    attribution="me",
+    relatives_each=13,
+    relatives_seeds=(61, 62),
+    pool=(
+        PoolPart(kind="templates", seed=300000, count=145),
+        PoolPart(kind="torso", seed=310000, count=30),
+    ),
+    start=THESE,
+    mean_with=None,
+    epochs=3,
+    steps=672,
+)
+MEAN = replace(RECIPE, mean_with=THESE)
 
 
 class Commands:
@@ -38,12 +55,13 @@ class Commands:
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     """A folder that has the checkpoint to begin with."""
-    (tmp_path / "organs-start.safetensors").write_bytes(WEIGHTS)
+    for name in ("start", "other"):
+        (tmp_path / f"organs-{name}.safetensors").write_bytes(WEIGHTS)
     return tmp_path
 
 
-def made(out: Path, commands: Commands) -> Path:
-    return reproduce(RECIPE, Path("map.nii.gz"), out, 2, commands)
+def made(out: Path, commands: Commands, recipe: Recipe = RECIPE) -> Path:
+    return reproduce(recipe, Path("map.nii.gz"), out, 2, commands)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -58,18 +76,24 @@ def test_a_recipe_names_what_the_repository_has(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_what_it_begins_with_lies_in_the_history(name: str, tmp_path: Path) -> None:
+def test_the_weights_it_names_lie_in_the_history(name: str, tmp_path: Path) -> None:
     recipe = Recipe.read(name)
-    place = f"{recipe.start_revision}:{recipe.start_path}"
-    known = subprocess.run(
-        ["git", "cat-file", "-e", place], cwd=module.ROOT, capture_output=True, check=False
-    )
-    if known.returncode:
-        pytest.skip("a copy of the repository without its history")
+    named = [recipe.start] + ([recipe.mean_with] if recipe.mean_with else [])
+    for one in named:
+        known = subprocess.run(
+            ["git", "cat-file", "-e", f"{one.revision}:{one.path}"],
+            cwd=module.ROOT,
+            capture_output=True,
+            check=False,
+        )
+        if known.returncode:
+            pytest.skip("a copy of the repository without its history")
 
-    module._take_start(recipe, tmp_path)
+    module._take_weights(recipe, tmp_path)
 
-    assert (tmp_path / f"{name}-start.safetensors").stat().st_size > 10_000
+    taken = list(tmp_path.glob(f"{name}-*.safetensors"))
+    assert len(taken) == len(named)
+    assert min(path.stat().st_size for path in taken) > 10_000
 
 
 def test_stages_come_in_their_order_and_are_not_done_twice(
@@ -142,20 +166,42 @@ def test_other_weights_to_begin_with_are_refused(out: Path) -> None:
     assert commands.ran == []
 
 
+def test_a_mean_is_made_of_the_run_and_the_other_weights(out: Path) -> None:
+    commands = Commands()
+
+    assert made(out, commands, MEAN) == out / "mean" / CHECKPOINT_NAME
+
+    last = stages_of(MEAN, Path("map.nii.gz"), out, 2)[-1].command
+    both = (str(out / "organs-other.safetensors"), str(out / "organs" / CHECKPOINT_NAME))
+    assert commands.ran[-1].split()[:2] == ["training", "average"]
+    assert last[3:] == ("average", *both, "--out", str(out / "mean" / CHECKPOINT_NAME))
+
+
+def test_other_weights_than_named_make_no_mean(out: Path) -> None:
+    (out / "organs-other.safetensors").write_bytes(b"others")
+
+    with pytest.raises(ConfigurationInvalid, match=r"organs-other\.safetensors with sha256"):
+        made(out, Commands(), MEAN)
+    assert made(out, Commands()) == out / "organs" / CHECKPOINT_NAME
+
+
 def test_a_recipe_that_names_no_place_begins_with_what_was_shipped(tmp_path: Path) -> None:
     text = (module.RECIPES / "organs.toml").read_text(encoding="utf-8")
     without = "".join(line for line in text.splitlines(True) if not line.startswith("path ="))
-    named = without.replace("[start]\n", '[start]\npath = "elsewhere/organs.safetensors"\n')
-    for name, content in (("organs", without), ("other", named)):
-        (tmp_path / f"{name}.toml").write_text(content, encoding="utf-8")
+    (tmp_path / "organs.toml").write_text(without, encoding="utf-8")
+    (tmp_path / "alone.toml").write_text(
+        without.replace("[mean_with]", "[not_mean_with]"), encoding="utf-8"
+    )
 
-    assert Recipe.read("organs", tmp_path).start_path == f"models/organs/{CHECKPOINT_NAME}"
-    assert Recipe.read("other", tmp_path).start_path == "elsewhere/organs.safetensors"
+    assert Recipe.read("organs", tmp_path).start.path == f"models/organs/{CHECKPOINT_NAME}"
+    assert Recipe.read("organs").start.path == "training/recipes/organs-start.safetensors"
+    assert Recipe.read("organs", tmp_path).mean_with is not None
+    assert Recipe.read("alone", tmp_path).mean_with is None
 
 
 def test_a_history_that_was_cut_off_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationInvalid, match="its whole history"):
-        module._take_start(replace(RECIPE, start_revision="0" * 40), tmp_path)
+        module._take_weights(RECIPE, tmp_path)
 
 
 def test_the_commands_can_be_read_without_running_any(
@@ -167,7 +213,9 @@ def test_the_commands_can_be_read_without_running_any(
     shown = capsys.readouterr().out.splitlines()
     assert main(call) == 2
 
-    assert len(shown) == 1 + len(RECIPE.relatives_seeds) + len(RECIPE.pool) + 1
+    shipped = Recipe.read("organs")
+    stages = 1 + len(shipped.relatives_seeds) + len(shipped.pool) + 1 + bool(shipped.mean_with)
+    assert len(shown) == stages
     assert "'no map'" in shown[0]
     assert not (tmp_path / "out").exists()
     assert "the label map s0327" in capsys.readouterr().err
