@@ -40,6 +40,8 @@ REFINE_MM = 9.0
 REFINE_FROM = 0.2
 RIBS_SEEN, SURE_ALONE = 0.7, 0.9
 """Probabilities from which the projections see the last ribs, and from which an opinion is sure of its L3."""
+CONTRADICTED = 0.5
+"""The confidence is no higher where one network contradicts: what it was calibrated on has no such answer."""
 NAMES_FROM_RIBS = ("L3", "L2")
 """What projections and volume call one body where the volume has counted one too few from the sacrum."""
 LEAST_PROBABILITY = 1e-3
@@ -157,6 +159,8 @@ def decide(opinions: Sequence[LandmarkCurves], calibration: LevelCalibration) ->
     extent_mm, seen = body_extent(opinions[0], evidence.z_mm)
     decision = calibration.two_opinions if len(opinions) > 1 else calibration.one_opinion
     confidence = confidence_of(evidence, decision)
+    if from_ribs_mm is not None:
+        confidence = min(confidence, CONTRADICTED)
     level = SpineLevel(
         outcome=LevelOutcome.FOUND,
         z_mm=evidence.z_mm,
@@ -170,11 +174,14 @@ def decide(opinions: Sequence[LandmarkCurves], calibration: LevelCalibration) ->
         why = (_absence(found.joint, evidence),)
         return replace(level, outcome=LevelOutcome.NOT_IN_FIELD, reasons=why)
     doubts = [] if from_ribs_mm is None else [UPPER_TAKEN]
-    doubts += [*_disagreement(evidence, calibration), *_odd_neighbours(opinions, evidence.z_mm)]
+    believed = opinions if from_ribs_mm is None else opinions[:1]
+    doubts += [*_disagreement(evidence, calibration), *_odd_neighbours(believed, evidence.z_mm)]
     doubts += _cut(found.joint.field_mm, extent_mm)
     doubts += [*_uncounted(found.joint), *_odd_count(found.joint)]
     if is_outside or confidence < decision.confident_from:
-        doubts += [*_rival(found.joint, evidence), *_near_border(evidence)]
+        if from_ribs_mm is None:
+            doubts += _rival(found.joint, evidence)
+        doubts += _near_border(evidence)
         doubts = doubts or [
             f"the probability of an error below {REACH_MM:.0f} mm is {confidence:.2f}"
         ]
@@ -202,12 +209,21 @@ def _counted_from_ribs_mm(
         one.likeliest_mm(name, REACH_MM)
         for one, name in zip((level, spine), NAMES_FROM_RIBS, strict=True)
     )
-    if level.in_field("T12", below_top_mm=WHOLE_BODY_MM) < RIBS_SEEN:
+    if not _sees_ribs(opinions[0], level):
         return None
     has_four = spine.lumbar_counts[4] >= COUNTED and _is_sure(spine)
     if has_four or not _is_sure(level) or abs(level_mm - same_mm) > RIVAL_MM:
         return None
     return (level_mm + same_mm) / 2
+
+
+def _sees_ribs(curves: LandmarkCurves, alone: SpinePosterior) -> bool:
+    """Whether T12 is whole in the field and seen where the chain has it: a chain has a place for what nobody sees, too."""
+    if alone.in_field("T12", below_top_mm=WHOLE_BODY_MM) < RIBS_SEEN:
+        return False
+    rows_mm = curves.first_z_mm + curves.step_mm * np.arange(curves.probability.shape[1])
+    near = np.abs(rows_mm - alone.likeliest_mm("T12", REACH_MM)) <= REACH_MM
+    return float(curves.of("T12")[near].max(initial=0.0)) >= SEEN
 
 
 def _is_sure(alone: SpinePosterior) -> bool:

@@ -52,7 +52,7 @@ AGAINST_FAT, FOR_SOFT_TISSUE = 3.0, 0.7
 """Logits that fat and air speak against a solid organ, and soft tissue for any organ that is near."""
 FAT_HU, WATER_HU = -105.0, 0.0
 VESSELS = frozenset({Structure.AORTA, Structure.INFERIOR_VENA_CAVA})
-"""All of one brightness; of other organs a cyst is no rim, so that their border lies no higher than water."""
+"""The border of other organs lies no higher than water: a cyst at their surface is no fat."""
 NEAR_VOXELS = 2
 """Of the coarse grid about an organ: so far its own brightness decides its rim."""
 HU_LOOK_MM = 3.0
@@ -78,9 +78,11 @@ class BrightRim:
 
     label: int
     border_hu: float
-    """Half way between its own HU and fat's."""
+    """Half way between its own HU and fat's; of other organs than the great vessels no higher than water."""
     near: npt.NDArray[np.bool_]
     """Where the first look has it, and a little beyond."""
+    inside: npt.NDArray[np.bool_]
+    """Where it has it on all sides: thrombus, a cyst and blood that is not mixed yet are no rim."""
 
 
 def labels_from_logits(
@@ -114,9 +116,9 @@ def labels_from_logits(
                 total[list(solid)] -= len(looks) * AGAINST_FAT * (1 - soft)
                 total[0] -= len(looks) * FOR_SOFT_TISSUE * soft
                 for rim in bright:
-                    part = _part_near(rim, float(place), placed[0], box)
+                    part, is_rim = _part_near(rim, float(place), placed[0], box)
                     thin = soft[part] - _denser_than(rim.border_hu, calm[part])
-                    total[rim.label][part] -= len(looks) * AGAINST_FAT * thin
+                    total[rim.label][part] -= len(looks) * AGAINST_FAT * thin * is_rim
             labels[k][box] = total.argmax(axis=0)
     return labels
 
@@ -191,27 +193,31 @@ def bright_rims(look: Look, solid: Mapping[int, Structure]) -> list[BrightRim]:
             border_hu = min(border_hu, WATER_HU)
         if border_hu > FAT_BORDER_HU:
             near = ndimage.binary_dilation(found, iterations=NEAR_VOXELS)
-            rims.append(BrightRim(label=label, border_hu=border_hu, near=near))
+            inside = ndimage.binary_erosion(found)
+            rims.append(BrightRim(label=label, border_hu=border_hu, near=near, inside=inside))
     return rims
 
 
 def _part_near(
     rim: BrightRim, place: float, placed: Placed, box: tuple[slice, slice]
-) -> tuple[slice, slice]:
-    """Rows and columns within a slice's box that lie near a rim; empty where none does."""
+) -> tuple[tuple[slice, slice], npt.NDArray[np.bool_]]:
+    """Rows and columns within a slice's box that lie near a rim, empty where none does; which of these are not deep inside."""
     scale, offset = placed
     position = int(np.clip(round(place * scale[0] + offset[0]), 0, len(rim.near) - 1))
     used = rim.near[position]
     if not used.any():
-        return slice(0), slice(0)
+        return (slice(0), slice(0)), np.ones((0, 0), np.bool_)
     shape = (0, *(part.stop for part in box))
-    rows, columns = (
-        slice(max(first - part.start, 0), max(last + 1 - part.start, 0))
-        for part, (first, last) in zip(
-            box, (_reach(used, axis, scale, offset, shape) for axis in (0, 1)), strict=True
-        )
-    )
-    return rows, columns
+    parts, picks = [], []
+    for axis, part in enumerate(box):
+        first, last = _reach(used, axis, scale, offset, shape)
+        first = max(first, part.start)
+        stop = max(last + 1, first)
+        parts.append(slice(first - part.start, stop - part.start))
+        coarse = np.rint(np.arange(first, stop) * scale[axis + 1] + offset[axis + 1])
+        picks.append(np.clip(coarse, 0, used.shape[axis] - 1).astype(np.intp))
+    is_rim: npt.NDArray[np.bool_] = ~rim.inside[position][np.ix_(*picks)]
+    return (parts[0], parts[1]), is_rim
 
 
 def label_boxes(labels: npt.NDArray[np.uint8], highest: int) -> list[Box | None]:

@@ -64,6 +64,8 @@ def every_word_on_the_level() -> list[str]:
             (no_end_plate,),
         )
     ]
+    by_the_volume = replace(UNCALIBRATED, level_weight=0.2, spine_weight=2.0)
+    levels.append(decide([curves_of(spine), curves_of(spine_mm(-34.0))], by_the_volume))
     absent = [
         decide([curves_of(spine, field)], UNCALIBRATED)
         for field in ((60.0, 210.0), (-330.0, -60.0))
@@ -133,6 +135,7 @@ def test_a_note_is_korean_on_a_korean_page_and_keeps_its_numbers(flag: str) -> N
     korean = words_of(Language.KOREAN).sentence(flag)
 
     assert any("가" <= c <= "힣" for c in korean)
+    assert not re.search(r"[a-z]+ [a-z]+ [a-z]+ [a-z]+", korean), "half of it is still English"
     for number in re.findall(r"(?<![A-Z\w])\d+(?:\.\d+)?", flag):
         assert number in korean
 

@@ -226,6 +226,7 @@ def test_every_landmark_of_the_chain_has_a_curve() -> None:
 BY_THE_VOLUME = replace(UNCALIBRATED, level_weight=0.2, spine_weight=2.0)
 """As shipped: the volume network decides."""
 
+RIBLESS = curves_of({n: z for n, z in spine_mm().items() if not n.startswith("T")}, height=0.99)
 TORN = replace(
     curves_of(spine_mm()),
     probability=np.maximum(
@@ -245,6 +246,27 @@ def test_a_volume_that_is_a_vertebra_lower_has_counted_from_the_sacrum() -> None
     assert level.outcome is UNCERTAIN
     assert level.reasons[0] == UPPER_TAKEN
     assert _says(level, "the two networks place it")
+    assert not _says(level, "was found"), "the volume's own L2 and L4 are explained"
+
+
+def test_what_one_network_contradicts_is_as_likely_wrong_as_right() -> None:
+    """The shipped map hears the projections alone: 0.94 without the limit."""
+    shipped = replace(UNCALIBRATED.two_opinions, intercept=2.8, joint=0.14, level=0.57, spine=0.0)
+    opinions = curves_of(spine_mm()), curves_of(spine_mm(-34.0))
+
+    level = _decided(*opinions, by=replace(BY_THE_VOLUME, two_opinions=shipped))
+
+    assert UPPER_TAKEN in level.reasons
+    assert level.confidence == 0.5
+
+
+def test_at_the_edge_of_the_field_no_place_is_named_that_is_explained() -> None:
+    projections, volume = (curves_of(spine_mm(z), (-20.0, 210.0)) for z in (0.0, -34.0))
+
+    level = _decided(projections, volume, by=BY_THE_VOLUME)
+
+    assert UPPER_TAKEN in level.reasons
+    assert not _says(level, "what is taken for")
 
 
 @pytest.mark.parametrize(
@@ -257,12 +279,18 @@ def test_a_volume_that_is_a_vertebra_lower_has_counted_from_the_sacrum() -> None
             "no ribs in the field",
         ),
         (TORN, curves_of(spine_mm(-34.0)), "the projections are not sure"),
+        (RIBLESS, curves_of(spine_mm(-34.0)), "ribs have a place and are not seen"),
         (
             curves_of(spine_mm()),
             curves_of({n: z - 34.0 for n, z in FOUR_BODIES.items()}),
             "the volume is sure of four",
         ),
         (curves_of(spine_mm()), curves_of(spine_mm(-17.0)), "no body is both's"),
+        (
+            curves_of(spine_mm(), (-330.0, spine_mm()["T12"] + 6.0)),
+            curves_of(spine_mm(-34.0), (-330.0, spine_mm()["T12"] + 6.0)),
+            "ribs at the very edge",
+        ),
     ],
     ids=lambda case: case.replace(" ", "-") if isinstance(case, str) else "",
 )
