@@ -26,6 +26,8 @@ from training.templates.naming import anatomies_of
 from training.templates.template import Template
 
 CASES = 200
+MOST_SKIPPED = 100_000
+"""Seeds of unusual spines begin farther on."""
 LINES = Path("runs/eval-painted")
 """A file of scores for each set of models, templates and parts."""
 EXAMPLES = """examples:
@@ -60,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=0,
         metavar="N",
-        help="leave out the first N: cases that nobody saw when a rule was chosen on them",
+        help="leave out the first N cases, for instance those that a rule was chosen on",
     )
     parser.add_argument("--variants", action="store_true", help="every spine is unusual")
     parser.add_argument("--only", default=",".join(Part), help="of level,tissue,organs")
@@ -114,7 +116,7 @@ def _settings(options: argparse.Namespace) -> Settings:
     rules = {
         f"--only {options.only!r:.40}": bool(parts) and set(parts) <= set(Part),
         f"{options.cases} cases": options.cases > 0,
-        f"--skip {options.skip}": options.skip >= 0,
+        f"--skip {options.skip}": 0 <= options.skip <= MOST_SKIPPED,
         f"{options.voxels} voxels": options.voxels > 0,
         f"{options.workers} workers": options.workers > 0,
         f"templates {', '.join(names)}": len(set(names)) == len(names),
@@ -123,7 +125,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         if not holds:
             raise ConfigurationInvalid(
                 found=found,
-                wanted="parts of level,tissue,organs, numbers above 0 and templates of different names",
+                wanted=f"parts of level,tissue,organs, numbers above 0 (--skip 0 to {MOST_SKIPPED}) and templates of different names",
                 advice="See python -m training.evaluate_painted --help.",
             )
     for path in options.template:

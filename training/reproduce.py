@@ -109,6 +109,7 @@ class Stage:
 
 def stages_of(recipe: Recipe, label_map: Path, out: Path, workers: int) -> list[Stage]:
     """In their order; the checkpoint to begin with is asked of git in between, see `reproduce`."""
+    run_made = f"{recipe.steps} steps of {recipe.name} from {recipe.start.revision}"
     template = out / "templates" / f"{recipe.map_name}.npz"
     relatives, pool, run = out / "relatives", out / "pool", out / recipe.name
     painted = [template] + [
@@ -148,7 +149,7 @@ def stages_of(recipe: Recipe, label_map: Path, out: Path, workers: int) -> list[
     stages.append(
         _stage(
             out,
-            f"{recipe.steps} steps of {recipe.name}",
+            run_made,
             *("training", "train", recipe.config, "--pool", str(pool), "--out", str(run)),
             *("--start-from", str(_start(recipe, out)), "--epochs", str(recipe.epochs)),
             *("--max-steps", str(recipe.steps)),
@@ -161,7 +162,7 @@ def stages_of(recipe: Recipe, label_map: Path, out: Path, workers: int) -> list[
         stages.append(
             _stage(
                 out,
-                f"mean of two runs of {recipe.name}",
+                f"mean of {run_made} with {recipe.mean_with.revision}",
                 *("training", "average", *both, "--out", str(made)),
                 fills=made.parent,
             )

@@ -75,7 +75,7 @@ class Tube:
 
 
 def with_branches(template: Template, branches: Branches = Branches()) -> Template:
-    """The template with these, whatever branches it had (what they lay in stays fat); a map without the trunk of one gets none."""
+    """The template with these, whatever branches it had (what they lay in stays fat); a map without aorta or vena cava gets none."""
     viscera, step_mm = template.viscera.copy(), float(template.step_mm)
     viscera[np.isin(viscera, BRANCHES)] = Tissue.AIR
     places = _Places(viscera, template)
@@ -183,7 +183,7 @@ def _confluence_mm(places: _Places) -> Table | None:
 
 
 def _renal(places: _Places, branches: Branches) -> list[Tube]:
-    """A vein from the vena cava, the left one before the aorta, and an artery behind it."""
+    """A vein from the vena cava, the left one before the aorta, and an artery from there straight to the kidney."""
     z_mm = places.height_mm(RENAL_LEVEL)
     cava = places.middle_mm(Tissue.INFERIOR_VENA_CAVA, z_mm)
     aorta = places.middle_mm(Tissue.AORTA, z_mm)
@@ -214,8 +214,6 @@ def _hilum_mm(places: _Places, kidney: Tissue) -> Table | None:
         return None
     k = int(slices[len(slices) // 2])
     rows, columns = np.nonzero(places.viscera[k] == kidney)
-    if len(rows) == 0:
-        return None
     inner = columns.max() if kidney is Tissue.KIDNEY_RIGHT else columns.min()
     x = columns.mean() + HILUM * (inner - columns.mean())
     return np.array([x, rows.mean(), float(k)]) * places.step_mm

@@ -130,7 +130,7 @@ def test_a_pool_that_was_left_half_is_filled_anew(out: Path) -> None:
 def test_a_run_that_was_stopped_begins_anew_and_the_pool_stays(out: Path) -> None:
     (out / "organs").mkdir()
     (out / "organs" / "half.txt").touch()
-    with pytest.raises(InferenceFailed, match="672 steps of organs ended with 3"):
+    with pytest.raises(InferenceFailed, match=r"672 steps of organs from 0+ ended with 3"):
         made(out, Commands(fails="train"))
     (out / "organs").mkdir(exist_ok=True)
     (out / "organs" / "half.txt").touch()
@@ -175,6 +175,23 @@ def test_a_mean_is_made_of_the_run_and_the_other_weights(out: Path) -> None:
     both = (str(out / "organs-other.safetensors"), str(out / "organs" / CHECKPOINT_NAME))
     assert commands.ran[-1].split()[:2] == ["training", "average"]
     assert last[3:] == ("average", *both, "--out", str(out / "mean" / CHECKPOINT_NAME))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        replace(MEAN, steps=9),
+        replace(MEAN, start=replace(THESE, revision="1" * 40)),
+        replace(MEAN, mean_with=replace(THESE, revision="1" * 40)),
+    ],
+)
+def test_a_changed_recipe_makes_its_mean_anew(out: Path, changed: Recipe) -> None:
+    made(out, Commands(), MEAN)
+    again = Commands()
+
+    made(out, again, changed)
+
+    assert again.ran[-1].split()[1] == "average"
 
 
 def test_other_weights_than_named_make_no_mean(out: Path) -> None:

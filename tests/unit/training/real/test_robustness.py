@@ -275,17 +275,19 @@ def test_what_a_scan_does_to_the_true_tissues_is_told_apart_from_what_the_networ
 
 def test_the_table_says_how_many_trials_fail_by_the_truth_too() -> None:
     fat = Structure.VISCERAL_FAT
+    lost, kept = {fat: -9.0}, {fat: 1.0}
     trials_of_painted = [
-        made(change=6.0, by_truth={fat: -9.0}),
-        made(change=6.0, by_truth={fat: 1.0}),
-        made(by_truth={fat: 1.0}),
+        replace(made(by_truth=lost), same_level={fat: -7.0}),
+        replace(made(by_truth=lost), same_level={fat: 7.0}),
+        made(change=6.0, by_truth=kept),
+        made(by_truth=kept),
     ]
 
     text = table([*trials_of_painted, made(change=6.0)], {})
 
-    assert "change by more than 5 % in 1 of 3 trials" in text
+    assert "change by more than 5 % in 2 of 4 trials" in text
     assert "Of the 2 others areas hold in 1." in text
-    assert "Of the 2 trials of painted cases that fail 1 fail so by the truth, too." in text
+    assert "Of the 3 trials of painted cases that fail 1 fail the same way by the truth" in text
     assert "| -9.0 |" in text
     assert "true compartments are known" not in table([made()], {})
 
