@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from inference.domain.analysis_profile import HuWindows
 from inference.domain.labelmap import LabelMap, Structure
 from inference.domain.volume import Volume, position_mm, spacing_mm
 from inference.pipeline import Models
@@ -139,6 +140,7 @@ def trials(case: RealCase, own: Own, models: Models) -> Iterator[Trial]:
 
 def trial(case: RealCase, own: Own, variant: Variant, models: Models) -> Trial:
     """One variant."""
+    assert case.volume is not None
     answer = answer_of(variant.volume, case.facts, models)
     k = slice_of(variant.volume, own.level_mm)
     # Thicker slices do not lie where the old ones did: both areas are those of the place of the new one.
@@ -155,7 +157,7 @@ def trial(case: RealCase, own: Own, variant: Variant, models: Models) -> Trial:
         is_mislabelled=variant.is_mislabelled,
         same_level=changes(here, areas_at(moved, z_mm)),
         reported=changes(answer.areas_cm2, own.answer.areas_cm2) if is_comparable else {},
-        by_truth=_by_truth(case.volume, own, variant, models),
+        by_truth=_by_truth(case.volume, own, variant, (k, z_mm), models.profile.windows),
     )
 
 
@@ -165,13 +167,12 @@ def _moved(variant: Variant, tissues: LabelMap) -> LabelMap:
 
 
 def _by_truth(
-    volume: Volume | None, own: Own, variant: Variant, models: Models
+    volume: Volume, own: Own, variant: Variant, at: tuple[int, float], windows: HuWindows
 ) -> dict[Structure, float]:
-    if own.true_compartments is None or volume is None or variant.is_mislabelled:
+    """In one slice of the variant, by its number and patient z."""
+    if own.true_compartments is None or variant.is_mislabelled:
         return {}
-    windows = models.profile.windows
-    k = slice_of(variant.volume, own.level_mm)
-    z_mm = float(position_mm(variant.volume.affine_lps, (variant.volume.places[k], 0, 0))[2])
+    k, z_mm = at
     truth = carried(variant, own.true_compartments, volume).labels
     here = np.zeros_like(truth)
     here[k] = truth[k]

@@ -41,8 +41,11 @@ class Variant:
     """Another section of the body lies at the level."""
     is_mislabelled: bool = False
     """Its header tells an untruth: all that is wanted is a doubt."""
-    is_rotated: bool = False
-    """Then areas are compared at the original's level only."""
+
+    @property
+    def is_rotated(self) -> bool:
+        """Then areas are compared at the original's level only."""
+        return self.turns is not None
 
 
 def variants(volume: Volume, level_mm: float) -> Iterator[Variant]:
@@ -56,7 +59,6 @@ def variants(volume: Volume, level_mm: float) -> Iterator[Variant]:
                 volume=rotated(volume, turn, centre),
                 turns=partial(rotated_labels, turn=turn, centre_mm=centre),
                 moves_section=axis == "x",
-                is_rotated=True,
             )
     yield Variant(name="couch in front of the belly", volume=couch_in_front(volume))
     yield Variant(

@@ -198,9 +198,7 @@ def test_a_moved_body_is_compared_with_its_own_masks_moved_along() -> None:
         erased[:, :, 40:] = 0
         return replace(labels, labels=erased)
 
-    moved = Variant(
-        name="v", volume=volume(), turns=half_erased, moves_section=True, is_rotated=True
-    )
+    moved = Variant(name="v", volume=volume(), turns=half_erased, moves_section=True)
     found = trial(case, own, moved, networks)
 
     assert found.same_level[Structure.SKELETAL_MUSCLE] == pytest.approx(147, abs=12)
