@@ -19,6 +19,7 @@ from training.pool_samples import (
     slice_sample,
     torso_sample,
 )
+from training.synthetic.anatomy import MOSTLY_PLAIN
 from training.templates.case import grid_for, scanned
 from training.templates.patient import Patient, patient_of
 from training.templates.scan import sample_scan
@@ -45,7 +46,7 @@ def write_painted(seed: int, out: Path, templates: tuple[Path, ...]) -> None:
 def _write_torsos(seed: int, out: Path, patient: Patient, rng: np.random.Generator) -> None:
     grid = grid_for(patient.reach_mm, TORSO_STEP_MM, TORSO_SHAPE_RC, rng)
     for number in range(SCANS_PER_PATIENT):
-        case = scanned(patient, sample_scan(rng), grid)
+        case = scanned(patient, sample_scan(rng, MOSTLY_PLAIN), grid)
         fields = [case.volume]
         fields += [random_field(case.volume, rng) for _ in range(RANDOM_FIELDS_PER_SCAN)]
         for place, field in enumerate(fields):

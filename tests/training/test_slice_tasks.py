@@ -82,10 +82,12 @@ def test_cross_entropy_leaves_out_a_background_that_may_hold_something(source: S
 
 @pytest.mark.parametrize("name", ["slices_unet", "slices_deeplab", "sam_encoder"])
 def test_networks_without_prompts_learn_boxes(name: str, source: Source, tmp_path: Path) -> None:
-    run = Run(source=source, out=tmp_path, max_steps=30, device="cpu")
-    history = train(tiny_config(name, epochs=20, average_decay=0.5), run)
-    # Boxes of one density, told apart by their places alone.
-    assert history.metrics["dice_mean"] > 0.15
+    run = Run(source=source, out=tmp_path, max_steps=60, device="cpu")
+    config = tiny_config(name, epochs=20, average_decay=0.5, learning_rate=1e-2)
+    history = train(config, run)
+    # Boxes of one density, told apart by their places alone. Processors round differently: of four seeds each the
+    # least is 0.49, half as many steps leave one network at 0 on some.
+    assert history.metrics["dice_mean"] > 0.25
     assert set(history.metrics) >= {f"dice_{label}" for label in LABELS[1:]}
     assert history.data_hash
 

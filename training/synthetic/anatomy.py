@@ -121,6 +121,8 @@ class Ranges:
     age_years: Intervals = ((20.0, 88.0),)
     lumbar_weights: tuple[float, float, float] = (0.04, 0.91, 0.05)
     """How often there are 4, 5 and 6 lumbar bodies."""
+    phase_weights: tuple[float, float, float, float] = (0.3, 0.15, 0.42, 0.13)
+    """How often a scan is without contrast, arterial, portal and late."""
     noise_hu: Intervals = ((5.0, 28.0),)
     noise_correlation_mm: Intervals = ((0.3, 1.2),)
     psf_mm: Intervals = ((0.3, 1.1),)
@@ -129,6 +131,9 @@ class Ranges:
 
 TRAINING = Ranges()
 """What networks are trained on."""
+
+MOSTLY_PLAIN = replace(TRAINING, phase_weights=(0.55, 0.1, 0.25, 0.1))
+"""For patients painted from label maps: without contrast the wall of a vessel is the hardest to see."""
 
 UNSEEN = replace(
     TRAINING,

@@ -86,7 +86,7 @@ def plain_acquisition(noise_hu: float) -> Acquisition:
 
 def sample_acquisition(rng: np.random.Generator, ranges: Ranges) -> Acquisition:
     """One scan: tissues of a kind vary together, contrast scales with one dose."""
-    phase = PHASES[int(rng.choice(4, p=[0.3, 0.15, 0.42, 0.13]))]
+    phase = PHASES[int(rng.choice(4, p=ranges.phase_weights))]
     dose = float(rng.uniform(0.75, 1.2))
     hu = {tissue: float(value) for tissue, value in PLAIN_HU.items()}
     if phase is not Phase.NONE:

@@ -34,8 +34,8 @@ KIDNEYS_DIFFER = 0.1
 SINUS_MM = (0.0, 13.0)
 """Gaps of a kidney up to twice as broad are filled: wasted kidneys are thin shells about much fat, others are solid."""
 MOVED_MM = {
-    Tissue.KIDNEY_RIGHT: (20.0, 12.0, 14.0),
-    Tissue.KIDNEY_LEFT: (20.0, 12.0, 14.0),
+    Tissue.KIDNEY_RIGHT: (28.0, 15.0, 18.0),
+    Tissue.KIDNEY_LEFT: (28.0, 15.0, 18.0),
     Tissue.SPLEEN: (20.0, 12.0, 8.0),
     Tissue.GALLBLADDER: (10.0, 8.0, 8.0),
     Tissue.PANCREAS: (10.0, 8.0, 10.0),
@@ -47,8 +47,8 @@ MOVED_MM = {
 KIDNEYS_TOGETHER_MM = 12.0
 """Both kidneys up or down, beside what each one moves."""
 TURNED_DEG = {
-    Tissue.KIDNEY_RIGHT: (25.0, 12.0, 12.0),
-    Tissue.KIDNEY_LEFT: (25.0, 12.0, 12.0),
+    Tissue.KIDNEY_RIGHT: (35.0, 20.0, 20.0),
+    Tissue.KIDNEY_LEFT: (35.0, 20.0, 20.0),
     Tissue.SPLEEN: (10.0, 10.0, 10.0),
     Tissue.GALLBLADDER: (25.0, 25.0, 25.0),
     Tissue.PANCREAS: (10.0, 15.0, 5.0),
