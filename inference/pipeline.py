@@ -63,7 +63,13 @@ from inference.nifti.label_names import LABEL_NAMES, names_to_json
 from inference.page.picture_page import lettering
 from inference.page.write_pictures import write_pictures
 from inference.refine_organs import refine_organs
-from inference.segment_organs import Patching, asked_flags, require_same_organs, segment_organs
+from inference.segment_organs import (
+    FineNetwork,
+    Patching,
+    asked_flags,
+    require_same_organs,
+    segment_organs,
+)
 from inference.stages.choose_series import choice_flags
 from inference.stages.level_by_hand import spine_by_hand
 from inference.stages.measure import (
@@ -353,7 +359,9 @@ def _organs_in(upright: Volume, models: Models, clock: Stopwatch) -> OrgansSeen 
             profile.organ_grid_shifts,
             clock.progress,
             Patching(patches=profile.organ_patches, told=plans.append),
-            models.fine_organs,
+            FineNetwork(predictor=models.fine_organs, about=profile.fine_organs_about)
+            if models.fine_organs is not None
+            else None,
         )
     seen = OrgansSeen(
         labels=organs,

@@ -1,7 +1,7 @@
 """Organ labels from one low-resolution 3D network, asked on one or more grids."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +16,7 @@ from inference.domain.predictor import Predictor
 from inference.domain.volume import Volume, flip
 from inference.engine.sliding_window import sliding_logits
 from inference.kernels.patch_plan import THREE_QUARTERS, PatchPlan
+from inference.stages.fine_region import fading, region_about
 from inference.stages.grids import AIR_HU, at_even_steps, body_mask, normalise, resample
 from inference.stages.organ_labels import SOLID, Look, labels_from_logits, organ_map
 
@@ -49,13 +50,22 @@ class Patching:
 AS_TESTED = Patching()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FineNetwork:
+    """A second network, asked on its own, finer grid."""
+
+    predictor: Predictor
+    about: Collection[str] = ()
+    """Near these organs alone, where the first network finds any of them; empty: of the whole body."""
+
+
 def segment_organs(
     upright: Volume,
     predictor: Predictor,
     grid_shifts: Sequence[float],
     progress: Callable[[str, float], None],
     patching: Patching = AS_TESTED,
-    fine: Predictor | None = None,
+    fine: FineNetwork | None = None,
 ) -> LabelMap:
     """Organ labels on the volume's grid: by the recipe of an nnU-Net where the network has one, else by our own stages.
 
@@ -64,18 +74,18 @@ def segment_organs(
     """
     if predictor.manifest.recipe is not None:
         return _as_nnunet(upright, predictor, predictor.manifest.recipe, progress, patching)
-    asked = [(predictor, shift) for shift in grid_shifts]
-    if fine is not None:
-        asked.append((fine, 0.0))
-    looks = []
-    for number, (network, shift) in enumerate(asked):
-        done = number / len(asked)
+    asked = len(grid_shifts) + (fine is not None)
+    looks: list[Look] = []
 
-        def report(fraction: float, done: float = done) -> None:
-            progress("organs", 0.9 * (done + fraction / len(asked)))
+    def report(fraction: float) -> None:
+        progress("organs", 0.9 * (len(looks) + fraction) / asked)
 
-        looks.append(_look(upright, network, shift, report, patching.told))
+    for shift in grid_shifts:
+        looks.append(_look(upright, predictor, shift, report, patching.told))
     structures = predictor.manifest.structures()
+    if fine is not None:
+        channels = [label for label, structure in structures.items() if structure in fine.about]
+        looks += _fine_look(upright, fine.predictor, channels, looks[0], (report, patching.told))
     solid = {label: one for label, one in structures.items() if one in SOLID}
     labels = labels_from_logits(looks, upright, solid)
     return organ_map(labels, upright, structures)
@@ -186,12 +196,41 @@ def _look(
     progress: Callable[[float], None],
     told: Callable[[PatchPlan], None],
 ) -> Look:
+    coarse = resample(upright, predictor.manifest.input.spacing_mm, shift)
+    return _look_at(coarse, _box_around(body_mask(coarse.hu)), predictor, progress, told)
+
+
+def _fine_look(
+    upright: Volume,
+    predictor: Predictor,
+    channels: Sequence[int],
+    first: Look,
+    told: tuple[Callable[[float], None], Callable[[PatchPlan], None]],
+) -> list[Look]:
+    """Of the whole body, or of the region about some organs alone: none where the first look found none of them."""
     spec = predictor.manifest.input
-    coarse = resample(upright, spec.spacing_mm, shift)
-    box = _box_around(body_mask(coarse.hu))
-    affine = coarse.affine_lps.copy()
+    if not channels:
+        return [_look(upright, predictor, 0.0, *told)]
+    grid = resample(upright, spec.spacing_mm)
+    box = region_about(first, channels, grid, spec.shape[2:])
+    if box is None:
+        return []
+    look = _look_at(grid, box, predictor, *told)
+    return [replace(look, weight=fading(box, grid.shape, grid.spacing_mm))]
+
+
+def _look_at(
+    grid: Volume,
+    box: Box,
+    predictor: Predictor,
+    progress: Callable[[float], None],
+    told: Callable[[PatchPlan], None],
+) -> Look:
+    """What a network says of a part of a volume that lies on its grid."""
+    spec = predictor.manifest.input
+    affine = grid.affine_lps.copy()
     affine[:3, 3] += affine[:3, :3] @ [part.start or 0 for part in box]
-    cropped = Volume(hu=coarse.hu[box], affine_lps=affine)
+    cropped = Volume(hu=grid.hu[box], affine_lps=affine)
     window = (spec.hu_window, spec.mean, spec.sd)
     air = float(normalise(np.array([AIR_HU], np.float32), *window)[0])
     voxels = normalise(cropped.hu.astype(np.float32), *window)

@@ -83,7 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     pool = commands.add_parser("pool", help="make training examples")
-    pool.add_argument("--kind", choices=("torso", "slices", "both", "templates"), default="both")
+    pool.add_argument(
+        "--kind", choices=("torso", "slices", "both", "templates", "central"), default="both"
+    )
     pool.add_argument("--out", type=Path, required=True, help="folder of the pool")
     pool.add_argument("--count", type=int, default=0, help="anatomies; 0: as time allows")
     pool.add_argument("--workers", type=int, default=1, help="processes per kind")

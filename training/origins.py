@@ -10,6 +10,8 @@ from training.templates.naming import RELATIVES, SOURCE_FOLLOWS, hash_and_source
 ORIGINS_NAME = "templates.json"
 PAINTED = "-painted-"
 """Part of the name of every example painted from a template."""
+PAINTED_KINDS = ("templates", "central")
+"""Kinds of examples that are painted from templates."""
 
 
 def record_templates(pool: Path, templates: Iterable[Path]) -> None:

@@ -14,8 +14,8 @@ import numpy as np
 
 from inference.domain.errors import ConfigurationInvalid, InferenceFailed
 from inference.domain.volume import Volume
-from training.origins import PAINTED, record_templates
-from training.pool_painted import write_painted
+from training.origins import PAINTED, PAINTED_KINDS, record_templates
+from training.pool_painted import write_central, write_painted
 from training.pool_samples import (
     RANDOM_FIELDS_PER_SCAN,
     THICKNESS_MM,
@@ -43,7 +43,7 @@ REPORT_EVERY_S = 10.0
 FAILURES_BEFORE_GIVING_UP = 20
 """Failed processes that are more than the examples made: the generator is broken, not a seed."""
 
-KINDS = ("torso", "slices", "templates")
+KINDS = ("torso", "slices", *PAINTED_KINDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +58,12 @@ class PoolOrder:
     """Anatomies; 0: as many as the time allows."""
     seconds: float | None
     templates: tuple[Path, ...] = ()
-    """Files of python -m training.templates build; for the kind "templates"."""
+    """Files of python -m training.templates build; for the painted kinds."""
 
     def __post_init__(self) -> None:
         rules = {
             f"kind {self.kind!r}": self.kind in KINDS,
-            f"kind templates and {len(self.templates)} templates": (self.kind == "templates")
+            f"kind {self.kind} and {len(self.templates)} templates": (self.kind in PAINTED_KINDS)
             == bool(self.templates),
             f"{self.workers} workers": self.workers >= 1,
             "neither a count nor seconds": self.count > 0 or self.seconds is not None,
@@ -73,7 +73,7 @@ class PoolOrder:
             if not holds:
                 raise ConfigurationInvalid(
                     found=found,
-                    wanted="--template with --kind templates and only there, --workers from 1, --count or --seconds, "
+                    wanted="--template with --kind templates or central and only there, --workers from 1, --count or --seconds, "
                     f"seeds below {FIRST_UNSEEN_SEED}: those from there on belong to evaluation",
                     advice="See python -m training pool --help.",
                 )
@@ -115,7 +115,7 @@ class _Crew:
 
     def _seeds(self) -> list[int]:
         kind = SliceSample if self.order.kind == "slices" else TorsoSample
-        is_painted = self.order.kind == "templates"
+        is_painted = self.order.kind in PAINTED_KINDS
         paths = sample_files(self.order.out, kind)
         return [seed_of(path) for path in paths if (PAINTED in path.stem) is is_painted]
 
@@ -191,6 +191,8 @@ def work(
                 write_torso(seed, order.out)
             case "slices":
                 write_slices(seed, order.out)
+            case "central":
+                write_central(seed, order.out, order.templates)
             case _:
                 write_painted(seed, order.out, order.templates)
 

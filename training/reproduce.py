@@ -15,6 +15,7 @@ from typing import Any
 
 from inference.domain.errors import ConfigurationInvalid, InferenceFailed
 from inference.domain.manifest import sha256_of
+from training.origins import PAINTED_KINDS
 from training.specification import CHECKPOINT_NAME
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -137,7 +138,7 @@ def stages_of(recipe: Recipe, label_map: Path, out: Path, workers: int) -> list[
         )
     for part in recipe.pool:
         size = ("--count", str(part.count), "--seed", str(part.seed), "--workers", str(workers))
-        seen = [f"--template={path}" for path in painted] if part.kind == "templates" else []
+        seen = [f"--template={path}" for path in painted] if part.kind in PAINTED_KINDS else []
         stages.append(
             _stage(
                 out,

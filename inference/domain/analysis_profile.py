@@ -116,6 +116,8 @@ class Profile:
     """Where the organ network is asked: grids moved by so many voxels; one grid takes half the time of two."""
     fine_organ_model: str | None = None
     """A second network of the same organs on a finer grid: what both say is added up; None: the one is asked alone."""
+    fine_organs_about: tuple[str, ...] = ()
+    """The second network is asked near these organs alone, where the first finds any; empty: of the whole body."""
     organ_patches: OrganPatches = OrganPatches.EXACT
     """Of a network that nnU-Net trained; our own are asked as they were tested."""
     tables: tuple[str, ...] = ("kr-kim-2021",)
@@ -157,6 +159,23 @@ class Profile:
                 wanted="a network beside which it is asked",
                 advice="Name organ_model in the profile; a fine network alone is named there.",
             )
+        if self.fine_organs_about:
+            self._require_organs_to_look_about()
+
+    def _require_organs_to_look_about(self) -> None:
+        about: object = self.fine_organs_about
+        rules = {
+            f"fine_organs_about {about!r:.80}": isinstance(about, tuple)
+            and set(about) <= set(Structure),
+            "fine_organs_about without fine_organ_model": self.fine_organ_model is not None,
+        }
+        for found, holds in rules.items():
+            if not holds:
+                raise ConfigurationInvalid(
+                    found=f"{self.name}: {found}",
+                    wanted="a list of organs by name, and the network that is asked near them",
+                    advice="Mend the profile; inference/profiles/abdomen.toml is a whole one.",
+                )
 
     @property
     def content_hash(self) -> str:

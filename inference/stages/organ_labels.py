@@ -70,6 +70,8 @@ class Look:
     """[channel, slice, row, column]"""
     coarse: Volume
     """The grid, and the HU that the network saw."""
+    weight: Float | None = None
+    """How much it counts at each voxel of the grid, 0 at a border beyond which others know more; None: 1 everywhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -104,21 +106,26 @@ def labels_from_logits(
             below = min(int(position), max(slices - 2, 0))
             above = min(below + 1, slices - 1)
             weight = np.float32(position - below)
-            planes.append(look.logits[:, below] * (1 - weight) + look.logits[:, above] * weight)
+            plane = look.logits[:, below] * (1 - weight) + look.logits[:, above] * weight
+            counts = np.ones_like(plane[:1])
+            if look.weight is not None:
+                counts[0] = look.weight[below] * (1 - weight) + look.weight[above] * weight
+            planes.append(np.concatenate([plane * counts, counts]))
             used = there[below] | there[above]
             if used.any():
                 boxes.append([_reach(used, a, scale, offset, labels.shape) for a in (0, 1)])
         if boxes:
-            total, box = _finer(planes, boxes, placed)
+            summed, box = _finer(planes, boxes, placed)
+            total, counts = summed[:-1], summed[-1]
             if solid:
                 calm = _calm(target.hu[k][box], target.spacing_mm[1:])
                 soft = _denser_than(FAT_BORDER_HU, calm)
-                total[list(solid)] -= len(looks) * AGAINST_FAT * (1 - soft)
-                total[0] -= len(looks) * FOR_SOFT_TISSUE * soft
+                total[list(solid)] -= counts * AGAINST_FAT * (1 - soft)
+                total[0] -= counts * FOR_SOFT_TISSUE * soft
                 for rim in bright:
                     part, is_rim = _part_near(rim, float(place), placed[0], box)
                     thin = soft[part] - _denser_than(rim.border_hu, calm[part])
-                    total[rim.label][part] -= len(looks) * AGAINST_FAT * thin * is_rim
+                    total[rim.label][part] -= counts[part] * AGAINST_FAT * thin * is_rim
             labels[k][box] = total.argmax(axis=0)
     return labels
 

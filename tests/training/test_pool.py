@@ -13,6 +13,7 @@ from inference.stages.projections import LANDMARKS
 from tests.unit.training.templates.tiny_torso import tiny_template
 from training.config import load_config
 from training.pool import FIRST_UNSEEN_SEED, PoolOrder, make_pools, write_torso
+from training.pool_painted import CENTRAL_SHAPE_RC, CENTRAL_STEP_MM
 from training.pool_samples import at_step, landmark_lps_mm, projection_sample, random_field
 from training.samples import (
     ProjectionSample,
@@ -154,6 +155,7 @@ def test_a_pool_goes_on_after_its_last_seed(tmp_path: Path) -> None:
         ({"count": 0}, "neither a count nor seconds"),
         ({"first_seed": FIRST_UNSEEN_SEED}, "seeds from"),
         ({"kind": "templates"}, "0 templates"),
+        ({"kind": "central"}, "0 templates"),
         ({"templates": (Path("a.npz"),)}, "1 templates"),
     ],
 )
@@ -261,3 +263,27 @@ def test_the_spine_is_learned_on_the_grid_that_the_node_shows(tmp_path: Path) ->
     task.grow()
 
     assert task._store.training[0]["step_mm"].tolist() == [4.0, 4.0, 4.0]
+
+
+def test_the_middle_of_a_patient_is_painted_finer_and_its_vessels_are_in_it(tmp_path: Path) -> None:
+    template = tmp_path / "tiny.npz"
+    tiny_template().write(template)
+
+    made = make_pools(
+        [
+            order(tmp_path / kind, kind=kind, templates=(template,), count=1)
+            for kind in ("central", "templates")
+        ]
+    )
+
+    assert made == {"central": 1, "templates": 1}
+    files = {kind: sample_files(tmp_path / kind, TorsoSample) for kind in made}
+    assert [path.stem for path in files["central"]] == [path.stem for path in files["templates"]]
+    assert not (tmp_path / "central" / "slices").exists()
+    fine, whole = (TorsoSample.read(files[kind][0]) for kind in ("central", "templates"))
+    assert tuple(fine.step_mm) == CENTRAL_STEP_MM
+    assert fine.hu.shape[1:] == CENTRAL_SHAPE_RC
+    for organ in ("aorta", "inferior_vena_cava"):
+        channel = ORGANS.labels.index(organ)
+        volumes = [(one.labels == channel).sum() * one.step_mm.prod() for one in (fine, whole)]
+        assert volumes[0] == pytest.approx(volumes[1], rel=0.1), organ

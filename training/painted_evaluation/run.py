@@ -15,7 +15,7 @@ from inference.domain.errors import ConfigurationInvalid
 from inference.domain.predictor import Predictor
 from inference.engine.model_store import load_predictor, model_names, verified_manifest
 from inference.pipeline import Models, load_models, silent
-from inference.segment_organs import segment_organs
+from inference.segment_organs import FineNetwork, segment_organs
 from training.painted_evaluation.cases import MOST_VOXELS, CaseOrder, EvaluatedCase, Part, make_case
 from training.painted_evaluation.score_level import (
     LevelAnswer,
@@ -101,7 +101,7 @@ def _sha256(path: Path) -> str:
 
 def without_organs(profile: Profile) -> Profile:
     """The profile that asks for body composition alone."""
-    return replace(profile, organ_model=None, fine_organ_model=None)
+    return replace(profile, organ_model=None, fine_organ_model=None, fine_organs_about=())
 
 
 class Networks:
@@ -119,11 +119,12 @@ class Networks:
             if Part.TISSUE in parts:
                 self.tissue = load_predictor(profile.tissue_model, "l3-tissue", folder)
             self.organs: Predictor | None = None
-            self.fine_organs: Predictor | None = None
+            self.fine_organs: FineNetwork | None = None
             if Part.ORGANS in parts and profile.organ_model:
                 self.organs = load_predictor(profile.organ_model, "organs", folder)
             if Part.ORGANS in parts and profile.fine_organ_model:
-                self.fine_organs = load_predictor(profile.fine_organ_model, "organs", folder)
+                finer = load_predictor(profile.fine_organ_model, "organs", folder)
+                self.fine_organs = FineNetwork(predictor=finer, about=profile.fine_organs_about)
 
 
 class one_core:  # noqa: N801 - read as a word of the with statement

@@ -72,6 +72,8 @@ def profile_in(folder: Path, profile_name: str = "abdomen") -> Profile:
         for field in fields(Profile)
         if field.name in OPTIONAL_MODELS and getattr(profile, field.name) not in there
     }
+    if "fine_organ_model" in left_out:
+        left_out["fine_organs_about"] = ()
     return replace(profile, **left_out)
 
 

@@ -10,13 +10,13 @@ import pytest
 
 from inference.domain.analysis_profile import load_profile, profile_from_toml
 from inference.domain.errors import ConfigurationInvalid, ModelUnusable
-from inference.domain.labelmap import Structure
+from inference.domain.labelmap import LabelMap, Structure
 from inference.domain.measurement import Patient
 from inference.domain.volume import Volume, affine_from_axes
 from inference.engine.model_store import SHIPPED_MODELS
 from inference.measure_findings import Facts
 from inference.pipeline import Stopwatch, analyse_volume, load_models, silent
-from inference.segment_organs import require_same_organs, segment_organs
+from inference.segment_organs import FineNetwork, require_same_organs, segment_organs
 from tests.unit.inference.fake_predictors import FakePredictor, Float, make_manifest
 from tests.unit.inference.nnunet.test_recipe_in_manifest import RECIPE
 from tests.unit.training.real.phantom import models, volume
@@ -44,11 +44,22 @@ def body() -> Volume:
     return Volume(hu=hu, affine_lps=affine_from_axes((-48.0, -44.0, 0.0), np.eye(3)[::-1], STEPS))
 
 
+def lengthened(before: int, after: int) -> Volume:
+    """By slices without a block."""
+    hu = np.full((before + 30 + after, 40, 44), 100, np.int16)
+    hu[before : before + 30] = body().hu
+    return replace(body(), hu=hu)
+
+
 @pytest.mark.parametrize(("first", "fine", "is_found"), [(2.0, -1.0, True), (1.0, -2.0, False)])
 def test_the_stronger_opinion_holds(first: float, fine: float, *, is_found: bool) -> None:
     shares: list[float] = []
     organs = segment_organs(
-        body(), network(first), (0.0,), lambda _, share: shares.append(share), fine=network(fine)
+        body(),
+        network(first),
+        (0.0,),
+        lambda _, share: shares.append(share),
+        fine=FineNetwork(predictor=network(fine)),
     )
 
     found = organs.mask(Structure.PANCREAS)
@@ -62,10 +73,74 @@ def test_each_is_asked_on_its_own_grid() -> None:
     """Twice on 4 mm, once on 2 mm: eight times the voxels of one look at 4 mm."""
     first, fine = network(1.0, 4.0), network(1.0, 2.0)
 
-    segment_organs(body(), first, (0.0, 0.5), silent, fine=fine)
+    segment_organs(body(), first, (0.0, 0.5), silent, fine=FineNetwork(predictor=fine))
 
     patches = [sum(shape[0] for shape in one.shapes) for one in (first, fine)]
     assert patches[1] > 2 * patches[0]
+
+
+def test_a_fine_network_may_be_asked_near_some_organs_alone() -> None:
+    whole, near, nowhere = network(3.0, 1.0), network(3.0, 1.0), network(3.0, 1.0)
+    long = lengthened(60, 60)
+
+    def asked(first: FakePredictor, fine: FakePredictor, about: tuple[Structure, ...]) -> LabelMap:
+        return segment_organs(
+            long, first, (0.0,), silent, fine=FineNetwork(predictor=fine, about=about)
+        )
+
+    everywhere = asked(network(2.0), whole, ())
+    about = asked(network(2.0), near, (Structure.PANCREAS,))
+    none = asked(network(-2.0), nowhere, (Structure.PANCREAS,))
+
+    patches = [sum(shape[0] for shape in one.shapes) for one in (whole, near, nowhere)]
+    assert 0 < patches[1] < 0.7 * patches[0]
+    assert np.array_equal(about.labels, everywhere.labels)
+    assert about.labels.any()
+    assert patches[2] == 0
+    assert not none.labels.any()
+
+
+def test_what_a_fine_network_says_holds_near_those_organs_alone() -> None:
+    """It is against everything: the block about which it is asked goes, another one far away stays."""
+    long = lengthened(0, 90)
+    long.hu[108:118, 10:26, 8:20] = 800
+
+    def logits(batch: Float) -> Float:
+        pancreas = np.where((batch[:, 0] > 0.4) & (batch[:, 0] < 0.75), 2.0, -9.0)
+        spleen = np.where(batch[:, 0] > 0.75, 2.0, -9.0)
+        return np.stack([np.zeros_like(pancreas), pancreas, spleen], axis=1).astype(np.float32)
+
+    manifest = make_manifest(labels=("background", "pancreas", "spleen"))
+    spec = replace(manifest.input, spacing_mm=(2.0,) * 3)
+    first = FakePredictor(replace(manifest, input=spec), logits)
+    against = FakePredictor(
+        first.manifest, lambda batch: np.stack([batch[:, 0] * 0, *[batch[:, 0] * 0 - 5] * 2], 1)
+    )
+
+    found = segment_organs(
+        long,
+        first,
+        (0.0,),
+        silent,
+        fine=FineNetwork(predictor=against, about=(Structure.PANCREAS,)),
+    )
+
+    assert not found.mask(Structure.PANCREAS).any()
+    assert found.mask(Structure.SPLEEN)[108:118, 10:26, 8:20].all()
+
+
+def test_organs_to_look_about_need_a_network_and_names() -> None:
+    base = 'description = "mine"\nlevel_model = "l"\ntissue_model = "t"\norgan_model = "o"\n'
+    fine = f'{base}fine_organ_model = "finer"\n'
+
+    told = profile_from_toml(f'{fine}fine_organs_about = ["aorta", "pancreas"]\n', "mine")
+
+    assert told.fine_organs_about == ("aorta", "pancreas")
+    with pytest.raises(ConfigurationInvalid, match="without fine_organ_model"):
+        profile_from_toml(f'{base}fine_organs_about = ["aorta"]\n', "mine")
+    for wrong in ('["heart of gold"]', '"aorta"', "5"):
+        with pytest.raises(ConfigurationInvalid, match="fine_organs_about"):
+            profile_from_toml(f"{fine}fine_organs_about = {wrong}\n", "mine")
 
 
 def test_networks_of_other_organs_are_not_added_up() -> None:

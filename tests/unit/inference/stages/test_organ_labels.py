@@ -65,6 +65,47 @@ def test_the_boxes_change_nothing(shifts: tuple[float, ...]) -> None:
     assert labels.any()
 
 
+def test_a_look_counts_by_its_weight_and_so_do_hounsfield_units() -> None:
+    """Of a second look that counts nowhere nothing is left: not its ball, and not a second vote of the HU."""
+    first, second = ball_seen_on(0.0), ball_seen_on(0.5)
+    nowhere = np.zeros(second.logits.shape[1:], np.float32)
+    target = replace(TARGET, hu=np.where(truth(), -15, -32).astype(np.int16))
+
+    alone = labels_from_logits([first], target, LIVER)
+    beside = labels_from_logits([first, replace(second, weight=nowhere)], target, LIVER)
+    both = labels_from_logits([first, replace(second, weight=nowhere + 1)], target, LIVER)
+
+    assert np.array_equal(alone, beside)
+    assert np.array_equal(both, labels_from_logits([first, second], target, LIVER))
+    assert not np.array_equal(alone, both)
+
+
+def test_a_look_at_a_part_says_nothing_beyond_it() -> None:
+    first = ball_seen_on(0.0)
+    sure = Look(logits=-9 * first.logits[:, 3:12, 3:12, 3:12], coarse=part_of(first))
+    weight = np.zeros(sure.logits.shape[1:], np.float32)
+    weight[1:-1, 1:-1, 1:-1] = 1
+
+    labels = labels_from_logits([first, replace(sure, weight=weight)], TARGET)
+
+    alone = labels_from_logits([first], TARGET)
+    index = np.indices(TARGET.shape).reshape(3, -1).T.astype(float)
+    at = np.array(
+        [index_at(first.coarse.affine_lps, position_mm(TARGET.affine_lps, i)) for i in index]
+    )
+    beyond = ((at <= 3) | (at >= 11)).any(axis=1).reshape(TARGET.shape)
+    deep = ((at >= 4) & (at <= 10)).all(axis=1).reshape(TARGET.shape)
+    assert np.array_equal(labels[beyond], alone[beyond])
+    assert alone[beyond].any()
+    assert not labels[deep & (alone == 1)].any()
+
+
+def part_of(look: Look) -> Volume:
+    affine = look.coarse.affine_lps.copy()
+    affine[:3, 3] = position_mm(look.coarse.affine_lps, (3, 3, 3))
+    return Volume(hu=look.coarse.hu[3:12, 3:12, 3:12], affine_lps=affine)
+
+
 def test_two_grids_see_a_rim_finer_than_one() -> None:
     true = truth()
 
