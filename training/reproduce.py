@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import io
 import shlex
 import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +22,8 @@ from training.specification import CHECKPOINT_NAME
 
 RECIPES = Path(__file__).parent / "recipes"
 ROOT = Path(__file__).parents[1]
+PROGRAMS = ("training", "inference")
+"""What a run is made with; everything else is of today."""
 
 
 def recipe_names(folder: Path = RECIPES) -> str:
@@ -50,6 +54,8 @@ class Recipe:
     """What the run behind a shipped network was made from; one file of training/recipes."""
 
     name: str
+    code: str
+    """The revision whose programs made it: what is painted today differs from what was painted then."""
     config: str
     map_name: str
     attribution: str
@@ -78,6 +84,7 @@ class Recipe:
         raw: Mapping[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
         return cls(
             name=name,
+            code=raw["code"],
             config=raw["config"],
             map_name=raw["map"]["name"],
             attribution=raw["map"]["attribution"],
@@ -239,22 +246,37 @@ def _take_weights(recipe: Recipe, out: Path) -> None:
         _take(recipe.mean_with, _other(recipe, out))
 
 
+def take_code(recipe: Recipe, out: Path) -> Path:
+    """The programs of the recipe's revision, out of the repository's history."""
+    folder = out / "code" / recipe.code
+    if not folder.is_dir():
+        packed = _from_history(("archive", recipe.code, *PROGRAMS), recipe.code, folder)
+        partial = folder.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            archive.extractall(partial, filter="data")
+        partial.rename(folder)
+    return folder
+
+
+def _from_history(asking: Sequence[str], wanted: str, path: Path) -> bytes:
+    try:
+        asked = subprocess.run(["git", *asking], cwd=ROOT, capture_output=True, check=False)
+    except FileNotFoundError:
+        asked = None
+    if asked is None or asked.returncode:
+        raise ConfigurationInvalid(
+            found=f"no {wanted} in this copy of the repository",
+            wanted="its whole history, and git",
+            advice=f"Clone it without --depth, or put that to {path}.",
+        )
+    return asked.stdout
+
+
 def _take(weights: Weights, path: Path) -> None:
     if not path.is_file():
         place = f"{weights.revision}:{weights.path}"
-        try:
-            asked = subprocess.run(
-                ["git", "show", place], cwd=ROOT, capture_output=True, check=False
-            )
-        except FileNotFoundError:
-            asked = None
-        if asked is None or asked.returncode:
-            raise ConfigurationInvalid(
-                found=f"no {place} in this copy of the repository",
-                wanted="its whole history, and git",
-                advice=f"Clone it without --depth, or put that file to {path}.",
-            )
-        path.write_bytes(asked.stdout)
+        path.write_bytes(_from_history(("show", place), place, path))
     if sha256_of(path) != weights.sha256:
         raise ConfigurationInvalid(
             found=f"{path.name} with sha256 {sha256_of(path)[:16]}",
@@ -286,12 +308,14 @@ def run_reproduce(options: argparse.Namespace) -> None:
             wanted=f"the label map {recipe.map_name} ({recipe.attribution})",
             advice="Check the path.",
         )
+    out = options.out.resolve()
+    code = take_code(recipe, out)
     made = reproduce(
         recipe,
-        options.map,
-        options.out,
+        options.map.resolve(),
+        out,
         options.workers,
-        lambda command: subprocess.run(command, cwd=ROOT, check=False).returncode,
+        lambda command: subprocess.run(command, cwd=code, check=False).returncode,
     )
     shipped = ROOT / "models" / recipe.name / CHECKPOINT_NAME
     apart = farthest_apart(made, shipped)

@@ -10,6 +10,8 @@ from inference.domain.labelmap import LabelMap, Structure
 from inference.domain.volume import Volume, position_mm, spacing_mm
 from inference.pipeline import Models
 from inference.stages.segment_tissue import tissues_from_compartments
+from inference.stages.slice_quality import cut_share
+from inference.stages.trunk import trunk_in
 from training.real.answer import Answer, Outcome, answer_of
 from training.real.case import RealCase
 from training.real.checks import LEVEL_MM
@@ -17,6 +19,8 @@ from training.real.score import SCORED_TISSUES, slice_of, tissues_on
 from training.real.variants import Variant, carried, variants
 
 AREA_PERCENT = 5.0
+MOST_CUT = 0.5
+"""Of the body's outline at the edge of the field: with more there is no body to measure, and the node says so itself."""
 CARRIED_MM = 45.0
 """Tissues of so many mm below and above the level turn with the body."""
 
@@ -37,6 +41,8 @@ class Trial:
     """Change of each area in percent at the case's own level."""
     reported: dict[Structure, float]
     """Change of each area in percent as the node reports it; empty for rotated bodies and where nothing is reported."""
+    is_cut: bool = False
+    """Most of the body's outline at the case's own level lies at the edge of the field."""
     by_truth: dict[Structure, float] = field(default_factory=dict)
     """The same at the case's own level, measured within the true compartments: no network has a part in it. Painted cases only."""
 
@@ -62,8 +68,8 @@ class Trial:
 
     @property
     def areas_hold(self) -> bool:
-        """At the same level, and as reported where no flag tells to doubt it."""
-        if self.is_mislabelled and self.answer.is_flagged:
+        """At the same level, and as reported where no flag tells to doubt it; a body that is mostly outside has none."""
+        if self.is_cut or (self.is_mislabelled and self.answer.is_flagged):
             return True
         judged = list(self.same_level.values())
         if not self.answer.is_flagged:
@@ -100,6 +106,8 @@ class Own:
     level_mm: float
     tissues: LabelMap
     """Of the slices about the level."""
+    is_cut: bool = False
+    """Most of the body's outline at the level lies at the edge of the field."""
     true_compartments: LabelMap | None = None
     """The same slices of a painted case."""
 
@@ -119,8 +127,15 @@ def own_answer(case: RealCase, models: Models) -> Own | None:
         answer=answer,
         level_mm=level_mm,
         tissues=tissues,
+        is_cut=_is_mostly_cut(case.volume, k),
         true_compartments=_true_compartments(case, slices),
     )
+
+
+def _is_mostly_cut(volume: Volume, k: int) -> bool:
+    _, row_mm, column_mm = volume.spacing_mm
+    trunk = trunk_in(volume.hu[k], (row_mm, column_mm)).mask
+    return cut_share(volume.hu[k], trunk, (row_mm, column_mm))[1] > MOST_CUT
 
 
 def _true_compartments(case: RealCase, slices: Sequence[int]) -> LabelMap | None:
@@ -155,6 +170,7 @@ def trial(case: RealCase, own: Own, variant: Variant, models: Models) -> Trial:
         answer=answer,
         own_mm=own.answer.z_mm,
         is_mislabelled=variant.is_mislabelled,
+        is_cut=own.is_cut,
         same_level=changes(here, areas_at(moved, z_mm)),
         reported=changes(answer.areas_cm2, own.answer.areas_cm2) if is_comparable else {},
         by_truth=_by_truth(case.volume, own, variant, (k, z_mm), models.profile.windows),
@@ -236,8 +252,14 @@ def table(found: Sequence[Trial], owns: dict[str, Own]) -> str:
     ]
     for name in dict.fromkeys(t.variant for t in found):
         lines.append(_variant_line(name, [t for t in found if t.variant == name]))
-    areas = sum(t.areas_hold for t in found)
-    lines += ["", f"L3 holds in {_level_count(found)} trials, areas in {areas} of {len(found)}."]
+    whole = [t for t in found if not t.is_cut]
+    areas = f"{sum(t.areas_hold for t in whole)} of {len(whole)}"
+    lines += ["", f"L3 holds in {_level_count(found)} trials, areas in {areas} judged trials."]
+    if cut := sorted({t.case for t in found if t.is_cut}):
+        lines += [
+            f"Areas not judged: {', '.join(cut)}; most of the body's outline lies at the edge of the field, "
+            "and the node itself says that areas are too small."
+        ]
     lines += _truth_lines(found)
     if any(not t.is_level_judged for t in found):
         lines += ["Not judged: L3 was found neither in the unchanged scan nor in its variant."]
@@ -275,11 +297,13 @@ def _level_count(part: Sequence[Trial]) -> str:
 def _variant_line(name: str, part: Sequence[Trial]) -> str:
     shifts = [abs(t.shift_mm) for t in part if t.shift_mm is not None]
     largest = [
-        max((abs(t.same_level.get(s, 0.0)) for t in part), default=0.0) for s in SCORED_TISSUES
+        max((abs(t.same_level.get(s, 0.0)) for t in part if not t.is_cut), default=0.0)
+        for s in SCORED_TISSUES
     ]
+    whole = [t for t in part if not t.is_cut]
     return (
         f"| {name} | {len(part)} | {_level_count(part)} | {sum(t.answer.is_flagged for t in part)} "
-        f"| {f'{max(shifts):.1f}' if shifts else '–'} | {sum(t.areas_hold for t in part)} "
+        f"| {f'{max(shifts):.1f}' if shifts else '–'} | {sum(t.areas_hold for t in whole)} of {len(whole)} "
         f"| {', '.join(f'{change:.1f}' for change in largest)} |"
     )
 

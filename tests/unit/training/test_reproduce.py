@@ -1,6 +1,7 @@
 """The last run behind a shipped network, stage by stage."""
 
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
@@ -11,7 +12,16 @@ import pytest
 from inference.domain.errors import ConfigurationInvalid, InferenceFailed
 from training import reproduce as module
 from training.__main__ import main
-from training.reproduce import RECIPES, PoolPart, Recipe, Weights, reproduce, stages_of
+from training.origins import PAINTED_KINDS
+from training.reproduce import (
+    RECIPES,
+    PoolPart,
+    Recipe,
+    Weights,
+    reproduce,
+    stages_of,
+    take_code,
+)
 from training.specification import CHECKPOINT_NAME
 
 SHIPPED = sorted(path.stem for path in RECIPES.glob("*.toml"))
@@ -19,6 +29,7 @@ WEIGHTS = b"weights"
 THESE = Weights(revision="0" * 40, path="a", sha256=sha256(WEIGHTS).hexdigest())
 RECIPE = Recipe(
     name="organs",
+    code="2" * 40,
     config="training/configs/organs.toml",
     map_name="s0327",
     attribution="me",
@@ -69,10 +80,9 @@ def test_a_recipe_names_what_the_repository_has(name: str) -> None:
     recipe = Recipe.read(name)
     shipped = (module.ROOT / "models" / name / "README.md").read_text(encoding="utf-8")
 
-    assert (module.ROOT / recipe.config).is_file()
     assert f"{recipe.map_name} (sha256" in shipped
     assert recipe.attribution in shipped
-    assert {part.kind for part in recipe.pool} <= {"torso", "templates"}
+    assert {part.kind for part in recipe.pool} <= {"torso", *PAINTED_KINDS}
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -94,6 +104,36 @@ def test_the_weights_it_names_lie_in_the_history(name: str, tmp_path: Path) -> N
     taken = list(tmp_path.glob(f"{name}-*.safetensors"))
     assert len(taken) == len(named)
     assert min(path.stat().st_size for path in taken) > 10_000
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_it_is_made_with_the_programs_of_its_time(name: str, tmp_path: Path) -> None:
+    recipe = Recipe.read(name)
+    seen = ["git", "cat-file", "-e", f"{recipe.code}:{recipe.config}"]
+    if subprocess.run(seen, cwd=module.ROOT, capture_output=True, check=False).returncode:
+        pytest.skip("a copy of the repository without its history")
+
+    code = take_code(recipe, tmp_path)
+
+    asked = [sys.executable, "-m", "training", "reproduce", "--help"]
+    told = subprocess.run(asked, cwd=code, capture_output=True, text=True, check=True)
+    assert "the label map its recipe names" in told.stdout
+    imported = "import training.reproduce as r; print(r.__file__)"
+    place = subprocess.run(
+        [sys.executable, "-c", imported], cwd=code, capture_output=True, text=True, check=True
+    ).stdout
+    assert Path(place.strip()).is_relative_to(code)
+    assert (code / recipe.config).is_file()
+    before = sorted(code.rglob("*.py"))
+    assert take_code(recipe, tmp_path) == code
+    assert sorted(code.rglob("*.py")) == before
+
+
+def test_programs_that_the_history_lacks_are_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationInvalid, match=r"no 2{40} in this copy"):
+        take_code(RECIPE, tmp_path)
+
+    assert not list(tmp_path.rglob("*.py"))
 
 
 def test_stages_come_in_their_order_and_are_not_done_twice(

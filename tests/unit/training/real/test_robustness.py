@@ -166,6 +166,8 @@ def made(
         (made(Outcome.ABSENT, z_mm=None, own_mm=None), True, True),
         (made(change=6.0), True, False),
         (made(Outcome.UNCERTAIN, change=6.0), True, True),
+        (made(change=60.0, is_cut=True), True, True),
+        (made(z_mm=535.0, is_cut=True), False, True),
         (made(is_mislabelled=True), False, True),
         (made(Outcome.ABSENT, z_mm=None, is_mislabelled=True), True, True),
     ],
@@ -185,6 +187,21 @@ def test_a_level_found_neither_before_nor_now_is_not_counted_as_holding() -> Non
     assert (neither.is_level_judged, invented.is_level_judged) == (False, True)
     assert "| v | 3 | 1 of 2 judged |" in text
     assert "L3 holds in 1 of 2 judged trials" in text
+
+
+def test_areas_of_a_body_that_lies_mostly_outside_are_not_judged() -> None:
+    """A field of the muscles beside the spine alone, as the crop about one vertebra is."""
+    networks, ct = models(with_organs=False), volume()
+    inside = replace(ct, hu=ct.hu[:, 30:50, 20:60])
+    owns = [own_answer(RealCase(name="x", volume=v), networks) for v in (ct, inside)]
+
+    text = table([made(change=60.0, is_cut=True), made(), made(change=7.0)], {})
+
+    assert [own is not None and own.is_cut for own in owns] == [False, True]
+    assert "areas in 1 of 2 judged trials" in text
+    assert "Areas not judged: x;" in text
+    assert "60.0" not in text
+    assert "Areas not judged" not in table([made()], {})
 
 
 def test_a_moved_body_is_compared_with_its_own_masks_moved_along() -> None:
