@@ -16,7 +16,7 @@ from inference.domain.predictor import Predictor
 from inference.domain.volume import Volume, flip
 from inference.engine.sliding_window import sliding_logits
 from inference.kernels.patch_plan import THREE_QUARTERS, PatchPlan
-from inference.stages.fine_region import fading, region_about
+from inference.stages.fine_region import fading, of_these_alone, region_about
 from inference.stages.grids import AIR_HU, at_even_steps, body_mask, normalise, resample
 from inference.stages.organ_labels import SOLID, Look, labels_from_logits, organ_map
 
@@ -216,7 +216,8 @@ def _fine_look(
     if box is None:
         return []
     look = _look_at(grid, box, predictor, *told)
-    return [replace(look, weight=fading(box, grid.shape, grid.spacing_mm))]
+    spoken = of_these_alone(look.logits, channels)
+    return [replace(look, logits=spoken, weight=fading(box, grid.shape, grid.spacing_mm))]
 
 
 def _look_at(

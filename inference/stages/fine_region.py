@@ -55,6 +55,15 @@ def _bounds(
     ]
 
 
+def of_these_alone(logits: Float, channels: Collection[int]) -> Float:
+    """What a network says of some channels, and of all others together: which of them it is, others may decide."""
+    others = [channel for channel in range(len(logits)) if channel not in channels]
+    together: Float = np.logaddexp.reduce(logits[others], axis=0)
+    spoken = logits.copy()
+    spoken[others] = together
+    return spoken
+
+
 def fading(box: Box, shape: Sequence[int], spacing_mm: Sequence[float]) -> Float:
     """1 inside a box of a grid, 0 at those of its faces beyond which the grid goes on."""
     weight = np.ones((1, 1, 1), np.float32)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from inference.domain.volume import Volume, affine_from_axes, position_mm
-from inference.stages.fine_region import FADES_MM, MARGIN_MM, fading, region_about
+from inference.stages.fine_region import FADES_MM, MARGIN_MM, fading, of_these_alone, region_about
 from inference.stages.organ_labels import Box, Look
 
 COARSE_STEPS, FINE_STEPS = (3.0, 3.0, 3.0), (3.0, 1.5, 1.5)
@@ -96,6 +96,20 @@ def test_an_axis_that_runs_the_other_way_changes_nothing() -> None:
         sorted(end[2] for end in ends_mm(box, g)) for box, g in ((one, grid), (other, turned))
     ]
     assert heights[0] == pytest.approx(heights[1], abs=3.0)
+
+
+def test_of_other_organs_nothing_is_said_but_that_it_is_one_of_them() -> None:
+    rng = np.random.default_rng(4)
+    logits = rng.normal(0, 3, (5, 2, 3, 4)).astype(np.float32)
+    coarse = rng.normal(0, 3, (5, 2, 3, 4)).astype(np.float32)
+
+    spoken = of_these_alone(logits, [1, 3])
+
+    shares = np.exp(spoken) / np.exp(logits).sum(axis=0)
+    assert shares[[1, 3]] == pytest.approx(np.exp(logits[[1, 3]]) / np.exp(logits).sum(axis=0))
+    assert shares[0] + shares[1] + shares[3] == pytest.approx(1.0)
+    others = [0, 2, 4]
+    assert ((coarse + spoken)[others].argmax(axis=0) == coarse[others].argmax(axis=0)).all()
 
 
 def test_it_fades_to_nothing_at_borders_within_the_volume_and_not_at_its_own() -> None:
