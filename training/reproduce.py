@@ -64,8 +64,8 @@ class Recipe:
     pool: tuple[PoolPart, ...]
     start: Weights
     """What the run began with."""
-    mean_with: Weights | None
-    """Of an earlier run: the mean of both is what is shipped."""
+    mean_with: tuple[Weights, ...]
+    """Of earlier runs: the mean of all and this one is what is shipped; empty: this one alone."""
     epochs: int
     """Which the learning rate falls over."""
     steps: int
@@ -92,7 +92,7 @@ class Recipe:
             relatives_seeds=tuple(raw["relatives"]["seeds"]),
             pool=tuple(PoolPart(**part) for part in raw["pool"]),
             start=_weights(raw["start"], name),
-            mean_with=_weights(raw["mean_with"], name) if "mean_with" in raw else None,
+            mean_with=tuple(_weights(one, name) for one in raw.get("mean_with", ())),
             epochs=raw["train"]["epochs"],
             steps=raw["train"]["steps"],
         )
@@ -164,14 +164,15 @@ def stages_of(recipe: Recipe, label_map: Path, out: Path, workers: int) -> list[
             fills=run,
         )
     )
-    if recipe.mean_with is not None:
+    if recipe.mean_with:
         made = made_by(recipe, out)
-        both = (str(_other(recipe, out)), str(run / CHECKPOINT_NAME))
+        others = [str(_other(recipe, out, number)) for number in range(len(recipe.mean_with))]
+        revisions = " and ".join(one.revision for one in recipe.mean_with)
         stages.append(
             _stage(
                 out,
-                f"mean of {run_made} with {recipe.mean_with.revision}",
-                *("training", "average", *both, "--out", str(made)),
+                f"mean of {run_made} with {revisions}",
+                *("training", "average", *others, str(run / CHECKPOINT_NAME), "--out", str(made)),
                 fills=made.parent,
             )
         )
@@ -180,7 +181,7 @@ def stages_of(recipe: Recipe, label_map: Path, out: Path, workers: int) -> list[
 
 def made_by(recipe: Recipe, out: Path) -> Path:
     """The checkpoint that the last stage leaves."""
-    return out / (recipe.name if recipe.mean_with is None else "mean") / CHECKPOINT_NAME
+    return out / ("mean" if recipe.mean_with else recipe.name) / CHECKPOINT_NAME
 
 
 def reproduce(
@@ -234,16 +235,16 @@ def _start(recipe: Recipe, out: Path) -> Path:
     return out / f"{recipe.name}-start.safetensors"
 
 
-def _other(recipe: Recipe, out: Path) -> Path:
-    return out / f"{recipe.name}-other.safetensors"
+def _other(recipe: Recipe, out: Path, number: int) -> Path:
+    return out / f"{recipe.name}-other-{number}.safetensors"
 
 
 def _take_weights(recipe: Recipe, out: Path) -> None:
     """Earlier checkpoints out of the repository's history."""
     (out / "done").mkdir(parents=True, exist_ok=True)
     _take(recipe.start, _start(recipe, out))
-    if recipe.mean_with is not None:
-        _take(recipe.mean_with, _other(recipe, out))
+    for number, weights in enumerate(recipe.mean_with):
+        _take(weights, _other(recipe, out, number))
 
 
 def take_code(recipe: Recipe, out: Path) -> Path:

@@ -40,11 +40,11 @@ RECIPE = Recipe(
         PoolPart(kind="torso", seed=310000, count=30),
     ),
     start=THESE,
-    mean_with=None,
+    mean_with=(),
     epochs=3,
     steps=672,
 )
-MEAN = replace(RECIPE, mean_with=THESE)
+MEAN = replace(RECIPE, mean_with=(THESE, THESE))
 
 
 class Commands:
@@ -66,7 +66,7 @@ class Commands:
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     """A folder that has the checkpoint to begin with."""
-    for name in ("start", "other"):
+    for name in ("start", "other-0", "other-1"):
         (tmp_path / f"organs-{name}.safetensors").write_bytes(WEIGHTS)
     return tmp_path
 
@@ -88,7 +88,7 @@ def test_a_recipe_names_what_the_repository_has(name: str) -> None:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_weights_it_names_lie_in_the_history(name: str, tmp_path: Path) -> None:
     recipe = Recipe.read(name)
-    named = [recipe.start] + ([recipe.mean_with] if recipe.mean_with else [])
+    named = [recipe.start, *recipe.mean_with]
     for one in named:
         known = subprocess.run(
             ["git", "cat-file", "-e", f"{one.revision}:{one.path}"],
@@ -212,9 +212,15 @@ def test_a_mean_is_made_of_the_run_and_the_other_weights(out: Path) -> None:
     assert made(out, commands, MEAN) == out / "mean" / CHECKPOINT_NAME
 
     last = stages_of(MEAN, Path("map.nii.gz"), out, 2)[-1].command
-    both = (str(out / "organs-other.safetensors"), str(out / "organs" / CHECKPOINT_NAME))
+    others = [str(out / f"organs-other-{number}.safetensors") for number in (0, 1)]
     assert commands.ran[-1].split()[:2] == ["training", "average"]
-    assert last[3:] == ("average", *both, "--out", str(out / "mean" / CHECKPOINT_NAME))
+    assert last[3:] == (
+        "average",
+        *others,
+        str(out / "organs" / CHECKPOINT_NAME),
+        "--out",
+        str(out / "mean" / CHECKPOINT_NAME),
+    )
 
 
 @pytest.mark.parametrize(
@@ -222,7 +228,7 @@ def test_a_mean_is_made_of_the_run_and_the_other_weights(out: Path) -> None:
     [
         replace(MEAN, steps=9),
         replace(MEAN, start=replace(THESE, revision="1" * 40)),
-        replace(MEAN, mean_with=replace(THESE, revision="1" * 40)),
+        replace(MEAN, mean_with=(THESE, replace(THESE, revision="1" * 40))),
     ],
 )
 def test_a_changed_recipe_makes_its_mean_anew(out: Path, changed: Recipe) -> None:
@@ -235,9 +241,9 @@ def test_a_changed_recipe_makes_its_mean_anew(out: Path, changed: Recipe) -> Non
 
 
 def test_other_weights_than_named_make_no_mean(out: Path) -> None:
-    (out / "organs-other.safetensors").write_bytes(b"others")
+    (out / "organs-other-1.safetensors").write_bytes(b"others")
 
-    with pytest.raises(ConfigurationInvalid, match=r"organs-other\.safetensors with sha256"):
+    with pytest.raises(ConfigurationInvalid, match=r"organs-other-1\.safetensors with sha256"):
         made(out, Commands(), MEAN)
     assert made(out, Commands()) == out / "organs" / CHECKPOINT_NAME
 
@@ -247,13 +253,13 @@ def test_a_recipe_that_names_no_place_begins_with_what_was_shipped(tmp_path: Pat
     without = "".join(line for line in text.splitlines(True) if not line.startswith("path ="))
     (tmp_path / "organs.toml").write_text(without, encoding="utf-8")
     (tmp_path / "alone.toml").write_text(
-        without.replace("[mean_with]", "[not_mean_with]"), encoding="utf-8"
+        without.replace("[[mean_with]]", "[[not_mean_with]]"), encoding="utf-8"
     )
 
     assert Recipe.read("organs", tmp_path).start.path == f"models/organs/{CHECKPOINT_NAME}"
     assert Recipe.read("organs").start.path == "training/recipes/organs-start.safetensors"
-    assert Recipe.read("organs", tmp_path).mean_with is not None
-    assert Recipe.read("alone", tmp_path).mean_with is None
+    assert len(Recipe.read("organs", tmp_path).mean_with) == 2
+    assert Recipe.read("alone", tmp_path).mean_with == ()
 
 
 def test_a_history_that_was_cut_off_is_told(tmp_path: Path) -> None:
