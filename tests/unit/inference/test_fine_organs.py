@@ -17,6 +17,7 @@ from inference.engine.model_store import SHIPPED_MODELS
 from inference.measure_findings import Facts
 from inference.pipeline import Stopwatch, analyse_volume, load_models, silent
 from inference.segment_organs import FineNetwork, require_same_organs, segment_organs
+from inference.stages.fine_region import MARGIN_MM
 from tests.unit.inference.fake_predictors import FakePredictor, Float, make_manifest
 from tests.unit.inference.nnunet.test_recipe_in_manifest import RECIPE
 from tests.unit.training.real.phantom import models, volume
@@ -127,6 +128,54 @@ def test_what_a_fine_network_says_holds_near_those_organs_alone() -> None:
 
     assert not found.mask(Structure.PANCREAS).any()
     assert found.mask(Structure.SPLEEN)[108:118, 10:26, 8:20].all()
+
+
+def test_a_fine_network_that_claims_all_claims_nothing_beyond_its_region() -> None:
+    long = lengthened(60, 60)
+
+    def everything(batch: Float) -> Float:
+        return np.stack([batch[:, 0] * 0, batch[:, 0] * 0 + 20], 1)
+
+    greedy = FakePredictor(network(2.0).manifest, everything)
+    found = segment_organs(
+        long,
+        network(2.0),
+        (0.0,),
+        silent,
+        fine=FineNetwork(predictor=greedy, about=(Structure.PANCREAS,)),
+    )
+
+    slices = np.flatnonzero(found.mask(Structure.PANCREAS).any(axis=(1, 2)))
+    reach = round(MARGIN_MM[0] / STEPS[0])
+    assert slices[0] >= 68 - reach
+    assert slices[-1] <= 79 + reach
+    assert len(slices) > 12
+
+
+def test_which_of_the_other_organs_something_is_stays_with_the_first_network() -> None:
+    both = body()
+    both.hu[BLOCK[0], BLOCK[1], 24:36] = 900
+
+    def says(liver: float) -> FakePredictor:
+        def logits(batch: Float) -> Float:
+            pancreas = np.where((batch[:, 0] > 0.4) & (batch[:, 0] < 0.8), 2.0, -9.0)
+            is_bright = batch[:, 0] > 0.8
+            channels = (pancreas, np.where(is_bright, 2.0, -9.0), np.where(is_bright, liver, -9.0))
+            return np.stack([np.zeros_like(pancreas), *channels], axis=1).astype(np.float32)
+
+        manifest = make_manifest(labels=("background", "pancreas", "spleen", "liver"))
+        spec = replace(manifest.input, spacing_mm=(2.0,) * 3)
+        return FakePredictor(replace(manifest, input=spec), logits)
+
+    fine = FineNetwork(predictor=says(9.0), about=(Structure.PANCREAS,))
+    found = segment_organs(both, says(1.0), (0.0,), silent, fine=fine)
+
+    assert found.mask(Structure.SPLEEN)[BLOCK[0], BLOCK[1], 25:35].all()
+    assert not found.mask(Structure.LIVER).any()
+    everywhere = FineNetwork(predictor=says(9.0))
+    assert (
+        segment_organs(both, says(1.0), (0.0,), silent, fine=everywhere).mask(Structure.LIVER).any()
+    )
 
 
 def test_organs_to_look_about_need_a_network_and_names() -> None:

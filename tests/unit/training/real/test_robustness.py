@@ -195,7 +195,8 @@ def test_areas_of_a_body_that_lies_mostly_outside_are_not_judged() -> None:
     inside = replace(ct, hu=ct.hu[:, 30:50, 20:60])
     owns = [own_answer(RealCase(name="x", volume=v), networks) for v in (ct, inside)]
 
-    text = table([made(change=60.0, is_cut=True), made(), made(change=7.0)], {})
+    cut = replace(made(change=60.0, is_cut=True), same_level={Structure.SKELETAL_MUSCLE: 60.0})
+    text = table([cut, made(), made(change=7.0)], {})
 
     assert [own is not None and own.is_cut for own in owns] == [False, True]
     assert "areas in 1 of 2 judged trials" in text
