@@ -28,8 +28,6 @@ def model_card(manifest: ModelManifest, history: History, *, is_shipped: bool) -
     """Markdown; a model of a user's own gets no figures and no failures of ours."""
     texts = tomllib.loads(TEXTS.read_text(encoding="utf-8"))
     ours, shared = texts[manifest.task], texts["shared"]
-    if is_shipped:
-        ours = texts.get(manifest.name, ours)
     parts = [
         f"# {manifest.name} {manifest.version}",
         f"{ours['summary']}\n\n**{manifest.intended_use}** {shared['use']}",
