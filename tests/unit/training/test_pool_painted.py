@@ -4,12 +4,14 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from tests.unit.training.templates.tiny_torso import tiny_template
 from training import pool_painted
 from training.origins import PAINTED
 from training.pool_painted import (
+    CENTRAL_MIDDLE_MM,
     CENTRAL_SHAPE_RC,
     CENTRAL_STEP_MM,
     SCANS_PER_PATIENT,
@@ -29,6 +31,13 @@ def plain_share(ranges: Ranges) -> float:
     )
     assert set(phases) == set(Phase)
     return phases[Phase.NONE] / 200
+
+
+def from_middle_mm(torso: TorsoSample) -> npt.NDArray[np.float64]:
+    """Row and column of the first landmark that the patient has."""
+    place = torso.landmarks[np.isfinite(torso.landmarks).all(axis=1)][0, 1:]
+    middle = (np.array(torso.hu.shape[1:]) - 1) / 2
+    return np.asarray((place - middle) * torso.step_mm[1:], np.float64)
 
 
 def test_more_than_half_of_what_is_learned_from_is_without_contrast() -> None:
@@ -59,6 +68,10 @@ def test_torsos_are_painted_so_and_the_middle_on_a_finer_grid(
     )
     assert tuple(fine.step_mm) == CENTRAL_STEP_MM
     assert fine.hu.shape[1:] == CENTRAL_SHAPE_RC
+    left, back = CENTRAL_MIDDLE_MM
+    moved = from_middle_mm(whole) - from_middle_mm(fine)
+    # Each grid has a random offset of up to 12 mm of its own.
+    assert moved == pytest.approx([back, left], abs=24)
     for organ in ("aorta", "inferior_vena_cava"):
         channel = ORGANS.labels.index(organ)
         volumes = [
