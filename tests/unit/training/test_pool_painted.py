@@ -70,8 +70,8 @@ def test_torsos_are_painted_so_and_the_middle_on_a_finer_grid(
     assert fine.hu.shape[1:] == CENTRAL_SHAPE_RC
     left, back = CENTRAL_MIDDLE_MM
     moved = from_middle_mm(whole) - from_middle_mm(fine)
-    # Each grid has a random offset of up to 12 mm of its own.
-    assert moved == pytest.approx([back, left], abs=24)
+    # Each grid has a random offset of its own; those of this seed lie within 12 mm of each other.
+    assert moved == pytest.approx([back, left], abs=12)
     for organ in ("aorta", "inferior_vena_cava"):
         channel = ORGANS.labels.index(organ)
         volumes = [
