@@ -225,7 +225,7 @@ def load_models(
     organs = load(profile.organ_model, "organs") if profile.organ_model else None
     fine_organs = load(profile.fine_organ_model, "organs") if profile.fine_organ_model else None
     if organs is not None and fine_organs is not None:
-        require_same_organs(organs.manifest, fine_organs.manifest)
+        require_same_organs(organs.manifest, fine_organs.manifest, profile.fine_organs_about)
     return Models(
         profile=profile,
         level=level,

@@ -91,8 +91,10 @@ def segment_organs(
     return organ_map(labels, upright, structures)
 
 
-def require_same_organs(first: ModelManifest, fine: ModelManifest) -> None:
-    """Logits of two networks can be added up where each channel means the same; raises ModelUnusable."""
+def require_same_organs(
+    first: ModelManifest, fine: ModelManifest, about: Collection[str] = ()
+) -> None:
+    """Logits of two networks can be added up where each channel means the same, near organs that they know; raises ModelUnusable."""
     if first.recipe is not None or fine.recipe is not None:
         raise ModelUnusable(
             found=f"{first.name} and {fine.name}, one of them trained by nnU-Net",
@@ -104,6 +106,12 @@ def require_same_organs(first: ModelManifest, fine: ModelManifest) -> None:
             found=f"{fine.name} with other organs than {first.name}, or in another order",
             wanted=f"{', '.join(first.output.labels)}",
             advice="Take fine_organ_model out of the profile, or train it on the same labels.",
+        )
+    if unknown := sorted(set(about) - set(fine.output.labels)):
+        raise ModelUnusable(
+            found=f"fine_organs_about {', '.join(unknown)}, which {fine.name} does not know",
+            wanted=f"some of {', '.join(fine.output.labels[1:])}",
+            advice="Mend fine_organs_about of the profile.",
         )
 
 

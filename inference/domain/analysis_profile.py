@@ -166,7 +166,7 @@ class Profile:
         about: object = self.fine_organs_about
         rules = {
             f"fine_organs_about {about!r:.80}": isinstance(about, tuple)
-            and set(about) <= set(Structure),
+            and all(one in list(Structure) for one in about),
             "fine_organs_about without fine_organ_model": self.fine_organ_model is not None,
         }
         for found, holds in rules.items():

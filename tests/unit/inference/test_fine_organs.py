@@ -187,7 +187,7 @@ def test_organs_to_look_about_need_a_network_and_names() -> None:
     assert told.fine_organs_about == ("aorta", "pancreas")
     with pytest.raises(ConfigurationInvalid, match="without fine_organ_model"):
         profile_from_toml(f'{base}fine_organs_about = ["aorta"]\n', "mine")
-    for wrong in ('["heart of gold"]', '"aorta"', "5"):
+    for wrong in ('["heart of gold"]', '"aorta"', "5", '[["aorta"]]'):
         with pytest.raises(ConfigurationInvalid, match="fine_organs_about"):
             profile_from_toml(f"{fine}fine_organs_about = {wrong}\n", "mine")
 
@@ -200,7 +200,20 @@ def test_networks_of_other_organs_are_not_added_up() -> None:
     ):
         with pytest.raises(ModelUnusable, match="fine_organ_model"):
             require_same_organs(ours, other)
-    require_same_organs(ours, make_manifest(labels=LABELS))
+    require_same_organs(ours, make_manifest(labels=LABELS), ("pancreas",))
+
+
+def test_organs_that_the_networks_do_not_know_are_not_looked_about() -> None:
+    """Else the second one would be asked of nothing, or of the whole body."""
+    ours = make_manifest(labels=LABELS)
+
+    with pytest.raises(ModelUnusable, match="fine_organs_about aorta, which fake"):
+        require_same_organs(ours, ours, ("pancreas", "aorta"))
+    wrong = replace(
+        load_profile("abdomen"), fine_organ_model="organs", fine_organs_about=("skeletal_muscle",)
+    )
+    with pytest.raises(ModelUnusable, match="fine_organs_about skeletal_muscle, which organs"):
+        load_models(wrong, ("cpu",))
 
 
 def test_a_profile_names_it_beside_the_first() -> None:
