@@ -13,6 +13,7 @@ from training.all_models import Everything
     "command",
     [
         ["pool", "--kind", "templates", "--count", "1"],
+        ["pool", "--kind", "central", "--count", "1"],
         ["all", "--seconds", "1"],
     ],
 )
