@@ -167,7 +167,7 @@ def test_without_a_liver_there_is_no_slab_through_its_dome(tmp_path: Path) -> No
 def test_what_the_organs_task_does_not_know_is_refused(
     tmp_path: Path, options: dict[str, object]
 ) -> None:
-    with pytest.raises(ConfigurationInvalid, match="appendix|dome_share"):
+    with pytest.raises(ConfigurationInvalid, match=r"appendix|dome_share"):
         organ_task(tmp_path, has_aorta=True, config=config_of(options=options))
 
 
