@@ -27,7 +27,8 @@ TEXTS = Path(__file__).parent / "card_texts.toml"
 def model_card(manifest: ModelManifest, history: History, *, is_shipped: bool) -> str:
     """Markdown; a model of a user's own gets no figures and no failures of ours."""
     texts = tomllib.loads(TEXTS.read_text(encoding="utf-8"))
-    ours, shared = texts[manifest.task], texts["shared"]
+    own_text = is_shipped and manifest.name in texts
+    ours, shared = texts[manifest.name if own_text else manifest.task], texts["shared"]
     parts = [
         f"# {manifest.name} {manifest.version}",
         f"{ours['summary']}\n\n**{manifest.intended_use}** {shared['use']}",

@@ -9,6 +9,8 @@ from inference.engine.model_store import SHIPPED_MODELS
 from training.specification import CHECKPOINT_NAME, SPECIFICATIONS
 
 MANIFEST_NAME = "manifest.json"
+SHIPPED_NAMES = frozenset({*SPECIFICATIONS, "organs-vessels"})
+"""One network of each of our tasks, and a second one of the organs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +28,7 @@ class Export:
 
 def is_shipped(folder: Path) -> bool:
     """Whether a model folder is one of this repository, whose figures are known."""
-    return folder.resolve().parent == SHIPPED_MODELS.resolve() and folder.name in SPECIFICATIONS
+    return folder.resolve().parent == SHIPPED_MODELS.resolve() and folder.name in SHIPPED_NAMES
 
 
 def known_export(folder: Path) -> Export:

@@ -27,6 +27,8 @@ BODY_MARGIN = 4
 """Voxels kept around the body when the network's field is cropped to it."""
 COARSE_MM = 4.0
 """Step at which a body is looked for that only crops what an nnU-Net sees."""
+FINE_COUNTS = 2.0
+"""Looks of the first network that one of the second, near the organs it is asked for, outweighs."""
 FAST_FLAG = (
     "organs: asked within the body alone with patches overlapping by a quarter (organ_patches = fast): "
     "another answer than nnU-Net's own predictor gives"
@@ -74,7 +76,8 @@ def segment_organs(
     """
     if predictor.manifest.recipe is not None:
         return _as_nnunet(upright, predictor, predictor.manifest.recipe, progress, patching)
-    asked = len(grid_shifts) + (fine is not None)
+    fine_looks = 0 if fine is None else len(grid_shifts) if fine.about else 1
+    asked = len(grid_shifts) + fine_looks
     looks: list[Look] = []
 
     def report(fraction: float) -> None:
@@ -85,7 +88,12 @@ def segment_organs(
     structures = predictor.manifest.structures()
     if fine is not None:
         channels = [label for label, structure in structures.items() if structure in fine.about]
-        looks += _fine_look(upright, fine.predictor, channels, looks[0], (report, patching.told))
+        told = (report, patching.told)
+        if not channels:
+            looks.append(_look(upright, fine.predictor, 0.0, *told))
+        first = looks[0]
+        for shift in grid_shifts if channels else ():
+            looks += _fine_look(upright, fine.predictor, channels, first, (shift, *told))
     solid = {label: one for label, one in structures.items() if one in SOLID}
     labels = labels_from_logits(looks, upright, solid)
     return organ_map(labels, upright, structures)
@@ -213,19 +221,19 @@ def _fine_look(
     predictor: Predictor,
     channels: Sequence[int],
     first: Look,
-    told: tuple[Callable[[float], None], Callable[[PatchPlan], None]],
+    asked: tuple[float, Callable[[float], None], Callable[[PatchPlan], None]],
 ) -> list[Look]:
-    """Of the whole body, or of the region about some organs alone: none where the first look found none of them."""
+    """Of the region about some organs alone; none where the first look found none of them."""
+    shift, progress, told = asked
     spec = predictor.manifest.input
-    if not channels:
-        return [_look(upright, predictor, 0.0, *told)]
-    grid = resample(upright, spec.spacing_mm)
+    grid = resample(upright, spec.spacing_mm, shift)
     box = region_about(first, channels, grid, spec.shape[2:])
     if box is None:
         return []
-    look = _look_at(grid, box, predictor, *told)
+    look = _look_at(grid, box, predictor, progress, told)
     spoken = of_these_alone(look.logits, channels)
-    return [replace(look, logits=spoken, weight=fading(box, grid.shape, grid.spacing_mm))]
+    weight = FINE_COUNTS * fading(box, grid.shape, grid.spacing_mm)
+    return [replace(look, logits=spoken, weight=weight)]
 
 
 def _look_at(

@@ -11,6 +11,11 @@ from scipy import ndimage, special
 
 from inference.domain.labelmap import LabelMap, Structure
 from inference.domain.volume import Volume, index_at
+from inference.stages.aorta_rules import (
+    along_the_cava,
+    ended_where_it_parts,
+    within_its_calcified_wall,
+)
 from inference.stages.grids import Float, interpolate_axis
 from inference.stages.one_tube import one_tube
 
@@ -30,6 +35,8 @@ BESIDE = {
 }
 """Where any of these is found, a piece of the small organ lies no farther along the body from it than FARTHEST_MM:
 the wall of a bladder was called adrenal gland, and was the larger piece."""
+JUDGED_LAST = frozenset({*BESIDE, Structure.AORTA})
+"""By where others were found."""
 TUBES = frozenset({Structure.INFERIOR_VENA_CAVA})
 """Not the aorta, which two holes of a slice show where it arches."""
 SOLID = frozenset(
@@ -243,7 +250,8 @@ def organ_map(
     boxes = label_boxes(labels, max(structures))
     slice_mm = volume.spacing_mm[0]
     stretches: dict[Structure, slice] = {}
-    for label, structure in sorted(structures.items(), key=lambda item: item[1] in BESIDE):
+    cava_rc: npt.NDArray[np.float64] | None = None
+    for label, structure in sorted(structures.items(), key=lambda item: item[1] in JUDGED_LAST):
         if (box := boxes[label - 1]) is None:
             continue
         found = labels[box] == label
@@ -251,14 +259,29 @@ def organ_map(
             cleaned[box][found] = label
             continue
         near = [stretches[other] for other in BESIDE.get(structure, ()) if other in stretches]
-        kept = _large_pieces(_pieces_beside(found, box[0].start, near, slice_mm), slice_mm)
+        found = _pieces_beside(found, box[0].start, near, slice_mm)
+        if structure == Structure.AORTA:
+            corner = np.array([part.start for part in box[1:]])
+            aside = None if cava_rc is None else cava_rc - corner
+            found = along_the_cava(found, aside, volume.spacing_mm[1:])
+        kept = _large_pieces(found, slice_mm)
         if structure in TUBES:
             kept = one_tube(kept)
+        if structure == Structure.AORTA:
+            kept = ended_where_it_parts(kept, slice_mm)
+            kept = within_its_calcified_wall(kept, volume.hu[box]) & (labels[box] == 0) | kept
         minimum = MINIMUM_ML.get(structure, DEFAULT_MINIMUM_ML)
         if volume.volume_ml(kept, box[0].start) >= minimum:
             cleaned[box][kept] = label
             slices = np.flatnonzero(kept.any(axis=(1, 2))) + box[0].start
             stretches[structure] = slice(int(slices[0]), int(slices[-1]) + 1)
+            if structure == Structure.INFERIOR_VENA_CAVA:
+                cava_rc = np.array(
+                    [
+                        places.mean() + part.start
+                        for places, part in zip(np.nonzero(kept)[1:], box[1:], strict=True)
+                    ]
+                )
     return LabelMap(
         labels=cleaned,
         affine_lps=volume.affine_lps,

@@ -25,7 +25,8 @@ SOURCES = [
 ]  # fmt: skip
 LINES_AT_MOST = 500
 MODEL_FILE_MB = 5.0
-ALL_MODELS_MB = 30.0
+ALL_NETWORKS_MB, WITH_CHECKPOINTS_MB = 30.0, 40.0
+"""What a node loads; what a clone brings for `make onnx` besides."""
 
 
 def test_every_package_folder_has_an_init_except_entry() -> None:
@@ -135,7 +136,9 @@ def test_models_are_small_enough_for_a_clone() -> None:
     }
 
     assert {name: size for name, size in sizes_mb.items() if size > MODEL_FILE_MB} == {}
-    assert sum(sizes_mb.values()) <= ALL_MODELS_MB
+    networks_mb = [size for name, size in sizes_mb.items() if name.endswith(".onnx")]
+    assert 0 < sum(networks_mb) <= ALL_NETWORKS_MB
+    assert sum(sizes_mb.values()) <= WITH_CHECKPOINTS_MB
 
 
 def test_every_dependency_is_named_with_its_reason() -> None:

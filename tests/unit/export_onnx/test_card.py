@@ -46,8 +46,17 @@ def test_a_mean_says_the_time_of_all_its_runs_and_shows_no_empty_table() -> None
 
 def test_only_folders_of_the_repository_are_shipped(tmp_path: Path) -> None:
     assert is_shipped(SHIPPED_MODELS / "organs")
+    assert is_shipped(SHIPPED_MODELS / "organs-vessels")
     assert not is_shipped(SHIPPED_MODELS / "my-organs")
     assert not is_shipped(tmp_path / "organs")
+
+
+def test_of_two_networks_of_one_task_each_has_its_own_text() -> None:
+    vessels = replace(organs_manifest(), name="organs-vessels")
+
+    assert "Aorta and inferior vena cava" in model_card(vessels, HISTORY, is_shipped=True)
+    assert "Aorta and inferior vena cava" not in model_card(vessels, HISTORY, is_shipped=False)
+    assert "Thirteen abdominal organs" in model_card(organs_manifest(), HISTORY, is_shipped=True)
 
 
 def test_a_section_ends_at_the_next_heading() -> None:

@@ -256,3 +256,31 @@ def test_a_profile_of_networks_that_cannot_be_added_up_is_not_loaded(tmp_path: P
 
     with pytest.raises(ModelUnusable, match="finer with other organs"):
         load_models(replace(load_profile("abdomen"), fine_organ_model="finer"), ("cpu",), tmp_path)
+
+
+@pytest.mark.parametrize(("first", "is_found"), [(1.5, False), (2.5, True)])
+def test_near_its_organs_a_look_of_the_finer_network_counts_twice(
+    first: float, *, is_found: bool
+) -> None:
+    fine = FineNetwork(predictor=network(-1.0), about=(Structure.PANCREAS,))
+
+    organs = segment_organs(body(), network(first), (0.0, 0.5), silent, fine=fine)
+
+    assert organs.mask(Structure.PANCREAS).any() == is_found
+
+
+def test_near_its_organs_the_finer_network_is_asked_on_as_many_grids() -> None:
+    once, twice = network(3.0, 1.0), network(3.0, 1.0)
+    shares: list[float] = []
+
+    for fine, shifts in ((once, (0.0,)), (twice, (0.0, 0.5))):
+        near = FineNetwork(predictor=fine, about=(Structure.PANCREAS,))
+        shares.clear()
+        segment_organs(
+            body(), network(2.0), shifts, lambda _, share: shares.append(share), fine=near
+        )
+
+    asked = [sum(shape[0] for shape in one.shapes) for one in (once, twice)]
+    assert asked[1] == 2 * asked[0]
+    assert shares == sorted(shares)
+    assert shares[-1] <= 0.9

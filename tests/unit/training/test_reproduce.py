@@ -258,7 +258,7 @@ def test_a_recipe_that_names_no_place_begins_with_what_was_shipped(tmp_path: Pat
 
     assert Recipe.read("organs", tmp_path).start.path == f"models/organs/{CHECKPOINT_NAME}"
     assert Recipe.read("organs").start.path == "training/recipes/organs-start.safetensors"
-    assert len(Recipe.read("organs", tmp_path).mean_with) == 2
+    assert len(Recipe.read("organs", tmp_path).mean_with) == 1
     assert Recipe.read("alone", tmp_path).mean_with == ()
 
 

@@ -21,6 +21,7 @@ def test_every_network_of_the_profile_is_tried() -> None:
         "l3-spine": [Decision.PLACE],
         "l3-tissue": [Decision.CHANNEL],
         "organs": [Decision.CHANNEL],
+        "organs-vessels": [Decision.CHANNEL],
     }
 
 

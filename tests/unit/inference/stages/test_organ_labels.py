@@ -263,3 +263,53 @@ def test_a_small_organ_in_one_piece_stays_beside_its_neighbour_alone(
     kept = organ_map(labels, tall, {1: Structure.LIVER, 2: Structure.GALLBLADDER}).labels
 
     assert (kept == np.where(labels == 2, 2 * stays, labels)).all()
+
+
+VESSEL_LABELS = {1: Structure.AORTA, 2: Structure.INFERIOR_VENA_CAVA, 3: Structure.KIDNEY_LEFT}
+
+
+def vessels() -> npt.NDArray[np.uint8]:
+    """An aorta in the upper half of a field beside a vena cava, slices of 5 mm and pixels of 2 mm."""
+    labels = np.zeros((30, 40, 120), np.uint8)
+    labels[15:, 10:20, 40:50] = 1
+    labels[5:, 10:20, 15:25] = 2
+    return labels
+
+
+def kept_vessels(labels: npt.NDArray[np.uint8], hu: int = 40) -> npt.NDArray[np.uint8]:
+    target = Volume(
+        hu=np.full(labels.shape, hu, np.int16), affine_lps=np.diag([5.0, 2.0, 2.0, 1.0])
+    )
+    target.hu[15:, 9:11, 39:51] = 500
+    return organ_map(labels, target, VESSEL_LABELS).labels
+
+
+def test_a_muscle_of_the_flank_is_no_aorta_however_large() -> None:
+    labels = vessels()
+    labels[:14, 5:35, 95:115] = 1
+
+    kept = kept_vessels(labels)
+
+    assert not (kept[:, :, 95:] == 1).any()
+    assert (kept[16:, 10:20, 40:50] == 1).all()
+
+
+def test_below_the_parting_one_artery_is_no_aorta() -> None:
+    labels = vessels()
+    labels[11:15, 12:16, 42:46] = 1
+
+    kept = kept_vessels(labels)
+
+    assert not (kept[:15] == 1).any()
+    assert (kept[15:] == 1).any()
+
+
+def test_blood_behind_calcium_is_aorta_where_it_was_called_nothing() -> None:
+    labels = vessels()
+    labels[15:, 13:17, 43:47] = 0
+    labels[15:, 15, 45] = 3
+
+    kept = kept_vessels(labels)
+
+    assert (kept[15:, 13:15, 43:47] == 1).all()
+    assert not (kept[15:, 15, 45] == 1).any()
