@@ -1,4 +1,4 @@
-"""What is known of any aorta: it lies along the vena cava, and it does not narrow to half before it parts."""
+"""What is known of any aorta: it lies along the vena cava, does not narrow to half before it parts, and fills its calcified wall."""
 
 from collections.abc import Sequence
 

@@ -269,7 +269,7 @@ def organ_map(
             kept = one_tube(kept)
         if structure == Structure.AORTA:
             kept = ended_where_it_parts(kept, slice_mm)
-            kept = within_its_calcified_wall(kept, volume.hu[box]) & (labels[box] == 0) | kept
+            kept |= within_its_calcified_wall(kept, volume.hu[box]) & (labels[box] == 0)
         minimum = MINIMUM_ML.get(structure, DEFAULT_MINIMUM_ML)
         if volume.volume_ml(kept, box[0].start) >= minimum:
             cleaned[box][kept] = label

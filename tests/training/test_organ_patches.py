@@ -45,9 +45,14 @@ def config_of(**changes: object) -> TrainConfig:
 
 
 def organ_task(
-    folder: Path, *, has_aorta: bool, has_liver: bool = False, config: TrainConfig | None = None
+    folder: Path,
+    *,
+    has_aorta: bool,
+    has_liver: bool = False,
+    config: TrainConfig | None = None,
+    tissue: int | None = None,
 ) -> OrganTask:
-    """Of torsos of 60 slices whose aorta ends far below the only organ."""
+    """Of torsos of 60 slices whose aorta ends far below the only organ, all of one tissue where fine labels are wanted."""
     labels = np.zeros((60, 24, 24), np.uint8)
     labels[KIDNEY_SLICES, 14:18, 14:18] = KIDNEY
     if has_aorta:
@@ -59,6 +64,7 @@ def organ_task(
         labels=labels,
         body_centre=np.array([30.0, 12.0, 12.0], np.float32),
         step_mm=np.array(ORGANS.spacing_mm, np.float32),
+        tissues=np.full(labels.shape if tissue is not None else (0, 0, 0), tissue or 0, np.uint8),
     )
     for seed in range(4):
         torso.write(folder / "torso" / f"{seed:06d}.npz")
@@ -163,11 +169,13 @@ def test_without_a_liver_there_is_no_slab_through_its_dome(tmp_path: Path) -> No
     assert ends.any(1).all()
 
 
-@pytest.mark.parametrize("options", [{"only": ["appendix"]}, {"dome_share": 0.9}])
+@pytest.mark.parametrize(
+    "options", [{"only": ["appendix"]}, {"dome_share": 0.9}, {"loop_share": 1.5}]
+)
 def test_what_the_organs_task_does_not_know_is_refused(
     tmp_path: Path, options: dict[str, object]
 ) -> None:
-    with pytest.raises(ConfigurationInvalid, match=r"appendix|dome_share"):
+    with pytest.raises(ConfigurationInvalid, match=r"appendix|dome_share 0.9|loop_share 1.5"):
         organ_task(tmp_path, has_aorta=True, config=config_of(options=options))
 
 

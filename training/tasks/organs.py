@@ -30,6 +30,7 @@ from training.pool_samples import at_step
 from training.samples import TorsoSample
 from training.source import Source
 from training.specification import ORGANS
+from training.tasks.gut_loops import with_loop
 from training.tasks.repaint import Repainter
 from training.tasks.scores import DiceCount
 from training.tasks.store import Example, ExampleStore
@@ -61,13 +62,16 @@ class PatchOptions:
     """Organs to learn, others being background: patches are cut about them; empty: all, about the body's middle."""
     dome_share: float = 0.0
     """Part of the patches that are a thin slab through the liver's dome, air above and below."""
+    loop_share: float = 0.0
+    """Part of the patches painted anew in which a loop of gut is laid beside an organ to learn."""
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.only) - set(ORGANS.labels[1:]))
-        if unknown or not 0 <= self.dome_share <= 1 - PARTING_SHARE:
+        shares_fit = 0 <= self.dome_share <= 1 - PARTING_SHARE and 0 <= self.loop_share <= 1
+        if unknown or not shares_fit:
             raise ConfigurationInvalid(
-                found=f"only {', '.join(self.only) or 'nothing'}, dome_share {self.dome_share}",
-                wanted=f"organs out of {', '.join(ORGANS.labels[1:])}, and a share of 0 to {1 - PARTING_SHARE}",
+                found=f"only {', '.join(self.only) or 'nothing'}, dome_share {self.dome_share}, loop_share {self.loop_share}",
+                wanted=f"organs out of {', '.join(ORGANS.labels[1:])}, a dome_share of 0 to {1 - PARTING_SHARE}, a loop_share of 0 to 1",
                 advice="Mend [options] of the configuration.",
             )
 
@@ -146,11 +150,19 @@ class OrganTask:
         hu, labels = cut(example, centre, self._outer)
         if self._repainter.takes(example, chance):
             _, tissues = cut(example | {"labels": example["tissues"]}, centre, self._outer)
-            hu = self._repainter.hu(tissues[0], self._step_mm, chance)[None]
+            fine = self._with_loops(tissues[0], labels[0], chance)
+            hu = self._repainter.hu(fine, self._step_mm, chance)[None]
         hu, labels = hu.to(self._device), labels.to(self._device)
         if is_slab:
             return slab(hu, labels, chance.host.uniform(*SLAB_MM) / self._step_mm[0])
         return hu, labels
+
+    def _with_loops(self, tissues: Tensor, labels: Tensor, chance: Chance) -> Tensor:
+        """Nothing is drawn where none is wanted: a run without loops stays the run it was."""
+        share = self._options.loop_share
+        if share == 0 or chance.host.random() >= share:
+            return tissues
+        return with_loop(tissues, self._is_sought(labels), self._step_mm, chance)
 
     def _place(self, example: Example, chance: Chance) -> list[float]:
         """Where a patch is cut: mostly at a level that holds an organ, moved at random."""
