@@ -18,6 +18,7 @@ from orthanc_plugin.node.orthanc_config import (
     Peer,
     write_configuration,
 )
+from orthanc_plugin.node.journal_schema import MIGRATIONS
 from tests.faults.analyses import Analysis
 from tests.faults.receiver import LOG, WISH
 from tests.orthanc_process import (
@@ -250,8 +251,11 @@ def scene(folder: Path, analysis: Analysis, *, studies: int) -> Iterator[Scene]:
 
 
 def wait_for_engine(site: Scene) -> None:
-    """Until the networks are loaded."""
+    """Until the networks are loaded and the journal has its tables: another child of the node may come before either."""
     wait_for(lambda: site.engine_pid() is not None, 60.0, "the engine child")
+    wait_for(
+        lambda: site.rows("PRAGMA user_version") == [(len(MIGRATIONS),)], 60.0, "the node's journal"
+    )
 
 
 def _mount_disk(folder: Path, size_mb: int) -> None:
