@@ -55,6 +55,8 @@ SEE_LOG = f"See {FOLDER / 'node.log'}."
 SEED = 1_000_001
 """Training uses seeds below 1,000,000, and patient 1,000,000 has no gallbladder."""
 JOB_LIMIT_S = 600.0
+LEAST_FREE_MB = 500.0
+"""The node's own default is made for a hospital's day; with less than it a job waits."""
 ENDED = ("done", "rejected", "dead")
 SETTINGS = """\
 data_folder = "node"
@@ -66,6 +68,10 @@ poll_s = 0.3
 [engine]
 models_folder = "{models}"
 profile = "{profile}"
+
+[disk]
+high_free_mb = {least_free_mb:.0f}
+critical_free_mb = 200
 
 [outbox]
 poll_s = 0.3
@@ -119,13 +125,16 @@ def demonstrate(profile: str, models: Path, *, keep: bool) -> int:
         _claim_folder(running)
         shutil.rmtree(FOLDER, ignore_errors=True)
         FOLDER.mkdir(mode=0o700)
+        _check_disk(FOLDER)
         ports = Ports(**{name: _free_port() for name in Ports.__dataclass_fields__})
         _isolate(running, ports, keep=keep)
         say("CT", "painting a synthetic patient (no real person)")
         case = write_series(profile)
         # Seconds of computing that the job, which runs in another process, need not wait for.
         shapes = running.enter_context(ThreadPoolExecutor(1)).submit(shape_truth_of, case)
-        settings = SETTINGS.format(models=models.resolve(), profile=profile)
+        settings = SETTINGS.format(
+            models=models.resolve(), profile=profile, least_free_mb=LEAST_FREE_MB
+        )
         node = running.enter_context(_orthancs(ports, settings))
         job = run_job(node, ports)
         status = show(node, job, Truths(shapes=shapes.result(), voxels=truth_of(case)), ports)
@@ -146,6 +155,16 @@ def _claim_folder(running: ExitStack) -> None:
             wanted="one at a time",
             advice="End it with Ctrl-C where it runs, or wait.",
         ) from exc
+
+
+def _check_disk(folder: Path) -> None:
+    free_mb = shutil.disk_usage(folder).free / 1e6
+    if free_mb < LEAST_FREE_MB:
+        raise ConfigurationInvalid(
+            found=f"{free_mb:.0f} MB free on the disk of {folder}",
+            wanted=f"at least {LEAST_FREE_MB:.0f} MB",
+            advice="The node would let the job wait for room.",
+        )
 
 
 def _isolate(running: ExitStack, ports: Ports, *, keep: bool) -> None:

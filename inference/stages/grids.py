@@ -13,6 +13,7 @@ BODY_THRESHOLD_HU = -300.0
 """Between air and fat: everything denser is patient, clothing or table."""
 
 SLAB_VOXELS = 500_000
+CALM_MM = 3.0
 
 IN_PLANE = ndimage.generate_binary_structure(2, 1)[None]
 """A voxel and its four neighbours in its own slice."""
@@ -196,3 +197,13 @@ def plane_back(
         offset = (grid.shape[axis] - 1) / 2 - centre[axis] * scale
         logits = interpolate_axis(logits, axis + 1, target_shape[axis], scale, offset)
     return logits
+
+
+def calm_plane(hu: npt.NDArray[np.int16] | Float, pixel_mm: Sequence[float]) -> Float:
+    """A plane's HU averaged over about CALM_MM: noise is no fat."""
+    calm = hu.astype(np.float32)
+    for axis, step in enumerate(pixel_mm):
+        width = 2 * round((CALM_MM / step - 1) / 2) + 1
+        if width > 1:
+            calm = ndimage.uniform_filter1d(calm, width, axis=axis)
+    return calm

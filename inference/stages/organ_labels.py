@@ -16,7 +16,8 @@ from inference.stages.aorta_rules import (
     ended_where_it_parts,
     within_its_calcified_wall,
 )
-from inference.stages.grids import Float, interpolate_axis
+from inference.stages.followed_aorta import FAT_HU, followed
+from inference.stages.grids import Float, calm_plane, interpolate_axis
 from inference.stages.one_tube import one_tube
 
 Box = tuple[slice, slice, slice]
@@ -57,13 +58,11 @@ FAT_BORDER_HU, FAT_BLUR_HU = -25.0, 10.0
 """Between fat and soft tissue, and how gradually: fatty livers of -10 HU are soft tissue still."""
 AGAINST_FAT, FOR_SOFT_TISSUE = 3.0, 0.7
 """Logits that fat and air speak against a solid organ, and soft tissue for any organ that is near."""
-FAT_HU, WATER_HU = -105.0, 0.0
+WATER_HU = 0.0
 VESSELS = frozenset({Structure.AORTA, Structure.INFERIOR_VENA_CAVA})
 """The border of other organs lies no higher than water: a cyst at their surface is no fat."""
 NEAR_VOXELS = 2
 """Of the coarse grid about an organ: so far its own brightness decides its rim."""
-HU_LOOK_MM = 3.0
-"""HU are averaged over about so much in the plane: noise is no fat."""
 
 
 NONE_SOLID: Mapping[int, Structure] = MappingProxyType({})
@@ -125,7 +124,7 @@ def labels_from_logits(
             summed, box = _finer(planes, boxes, placed)
             total, counts = summed[:-1], summed[-1]
             if solid:
-                calm = _calm(target.hu[k][box], target.spacing_mm[1:])
+                calm = calm_plane(target.hu[k][box], target.spacing_mm[1:])
                 soft = _denser_than(FAT_BORDER_HU, calm)
                 total[list(solid)] -= counts * AGAINST_FAT * (1 - soft)
                 total[0] -= counts * FOR_SOFT_TISSUE * soft
@@ -177,15 +176,6 @@ def _finer(
     assert total is not None
     (r0, r1), (c0, c1) = box
     return total, (slice(r0, r1 + 1), slice(c0, c1 + 1))
-
-
-def _calm(hu: npt.NDArray[np.int16] | Float, pixel_mm: Sequence[float]) -> Float:
-    calm = hu.astype(np.float32)
-    for axis, step in enumerate(pixel_mm):
-        width = 2 * round((HU_LOOK_MM / step - 1) / 2) + 1
-        if width > 1:
-            calm = ndimage.uniform_filter1d(calm, width, axis=axis)
-    return calm
 
 
 def _denser_than(border_hu: float, calm: Float) -> Float:
@@ -283,11 +273,22 @@ def organ_map(
                     ]
                 )
     return LabelMap(
-        labels=cleaned,
+        labels=_with_aorta_followed(cleaned, volume, structures),
         affine_lps=volume.affine_lps,
         structures=structures,
         slice_places=volume.slice_places,
     )
+
+
+def _with_aorta_followed(
+    labels: npt.NDArray[np.uint8], volume: Volume, structures: Mapping[int, Structure]
+) -> npt.NDArray[np.uint8]:
+    """Over voxels of no structure alone."""
+    for label, structure in structures.items():
+        if structure == Structure.AORTA:
+            longer = followed(labels == label, volume.hu, labels == 0, volume.spacing_mm)
+            return np.where(longer, np.uint8(label), labels)
+    return labels
 
 
 def _pieces_beside(

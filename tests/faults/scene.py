@@ -12,13 +12,13 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from orthanc_plugin.node.journal_schema import MIGRATIONS
 from orthanc_plugin.node.orthanc_config import (
     OrthancFiles,
     OrthancOptions,
     Peer,
     write_configuration,
 )
-from orthanc_plugin.node.journal_schema import MIGRATIONS
 from tests.faults.analyses import Analysis
 from tests.faults.receiver import LOG, WISH
 from tests.orthanc_process import (
