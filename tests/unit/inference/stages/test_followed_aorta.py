@@ -117,18 +117,29 @@ def test_what_is_something_else_already_is_left_alone() -> None:
 
 
 def test_bright_blood_is_not_followed_into_plain_tissue() -> None:
+    """Muscle is well above what is half fat and half such blood."""
     vessel = tube()
-    hu = scan_of(vessel, BRIGHT_HU)
-    hu[:10][vessel[:10]] = PLAIN_HU
+    hu = scan_of(vessel, 150.0)
+    hu[:10][vessel[:10]] = MUSCLE_HU
 
     assert slices_of(longer(part_of(vessel), hu))[0] == 10
+
+
+@pytest.mark.parametrize("blood_hu", [PLAIN_HU, BRIGHT_HU])
+def test_tissue_that_stretches_far_aside_is_no_section(blood_hu: float) -> None:
+    """As an oval of a third more than the usual area that shares half of the last section, and leaves the window."""
+    vessel = tube()
+    rows, columns = np.ogrid[:SIZE, :SIZE]
+    vessel[:15] = np.hypot((rows - 50) / 9, (columns - 69) / 20) <= 1
+
+    assert slices_of(longer(part_of(vessel), scan_of(vessel, blood_hu)))[0] == 15
 
 
 def test_a_leaning_vessel_is_followed_and_a_leap_is_not() -> None:
     shift = MOVES * SPACING_MM[0]
     leaning = np.stack([disc(50, 30 + 0.5 * shift * k, RADIUS) for k in range(SLICES)])
     leaping = tube()
-    leaping[:15] = disc(50, 50 + 3 * RADIUS, RADIUS)
+    leaping[:15] = disc(50, 50 + 1.6 * RADIUS, RADIUS)
 
     followed_down = slices_of(longer(part_of(leaning), scan_of(leaning)))[0]
     stopped = slices_of(longer(part_of(leaping), scan_of(leaping)))[0]
@@ -146,9 +157,8 @@ def test_too_little_of_it_is_not_followed() -> None:
 
 
 def test_thin_slivers_have_no_blood_to_know() -> None:
-    vessel = tube()
-    found = part_of(vessel)
-    found &= disc(50, 50, 1)
+    vessel = np.stack([disc(50, 50, 2)] * SLICES)
+    found = part_of(vessel, slice(20, 23))
 
     assert np.array_equal(longer(found, scan_of(vessel)), found)
 

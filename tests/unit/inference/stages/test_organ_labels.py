@@ -313,3 +313,21 @@ def test_blood_behind_calcium_is_aorta_where_it_was_called_nothing() -> None:
 
     assert (kept[15:, 13:15, 43:47] == 1).all()
     assert not (kept[15:, 15, 45] == 1).any()
+
+
+def test_an_aorta_alone_in_fat_is_followed_down_but_not_through_others() -> None:
+    """Discs of 20 mm, slices of 5 mm; the networks end it at slice 15, and a kidney lies in its way below slice 5."""
+    rows, columns = np.ogrid[:40, :120]
+    section = np.hypot(rows - 20, columns - 60) <= 5
+    labels = np.zeros((30, 40, 120), np.uint8)
+    labels[15:, section] = 1
+    labels[:5, 5:35, 50:70] = 3
+    hu = np.full(labels.shape, -105, np.int16)
+    hu[:, section] = 40
+
+    kept = organ_map(
+        labels, Volume(hu=hu, affine_lps=np.diag([5.0, 2.0, 2.0, 1.0])), VESSEL_LABELS
+    ).labels
+
+    assert (kept == 1)[5:].sum() > 0.9 * 25 * section.sum()
+    assert (kept[:5] == labels[:5]).all()
